@@ -1,0 +1,417 @@
+//! Kernels: parallel loop nests with a straight-line vector body, matrix products with what surrounds them,
+//! and scatters; and the [`Schedule`] that calls them. Nothing here knows a register width: a vector axis is
+//! just an axis. What fixes the bits is said here, once, and every emitter and the interpreter obey it:
+//!
+//! - A [`Reduce`](Instruction::Reduce) over the vector axis runs in [`LANES`] virtual lanes: element `i` goes to lane
+//!   `i mod 16` in ascending order; lane `l` starts with the function's neutral element; a lane takes only elements that
+//!   exist. At the end lanes `l` and `l + 8` are combined, then `l` and `l + 4`, `l + 2`, `l + 1`, the lower one first.
+//! - A reduction over sequential axes adds in row-major order, starting from the neutral element.
+//! - A [`MatrixProduct`] adds along `k` with one fused multiply-add for each product, ascending, in chunks of
+//!   [`PRODUCT_CHUNK`]: each chunk starts from +0, and the chunks' sums are added in order (`((c0 + c1) + c2) + …`).
+//! - A [`Scatter`] starts from +0 and adds its items in order.
+//! - Arithmetic is IEEE 754 binary32, round to nearest even; `MultiplyAdd` rounds once; nothing else is contracted.
+//!   `Minimum(a, b)` is `if b < a { b } else { a }` and `Maximum(a, b)` is `if b > a { b } else { a }`, so a NaN in `a` stays.
+//!
+//! How work is cut into tasks and tiles changes where a number is computed, never how.
+
+use super::affine::{Guard, Position};
+use super::graph::InputId;
+use super::graph::{NodeId, OutputKind, ParamId, ReduceFunction, StateId};
+use crate::text::Span;
+use std::fmt;
+
+/// Virtual lanes of a sum along the vector axis.
+pub const LANES: usize = 16;
+/// Products that a matrix product adds in one chain.
+pub const PRODUCT_CHUNK: usize = 256;
+/// The number of the vector axis in every [`Position`] of a kernel. Outer axes follow from 1 on, then sequential ones.
+pub const VECTOR_AXIS: usize = 0;
+
+/// A value of a kernel's body; prints as `v3`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ValueId(pub u32);
+
+impl fmt::Display for ValueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{}", self.0)
+    }
+}
+
+/// An argument of a kernel, in the order of [`Kernel::buffers`]; prints as `b2`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct BufferId(pub u32);
+
+impl fmt::Display for BufferId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b{}", self.0)
+    }
+}
+
+/// How a buffer's elements are stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Storage {
+    /// binary32: reals, and conditions as 0 and 1.
+    F32,
+    /// Ids and random keys.
+    I32,
+}
+
+/// A buffer that a kernel is called with.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Buffer {
+    /// How its elements are stored.
+    pub storage: Storage,
+    /// How many there are: what every position is verified against.
+    pub elements: usize,
+    /// Whether the kernel writes it. It may be the same memory as one it reads only if each element is
+    /// read (in the same pass and iteration) before it is written.
+    pub written: bool,
+}
+
+/// Of two or one 32-bit values. F32 unless said otherwise; comparisons give a mask.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the names say it; the module says what the bits are")]
+pub enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Minimum,
+    Maximum,
+    Negate,
+    Absolute,
+    SquareRoot,
+    /// To the nearest whole number, ties to even.
+    Nearest,
+    Floor,
+    Less,
+    LessEqual,
+    Equal,
+    /// Masks.
+    And,
+    Or,
+    Not,
+    /// I32, wrapping.
+    IntegerAdd,
+    IntegerSubtract,
+    IntegerMultiply,
+    /// I32 to mask.
+    IntegerEqual,
+    /// I32, bit by bit.
+    BitAnd,
+    BitOr,
+    BitXor,
+    /// I32 to F32, rounded to nearest.
+    ToReal,
+    /// F32 to I32, towards zero; NaN gives 0 and what does not fit the nearest bound.
+    ToInteger,
+    /// The same bits.
+    RealBits,
+    IntegerBits,
+}
+
+/// One instruction of a body; what it defines is named beside it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Instruction {
+    /// An f32.
+    Constant(f32),
+    /// An i32.
+    Integer(i32),
+    /// An element of a buffer (its storage is the type); `fill` where a guard does not hold (as the i32 nearest to it for I32).
+    Load {
+        /// From where.
+        buffer: BufferId,
+        /// The element.
+        at: Position,
+        /// Empty if the position is always inside.
+        guards: Vec<Guard>,
+        /// What is read outside.
+        fill: f32,
+    },
+    /// An element at ids: position plus Σ value · stride. The ids are known to be inside.
+    Gather {
+        /// From where.
+        buffer: BufferId,
+        /// The part that does not depend on ids.
+        at: Position,
+        /// I32 values and their strides, in elements.
+        ids: Vec<(ValueId, i64)>,
+    },
+    /// A position as an i32.
+    Index(Position),
+    /// Whether all guards hold: a mask.
+    Inside(Vec<Guard>),
+    /// The element of a [`LoopKernel::rows_kept`] row at the vector index.
+    KeptLoad(u32),
+    /// Writes it. Defines nothing.
+    KeptStore(u32, ValueId),
+    /// One or two arguments.
+    Arithmetic(Arithmetic, Vec<ValueId>),
+    /// I32 shifted left by a constant.
+    ShiftLeft(ValueId, u8),
+    /// I32 shifted right by a constant, zeros coming in.
+    ShiftRight(ValueId, u8),
+    /// `a · b + c`, rounded once.
+    MultiplyAdd(ValueId, ValueId, ValueId),
+    /// Mask, then, else (both F32 or both I32).
+    Select(ValueId, ValueId, ValueId),
+    /// Reduces an F32 value. Over [`Along::Vector`] the result is one number for the row, for later passes and the
+    /// rest of the row; over [`Along::Sequential`] it is a vector value for the pass's `finish`.
+    Reduce {
+        /// How.
+        function: ReduceFunction,
+        /// What.
+        value: ValueId,
+        /// Over what.
+        along: Along,
+    },
+    /// The element of the product, in an epilogue.
+    Product,
+    /// Writes an element (F32 to F32, I32 to I32; a mask is stored as 0 and 1). Defines nothing.
+    Store {
+        /// To where.
+        buffer: BufferId,
+        /// The element; always inside. Different iterations write different elements.
+        at: Position,
+        /// What.
+        value: ValueId,
+    },
+}
+
+/// What a reduction goes over.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Along {
+    /// The vector axis.
+    Vector,
+    /// All sequential axes of the pass.
+    Sequential,
+}
+
+/// An instruction and the value that it defines (unused for stores).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Define {
+    /// The value.
+    pub value: ValueId,
+    /// How it comes about.
+    pub instruction: Instruction,
+}
+
+/// Straight-line code in SSA form.
+pub type Body = Vec<Define>;
+
+/// One loop over a row, or what is done once for the row.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pass {
+    /// Whether `body` runs for each index of the vector axis; else once a row, with one-number values that
+    /// later passes may use (no sequential axes then).
+    pub vector: bool,
+    /// Sizes of the axes that are looped over inside, for each vector index, in row-major order.
+    pub sequential: Vec<usize>,
+    /// For each iteration.
+    pub body: Body,
+    /// For each vector index, after the sequential loop; uses the sequential reductions, not other values of `body`.
+    pub finish: Body,
+}
+
+/// Loops over rows. Values of a vector pass live in that pass alone (keep them with [`Instruction::KeptStore`]);
+/// its vector reductions and the values of row passes live to the end of the row.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LoopKernel {
+    /// Sizes of the outer axes (numbers 1, 2, …): their product is the number of rows. Rows are independent.
+    pub outer: Vec<usize>,
+    /// Length of the vector axis.
+    pub vector: usize,
+    /// How many rows of `vector` f32 are kept from pass to pass in the thread's scratch memory.
+    pub rows_kept: u32,
+    /// In order.
+    pub passes: Vec<Pass>,
+    /// Rows in a task. 1 where the vector axis is cut.
+    pub rows_per_task: usize,
+    /// Elements of the vector axis in a task, a multiple of [`LANES`]: only with one pass, no vector reduction,
+    /// nothing kept. `None`: whole rows.
+    pub vector_per_task: Option<usize>,
+}
+
+/// A matrix in a buffer: element `(row, column)` of batch index `(i, j, …)` is at
+/// `constant + Σ batch · i + row_stride · row + column_stride · column`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Matrix {
+    /// Where.
+    pub buffer: BufferId,
+    /// The first element.
+    pub constant: i64,
+    /// One for each batch axis; 0 where it repeats.
+    pub batch: Vec<i64>,
+    /// Elements from row to row.
+    pub row_stride: i64,
+    /// Elements from column to column.
+    pub column_stride: i64,
+}
+
+/// `product[m, n] = Σ_k a[m, k] · b[k, n]` for each batch index, then the epilogue for each element.
+/// Axes of the epilogue: the vector axis is `n`, 1 … are the batch axes, then `m`. It stores the result;
+/// it holds neither reductions nor kept rows.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MatrixProduct {
+    /// Sizes of the batch axes.
+    pub batch: Vec<usize>,
+    /// Rows of the product.
+    pub m: usize,
+    /// Columns of the product.
+    pub n: usize,
+    /// Length of the sums.
+    pub k: usize,
+    /// m × k.
+    pub a: Matrix,
+    /// k × n.
+    pub b: Matrix,
+    /// Begins with [`Instruction::Product`], stores at least once.
+    pub epilogue: Body,
+    /// Rows in a task.
+    pub rows_per_task: usize,
+    /// Columns in a task, a multiple of [`LANES`] or all.
+    pub columns_per_task: usize,
+}
+
+/// Adds rows into a table of zeros: for each item (row-major), `table[.., vector] += source[.., vector]`.
+/// Axes: the vector axis, then `outer`, then `items`. Items of one outer index run in order; outer indices are
+/// independent (they write different rows).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Scatter {
+    /// Sizes of the independent axes.
+    pub outer: Vec<usize>,
+    /// Sizes of the axes whose ids may collide.
+    pub items: Vec<usize>,
+    /// Length of the vector axis.
+    pub vector: usize,
+    /// What is added, F32.
+    pub source: BufferId,
+    /// Its element.
+    pub source_at: Position,
+    /// The buffers of ids, their element, and the table's stride for each.
+    pub ids: Vec<(BufferId, Position, i64)>,
+    /// What is added to, F32; the whole buffer is cleared first.
+    pub table: BufferId,
+    /// The part of its element that does not depend on ids.
+    pub table_at: Position,
+    /// Elements of the vector axis in a task, a multiple of [`LANES`] or all: tasks are outer indices × vector blocks.
+    pub vector_per_task: usize,
+}
+
+/// What a kernel does.
+#[derive(Clone, PartialEq, Debug)]
+pub enum KernelBody {
+    /// Element-wise work and reductions.
+    Loop(LoopKernel),
+    /// A matrix product with its epilogue.
+    Product(MatrixProduct),
+    /// A transposed gather.
+    Scatter(Scatter),
+}
+
+/// A compiled unit. Two uses with equal kernels share one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Kernel {
+    /// What it is called with.
+    pub buffers: Vec<Buffer>,
+    /// What it does.
+    pub body: KernelBody,
+}
+
+impl Kernel {
+    /// How many independent tasks it has.
+    pub fn tasks(&self) -> usize {
+        match &self.body {
+            KernelBody::Loop(k) => {
+                let rows: usize = k.outer.iter().product();
+                let cuts = k.vector_per_task.map_or(1, |cut| k.vector.div_ceil(cut));
+                rows.div_ceil(k.rows_per_task) * cuts
+            }
+            KernelBody::Product(k) => {
+                let batch: usize = k.batch.iter().product();
+                batch * k.m.div_ceil(k.rows_per_task) * k.n.div_ceil(k.columns_per_task)
+            }
+            KernelBody::Scatter(k) => k.outer.iter().product::<usize>() * k.vector.div_ceil(k.vector_per_task),
+        }
+    }
+}
+
+/// A tensor of a [`Schedule`]; prints as `t5`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TensorId(pub u32);
+
+impl fmt::Display for TensorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}", self.0)
+    }
+}
+
+/// What holds a tensor's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TensorKind {
+    /// Written by the trainer before a step.
+    Input(InputId),
+    /// Kept over steps.
+    Param(ParamId),
+    /// Kept over steps.
+    State(StateId),
+    /// All step numbers, f32, in the order of their ids.
+    Numbers,
+    /// Two i32: the key of the step's random draws, from (seed, step).
+    RandomKey,
+    /// Lives inside a step.
+    Temporary,
+}
+
+/// A contiguous row-major tensor in memory.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tensor {
+    /// What holds it.
+    pub kind: TensorKind,
+    /// How its elements are stored.
+    pub storage: Storage,
+    /// How many.
+    pub elements: usize,
+    /// The graph's node whose value it is, where there is one.
+    pub node: Option<NodeId>,
+}
+
+/// One call of a kernel.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Call {
+    /// Index into [`Schedule::kernels`].
+    pub kernel: usize,
+    /// The tensor of each buffer.
+    pub tensors: Vec<TensorId>,
+    /// The graph's nodes that it computes.
+    pub nodes: Vec<NodeId>,
+    /// The place in the spec that most of it comes from.
+    pub span: Span,
+    /// What it is, in words: `layer_norm`, `linear + gelu`.
+    pub name: String,
+}
+
+/// Why something was fused or was not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    /// What was decided on.
+    pub node: NodeId,
+    /// One of a fixed list of reasons.
+    pub reason: &'static str,
+}
+
+/// What a step does: kernels in an order that respects every dependence (including that a parameter or state is
+/// written only after its last reader).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Schedule {
+    /// Distinct kernels.
+    pub kernels: Vec<Kernel>,
+    /// In order.
+    pub calls: Vec<Call>,
+    /// What they work on. `Input`, `Param` and `State` tensors are here even if nothing reads them.
+    pub tensors: Vec<Tensor>,
+    /// Where the outputs are. Updates are written into their `Param` or `State` tensor.
+    pub outputs: Vec<(OutputKind, TensorId)>,
+    /// For `--emit kernels`.
+    pub decisions: Vec<Decision>,
+}

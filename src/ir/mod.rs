@@ -1,0 +1,9 @@
+//! The nouns: one file for each data structure that goes from a stage to the next.
+//! Nothing here decides anything; stages do.
+
+pub mod affine;
+pub mod ast;
+pub mod graph;
+pub mod kernel;
+pub mod number;
+pub mod plan;

@@ -1,0 +1,143 @@
+//! Expressions of numbers alone that change from step to step: rates, `1 - beta2^step`, schedules.
+//! They are evaluated in float64 once a step, outside the kernels.
+
+use std::fmt;
+
+/// What changes from step to step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum StepVariable {
+    /// The number of the step, from 1.
+    Step,
+    /// Updates that one epoch has (0 where the data has no epochs).
+    StepsPerEpoch,
+}
+
+/// A function of numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum NumberFunction {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Power,
+    Negate,
+    Minimum,
+    Maximum,
+    Floor,
+    Modulo,
+    Absolute,
+    SquareRoot,
+    Exponential,
+    Logarithm,
+    Sine,
+    Cosine,
+    HyperbolicTangent,
+    Less,
+    LessEqual,
+    Equal,
+    And,
+    Or,
+    Not,
+    /// Condition, then, else.
+    Where,
+}
+
+/// A number that may depend on the step. Conditions are 0 and 1.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Number {
+    /// Always the same.
+    Constant(f64),
+    /// From the trainer.
+    Variable(StepVariable),
+    /// A function of others.
+    Apply(NumberFunction, Vec<Number>),
+}
+
+impl Number {
+    /// Applies a function, at once where everything is known.
+    pub fn apply(function: NumberFunction, arguments: Vec<Number>) -> Number {
+        if arguments.iter().all(|a| matches!(a, Number::Constant(_))) {
+            let values: Vec<f64> = arguments
+                .iter()
+                .map(|a| a.at(&|_| unreachable!("all arguments are constant")))
+                .collect();
+            return Number::Constant(function.of(&values));
+        }
+        Number::Apply(function, arguments)
+    }
+
+    /// The value, given the variables'.
+    pub fn at(&self, variable: &dyn Fn(StepVariable) -> f64) -> f64 {
+        match self {
+            Number::Constant(value) => *value,
+            Number::Variable(v) => variable(*v),
+            Number::Apply(function, arguments) => {
+                let values: Vec<f64> = arguments.iter().map(|a| a.at(variable)).collect();
+                function.of(&values)
+            }
+        }
+    }
+
+    /// The value, if it does not change.
+    pub fn as_constant(&self) -> Option<f64> {
+        match self {
+            Number::Constant(value) => Some(*value),
+            _ => None,
+        }
+    }
+}
+
+impl NumberFunction {
+    /// The function itself; `libm`, so that every platform gives the same bits.
+    pub fn of(self, x: &[f64]) -> f64 {
+        let truth = |c: bool| if c { 1.0 } else { 0.0 };
+        match self {
+            NumberFunction::Add => x[0] + x[1],
+            NumberFunction::Subtract => x[0] - x[1],
+            NumberFunction::Multiply => x[0] * x[1],
+            NumberFunction::Divide => x[0] / x[1],
+            NumberFunction::Power => libm::pow(x[0], x[1]),
+            NumberFunction::Negate => -x[0],
+            NumberFunction::Minimum => x[0].min(x[1]),
+            NumberFunction::Maximum => x[0].max(x[1]),
+            NumberFunction::Floor => x[0].floor(),
+            NumberFunction::Modulo => x[0] - x[1] * (x[0] / x[1]).floor(),
+            NumberFunction::Absolute => x[0].abs(),
+            NumberFunction::SquareRoot => x[0].sqrt(),
+            NumberFunction::Exponential => libm::exp(x[0]),
+            NumberFunction::Logarithm => libm::log(x[0]),
+            NumberFunction::Sine => libm::sin(x[0]),
+            NumberFunction::Cosine => libm::cos(x[0]),
+            NumberFunction::HyperbolicTangent => libm::tanh(x[0]),
+            NumberFunction::Less => truth(x[0] < x[1]),
+            NumberFunction::LessEqual => truth(x[0] <= x[1]),
+            NumberFunction::Equal => truth(x[0] == x[1]),
+            NumberFunction::And => truth(x[0] != 0.0 && x[1] != 0.0),
+            NumberFunction::Or => truth(x[0] != 0.0 || x[1] != 0.0),
+            NumberFunction::Not => truth(x[0] == 0.0),
+            NumberFunction::Where => {
+                if x[0] != 0.0 {
+                    x[1]
+                } else {
+                    x[2]
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Constant(value) => write!(f, "{value}"),
+            Number::Variable(StepVariable::Step) => write!(f, "step"),
+            Number::Variable(StepVariable::StepsPerEpoch) => write!(f, "steps_per_epoch"),
+            Number::Apply(function, arguments) => {
+                let name = format!("{function:?}").to_lowercase();
+                let list: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+                write!(f, "{name}({})", list.join(", "))
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The plan: a schedule with an address for every tensor.
+
+use super::graph::OutputKind;
+use super::kernel::{Call, Kernel, Storage, TensorKind};
+
+/// Every tensor starts at a multiple of this many bytes (a cache line and a 512-bit register).
+pub const ALIGNMENT: usize = 64;
+
+/// The two parts of the arena.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Region {
+    /// Parameters and states: shared by the training and the evaluation program, kept in checkpoints.
+    Persistent,
+    /// Everything that lives inside a step; inputs, numbers and outputs lie here too.
+    Transient,
+}
+
+/// An address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Location {
+    /// Which part.
+    pub region: Region,
+    /// Bytes from its start, a multiple of [`ALIGNMENT`].
+    pub offset: usize,
+}
+
+/// A tensor that the trainer reads or writes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Slot {
+    /// What it is.
+    pub kind: TensorKind,
+    /// The input's name, the parameter's or state's path.
+    pub name: String,
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// How its elements are stored.
+    pub storage: Storage,
+    /// Where.
+    pub location: Location,
+}
+
+/// A result that the trainer reads.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OutputSlot {
+    /// What it is.
+    pub kind: OutputKind,
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// How its elements are stored.
+    pub storage: Storage,
+    /// Where.
+    pub location: Location,
+}
+
+/// Where parameters and states lie; the same for all programs of an experiment.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PersistentLayout {
+    /// By path.
+    pub slots: Vec<Slot>,
+    /// Size of the persistent region.
+    pub bytes: usize,
+}
+
+/// One launch: a call with addresses.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Launch {
+    /// The schedule's call.
+    pub call: Call,
+    /// The address of each of the kernel's buffers.
+    pub locations: Vec<Location>,
+}
+
+/// Everything that code generation and the machine need.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Plan {
+    /// Distinct kernels.
+    pub kernels: Vec<Kernel>,
+    /// In order; a barrier behind each.
+    pub launches: Vec<Launch>,
+    /// Parameters and states.
+    pub persistent: PersistentLayout,
+    /// Inputs, in the order of the graph's.
+    pub inputs: Vec<Slot>,
+    /// The step numbers, if there are any.
+    pub numbers: Option<Slot>,
+    /// The random key, if anything draws.
+    pub random_key: Option<Slot>,
+    /// Results that are not updates.
+    pub outputs: Vec<OutputSlot>,
+    /// Size of the transient region.
+    pub transient_bytes: usize,
+}

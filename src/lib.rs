@@ -1,0 +1,3 @@
+//! mspec: a declarative model-spec compiler.
+pub mod ir;
+pub mod text;
