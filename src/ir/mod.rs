@@ -3,6 +3,7 @@
 
 pub mod affine;
 pub mod ast;
+pub mod experiment;
 pub mod graph;
 pub mod kernel;
 pub mod number;

@@ -1,0 +1,213 @@
+//! What the `data` and `train` sections say, once checked, and what opening the data tells the compiler.
+//! Paths are as written; whoever opens them resolves them against the file that named them.
+
+use super::graph::{Element, Graph, ReduceFunction};
+use crate::text::Span;
+use serde::{Deserialize, Serialize};
+
+/// A path of the spec with the place that names it, for errors about the file behind it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DataPath {
+    /// As written.
+    pub path: String,
+    /// Where.
+    pub span: Span,
+}
+
+/// How text becomes ids.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Tokens {
+    /// The distinct characters of the whole file, sorted by code point.
+    Characters,
+    /// 256 byte values.
+    Bytes,
+}
+
+/// Where samples come from.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Source {
+    /// `text`: gives `tokens[time]` and `next[time]`, both below `vocab`.
+    Text {
+        /// A UTF-8 file.
+        path: DataPath,
+        /// How it becomes ids.
+        tokens: Tokens,
+        /// Ids in a sample.
+        window: usize,
+    },
+    /// `images`: a folder of IDX files (plain or .gz): gives `image[rows, columns, channels]` and `label` below `classes`.
+    Images {
+        /// A folder with `train-images-idx3-ubyte[.gz]`, `train-labels-idx1-ubyte[.gz]` and the `t10k` pair.
+        path: DataPath,
+    },
+    /// `csv`: gives `features[columns]`, each category column by its name as ids, and the target by its name.
+    Csv {
+        /// A file with a head line.
+        path: DataPath,
+        /// The target column.
+        target: ColumnName,
+        /// Whether the target is a number (regression); else a class.
+        regression: bool,
+        /// Category columns; columns of words are categories without being named.
+        categories: Vec<ColumnName>,
+        /// Columns that are left out.
+        ignored: Vec<ColumnName>,
+        /// What becomes of missing cells.
+        missing: Missing,
+    },
+    /// `tensors`: a safetensors file. Gives its tensors by name; with numbered batches `inputs.0`, `targets.0`, …
+    /// the names before the number, and each step takes the next whole batch.
+    Tensors {
+        /// The file.
+        path: DataPath,
+        /// Stated ranges of ids: name and bound (`ids inputs < 65`).
+        ids: Vec<(String, usize)>,
+        /// A target value that does not count (`ignore -100`): its id becomes 0 and `NAME_counted` is false there.
+        ignore: Option<i64>,
+    },
+}
+
+/// A column, and what it is called in the model.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ColumnName {
+    /// In the file.
+    pub column: String,
+    /// In the model.
+    pub name: String,
+    /// Where it is named.
+    pub span: Span,
+}
+
+/// What becomes of missing cells of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// They are an error.
+    Refuse,
+    /// Numbers: the mean of the training rows; categories: a category of their own.
+    Fill,
+    /// The row is left out.
+    Drop,
+}
+
+/// How samples are divided.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Split {
+    /// Share of the training part, in (0, 1].
+    pub train: f64,
+    /// Share of the validation part.
+    pub validation: f64,
+    /// Share of the test part; sources with a test file of their own keep it.
+    pub test: f64,
+    /// Each class is divided in the same way.
+    pub stratified: bool,
+    /// Where it is said.
+    pub span: Span,
+}
+
+/// The `data` section.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DataSettings {
+    /// Where samples come from.
+    pub source: Source,
+    /// How they are divided.
+    pub split: Split,
+    /// Numbers are brought to mean 0 and variance 1, fitted on the training part.
+    pub normalise: bool,
+    /// Samples are drawn in a new order each epoch (text: at random offsets); else in file order.
+    pub shuffle: bool,
+    /// The section.
+    pub span: Span,
+}
+
+/// A tensor that a sample has.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SchemaTensor {
+    /// What the model calls it.
+    pub name: String,
+    /// Label and size of each axis, without the batch.
+    pub axes: Vec<(String, usize)>,
+    /// What its elements are.
+    pub element: Element,
+    /// For ids, the name of the bound, as `vocab` or `classes`.
+    pub bound_name: Option<String>,
+    /// One of several category columns, for `each category`.
+    pub category: bool,
+}
+
+/// What opening the data tells: names and sizes.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Schema {
+    /// What a sample has.
+    pub tensors: Vec<SchemaTensor>,
+    /// Sizes that the model may name: `vocab`, `classes`, `time`, `columns`, …
+    pub sizes: Vec<(String, usize)>,
+    /// Samples of the training part that make an epoch; `None` for text, where windows are drawn at random.
+    pub epoch_samples: Option<usize>,
+    /// Numbered batches have a fixed size.
+    pub batch: Option<usize>,
+}
+
+/// A distance in training.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Interval {
+    /// Updates.
+    Steps(u64),
+    /// Passes over the training part.
+    Epochs(f64),
+}
+
+/// Stops when a number no longer improves.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EarlyStop {
+    /// `loss` or a metric's name.
+    pub metric: String,
+    /// Evaluations without improvement.
+    pub patience: u32,
+    /// What counts as one.
+    pub minimum_change: f64,
+}
+
+/// The `train` section, but for what is compiled (loss, optimizer, schedule, clipping).
+#[derive(Clone, PartialEq, Debug)]
+pub struct TrainSettings {
+    /// Samples in a step.
+    pub batch: usize,
+    /// When it ends.
+    pub duration: Interval,
+    /// How often the validation part is evaluated; always at the end.
+    pub evaluate_every: Option<Interval>,
+    /// How often a checkpoint is written; always before step 1 and at the end.
+    pub checkpoint_every: Option<Interval>,
+    /// How many checkpoints are kept besides the first and the best.
+    pub keep: usize,
+    /// Of everything random.
+    pub seed: u64,
+    /// When to stop early.
+    pub early_stop: Option<EarlyStop>,
+    /// The section.
+    pub span: Span,
+}
+
+/// What becomes of one of a program's numbers over a whole split: the batches' values are combined, then
+/// [`Evaluation::finish`] gives the report.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Accumulator {
+    /// The output's name in the batch program (`OutputKind::Value`) and the input's name in the finish graph.
+    pub name: String,
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// How two batches' values are combined, in float64.
+    pub function: ReduceFunction,
+}
+
+/// The evaluation of a split: a program for each batch, whose sums are accumulated, and a last small graph
+/// over the accumulated sums, run once in float64, whose `Loss` and `Metric` outputs are the report.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// For one batch.
+    pub batch: Graph,
+    /// Its outputs.
+    pub accumulators: Vec<Accumulator>,
+    /// Inputs: the accumulators.
+    pub finish: Graph,
+}
