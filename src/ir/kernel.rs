@@ -5,12 +5,24 @@
 //! - A [`Reduce`](Instruction::Reduce) over the vector axis runs in [`LANES`] virtual lanes: element `i` goes to lane
 //!   `i mod 16` in ascending order; lane `l` starts with the function's neutral element; a lane takes only elements that
 //!   exist. At the end lanes `l` and `l + 8` are combined, then `l` and `l + 4`, `l + 2`, `l + 1`, the lower one first.
+//!   All sixteen take part, also those that took nothing.
 //! - A reduction over sequential axes adds in row-major order, starting from the neutral element.
+//! - A reduction's step is `so_far = f(so_far, element)`: `so_far + element`, `so_far · element`, or `Maximum` and
+//!   `Minimum` as below (so a NaN element is passed over; who wants it to show must ask for it).
 //! - A [`MatrixProduct`] adds along `k` with one fused multiply-add for each product, ascending, in chunks of
 //!   [`PRODUCT_CHUNK`]: each chunk starts from +0, and the chunks' sums are added in order (`((c0 + c1) + c2) + …`).
 //! - A [`Scatter`] starts from +0 and adds its items in order.
 //! - Arithmetic is IEEE 754 binary32, round to nearest even; `MultiplyAdd` rounds once; nothing else is contracted.
 //!   `Minimum(a, b)` is `if b < a { b } else { a }` and `Maximum(a, b)` is `if b > a { b } else { a }`, so a NaN in `a` stays.
+//!   Which NaN a NaN is (sign and payload) is not fixed.
+//!
+//! What is read and written: iterations may run in any order (also loads before their place in a pass, except past a
+//! store), so an element that a call writes is read only by the iteration that writes it, or by earlier passes of the
+//! same row. A product's operands and a scatter's source and ids are never memory that it writes.
+//!
+//! Values are numbered once in a kernel (SSA) and used behind their definition. Every size is at least 1. Positions
+//! that are not guarded, or whose guards hold, are inside their buffer: [`verify`](super::kernel_verify::verify)
+//! proves it for each kernel before code is made (ids of a gather or scatter are checked where they enter).
 //!
 //! How work is cut into tasks and tiles changes where a number is computed, never how.
 
@@ -105,8 +117,9 @@ pub enum Arithmetic {
     ToReal,
     /// F32 to I32, towards zero; NaN gives 0 and what does not fit the nearest bound.
     ToInteger,
-    /// The same bits.
+    /// The bits of an F32 as an I32.
     RealBits,
+    /// The F32 that has the bits of an I32.
     IntegerBits,
 }
 
@@ -117,7 +130,7 @@ pub enum Instruction {
     Constant(f32),
     /// An i32.
     Integer(i32),
-    /// An element of a buffer (its storage is the type); `fill` where a guard does not hold (as the i32 nearest to it for I32).
+    /// An element of a buffer (its storage is the type); `fill` where a guard does not hold (for I32 as `ToInteger` has it).
     Load {
         /// From where.
         buffer: BufferId,
@@ -141,9 +154,9 @@ pub enum Instruction {
     Index(Position),
     /// Whether all guards hold: a mask.
     Inside(Vec<Guard>),
-    /// The element of a [`LoopKernel::rows_kept`] row at the vector index.
+    /// The element of a [`LoopKernel::rows_kept`] row at the vector index, which was stored before.
     KeptLoad(u32),
-    /// Writes it. Defines nothing.
+    /// Writes it (F32). Defines nothing.
     KeptStore(u32, ValueId),
     /// One or two arguments.
     Arithmetic(Arithmetic, Vec<ValueId>),
@@ -155,8 +168,9 @@ pub enum Instruction {
     MultiplyAdd(ValueId, ValueId, ValueId),
     /// Mask, then, else (both F32 or both I32).
     Select(ValueId, ValueId, ValueId),
-    /// Reduces an F32 value. Over [`Along::Vector`] the result is one number for the row, for later passes and the
-    /// rest of the row; over [`Along::Sequential`] it is a vector value for the pass's `finish`.
+    /// Reduces an F32 value. Over [`Along::Vector`] the result is one number for the row, for later passes; it stands in
+    /// `finish`, or in the `body` of a pass without sequential axes. Over [`Along::Sequential`] it stands in `body`, and
+    /// the result is a vector value for the pass's `finish`. Not in row passes.
     Reduce {
         /// How.
         function: ReduceFunction,
@@ -209,7 +223,8 @@ pub struct Pass {
     pub sequential: Vec<usize>,
     /// For each iteration.
     pub body: Body,
-    /// For each vector index, after the sequential loop; uses the sequential reductions, not other values of `body`.
+    /// For each vector index, after the sequential loop; uses the sequential reductions, not other values of `body`,
+    /// nor sequential indices. Empty in row passes.
     pub finish: Body,
 }
 
@@ -288,7 +303,7 @@ pub struct Scatter {
     pub source: BufferId,
     /// Its element.
     pub source_at: Position,
-    /// The buffers of ids, their element, and the table's stride for each.
+    /// The buffers of ids, their element (the same for the whole vector axis), and the table's stride for each.
     pub ids: Vec<(BufferId, Position, i64)>,
     /// What is added to, F32; the whole buffer is cleared first.
     pub table: BufferId,

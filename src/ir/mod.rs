@@ -6,5 +6,8 @@ pub mod ast;
 pub mod experiment;
 pub mod graph;
 pub mod kernel;
+pub mod kernel_bounds;
+pub mod kernel_print;
+pub mod kernel_verify;
 pub mod number;
 pub mod plan;

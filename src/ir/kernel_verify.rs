@@ -1,0 +1,454 @@
+//! Checks a kernel before code is made of it, and finds the kind of each value. What holds afterwards:
+//!
+//! - every size and cut is at least 1, cuts of the vector axis are multiples of [`LANES`] where more follows;
+//! - every value is defined once, before its uses and where they can see it, with the kinds that its users expect;
+//! - every position that is read or written is inside its buffer wherever its guards hold (ids aside);
+//! - only written buffers are stored to; reductions, kept rows and the product stand where they may.
+//!
+//! It changes nothing.
+
+use super::affine::{Affine, Guard, Position};
+use super::kernel::*;
+use super::kernel_bounds::escape;
+
+/// What a value of a body is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ValueKind {
+    /// binary32.
+    Real,
+    /// 32 bits.
+    Integer,
+    /// True or false.
+    Mask,
+}
+
+/// The kind of each value of a kernel, by number; `None` for numbers that define nothing.
+pub type ValueKinds = Vec<Option<ValueKind>>;
+
+/// A kernel that does not keep its contract: a mistake of the compiler, not of the spec.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("kernel contract broken: {0}")]
+pub struct Violation(pub String);
+
+/// Checks everything; gives the kinds of all values.
+pub fn verify(kernel: &Kernel) -> Result<ValueKinds, Violation> {
+    for buffer in &kernel.buffers {
+        ensure(buffer.elements >= 1, || "a buffer without elements".into())?;
+        ensure(buffer.elements <= MOST_ELEMENTS, || {
+            "a buffer of more than 2^31 elements".into()
+        })?;
+    }
+    match &kernel.body {
+        KernelBody::Loop(k) => verify_loop(&kernel.buffers, k),
+        KernelBody::Product(k) => verify_product(&kernel.buffers, k),
+        KernelBody::Scatter(k) => verify_scatter(&kernel.buffers, k).map(|()| vec![]),
+    }
+}
+
+/// Positions are also handled as i32.
+const MOST_ELEMENTS: usize = 1 << 31;
+
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Violation> {
+    if holds { Ok(()) } else { Err(Violation(message())) }
+}
+
+fn verify_sizes<'a>(sizes: impl IntoIterator<Item = &'a usize>) -> Result<(), Violation> {
+    let mut product = 1usize;
+    for &size in sizes {
+        ensure(size >= 1, || "a size of 0".into())?;
+        product = product.saturating_mul(size);
+    }
+    ensure(product <= 1 << 48, || "an iteration space beyond 2^48".into())
+}
+
+fn verify_cut(cut: usize, whole: usize) -> Result<(), Violation> {
+    ensure(cut >= 1 && (cut >= whole || cut.is_multiple_of(LANES)), || {
+        format!("a cut of {cut} elements of an axis of {whole}")
+    })
+}
+
+fn verify_loop(buffers: &[Buffer], k: &LoopKernel) -> Result<ValueKinds, Violation> {
+    verify_sizes(k.outer.iter().chain([&k.vector, &k.rows_per_task]))?;
+    ensure(!k.passes.is_empty(), || "no pass".into())?;
+    if let Some(cut) = k.vector_per_task {
+        verify_cut(cut, k.vector)?;
+        ensure(k.passes.len() == 1 && k.rows_kept == 0, || {
+            "a cut row with passes or kept rows".into()
+        })?;
+        ensure(k.passes[0].vector && k.rows_per_task == 1, || {
+            "a cut row in a row pass or a block of rows".into()
+        })?;
+    }
+    let mut scope = Scope::new(buffers, k.rows_kept);
+    for pass in &k.passes {
+        verify_sizes(k.outer.iter().chain(&pass.sequential).chain([&k.vector]))?;
+        let sizes: Vec<usize> = [k.vector].iter().chain(&k.outer).copied().collect();
+        scope.vector_axis = pass.vector;
+        scope.cut = k.vector_per_task.is_some();
+        scope.place = match (pass.vector, pass.sequential.is_empty()) {
+            (false, _) => Place::Row,
+            (true, true) => Place::Plain,
+            (true, false) => Place::Sequential,
+        };
+        ensure(pass.vector || pass.sequential.is_empty(), || {
+            "sequential axes in a row pass".into()
+        })?;
+        ensure(pass.vector || pass.finish.is_empty(), || {
+            "a finish in a row pass".into()
+        })?;
+        scope.sizes = sizes.iter().chain(&pass.sequential).copied().collect();
+        scope.body(&pass.body)?;
+        scope.show(|along| {
+            if pass.vector {
+                along == Some(Along::Sequential)
+            } else {
+                true
+            }
+        });
+        scope.sizes = sizes;
+        scope.place = Place::Finish;
+        scope.body(&pass.finish)?;
+        scope.show(|along| {
+            if pass.vector {
+                along == Some(Along::Vector)
+            } else {
+                true
+            }
+        });
+        scope.of_pass.clear();
+    }
+    Ok(scope.kinds)
+}
+
+fn verify_product(buffers: &[Buffer], k: &MatrixProduct) -> Result<ValueKinds, Violation> {
+    verify_sizes(k.batch.iter().chain([&k.m, &k.n, &k.rows_per_task]))?;
+    verify_sizes(k.batch.iter().chain([&k.m, &k.k]))?;
+    verify_sizes(k.batch.iter().chain([&k.k, &k.n]))?;
+    verify_cut(k.columns_per_task, k.n)?;
+    for (matrix, rows, columns) in [(&k.a, k.m, k.k), (&k.b, k.k, k.n)] {
+        let buffer = find(buffers, matrix.buffer)?;
+        ensure(buffer.storage == Storage::F32, || "a matrix of integers".into())?;
+        ensure(!buffer.written, || "a product writes its operand".into())?;
+        ensure(matrix.batch.len() == k.batch.len(), || {
+            "a matrix with other batch axes".into()
+        })?;
+        let strides = matrix.batch.iter().chain([&matrix.row_stride, &matrix.column_stride]);
+        let position = Position::from(Affine {
+            constant: matrix.constant,
+            terms: strides.copied().enumerate().filter(|t| t.1 != 0).collect(),
+        });
+        let sizes: Vec<usize> = k.batch.iter().copied().chain([rows, columns]).collect();
+        verify_position(&position, &[], &sizes, buffer)?;
+    }
+    let mut scope = Scope::new(buffers, 0);
+    scope.sizes = [k.n].iter().chain(&k.batch).chain([&k.m]).copied().collect();
+    scope.vector_axis = true;
+    scope.place = Place::Epilogue;
+    let begins = matches!(k.epilogue.first(), Some(d) if d.instruction == Instruction::Product);
+    ensure(begins, || "an epilogue that does not begin with the product".into())?;
+    scope.body(&k.epilogue)?;
+    Ok(scope.kinds)
+}
+
+fn verify_scatter(buffers: &[Buffer], k: &Scatter) -> Result<(), Violation> {
+    let sizes: Vec<usize> = [k.vector].iter().chain(&k.outer).chain(&k.items).copied().collect();
+    verify_sizes(&sizes)?;
+    verify_cut(k.vector_per_task, k.vector)?;
+    let (source, table) = (find(buffers, k.source)?, find(buffers, k.table)?);
+    let reals = source.storage == Storage::F32 && table.storage == Storage::F32;
+    ensure(reals, || "a scatter of integers".into())?;
+    ensure(table.written && !source.written, || {
+        "a scatter that writes its source or not its table".into()
+    })?;
+    verify_position(&k.source_at, &[], &sizes, source)?;
+    verify_position(&k.table_at, &[], &sizes, table)?;
+    for (buffer, at, _) in &k.ids {
+        let buffer = find(buffers, *buffer)?;
+        ensure(buffer.storage == Storage::I32 && !buffer.written, || {
+            "ids that are not integers read".into()
+        })?;
+        ensure(!at.uses(VECTOR_AXIS), || {
+            "an id that changes along the vector axis".into()
+        })?;
+        verify_position(at, &[], &sizes, buffer)?;
+    }
+    Ok(())
+}
+
+fn find(buffers: &[Buffer], id: BufferId) -> Result<&Buffer, Violation> {
+    buffers
+        .get(id.0 as usize)
+        .ok_or_else(|| Violation(format!("{id} is not a buffer")))
+}
+
+/// Axes exist, divisors are positive.
+fn verify_form(position: &Position, sizes: &[usize]) -> Result<(), Violation> {
+    let digits = position.digits.iter().map(|d| &d.of);
+    for affine in [&position.affine].into_iter().chain(digits) {
+        verify_affine(affine, sizes)?;
+    }
+    let positive = position
+        .digits
+        .iter()
+        .all(|d| d.divide >= 1 && d.modulo.is_none_or(|m| m >= 1));
+    ensure(positive, || format!("a divisor below 1 in {position}"))
+}
+
+fn verify_affine(affine: &Affine, sizes: &[usize]) -> Result<(), Violation> {
+    let known = affine.terms.iter().all(|t| t.0 < sizes.len());
+    ensure(known, || format!("{affine} has an axis that does not exist there"))
+}
+
+fn verify_position(at: &Position, guards: &[Guard], sizes: &[usize], buffer: &Buffer) -> Result<(), Violation> {
+    verify_form(at, sizes)?;
+    for guard in guards {
+        match guard {
+            Guard::Within { of, .. } => verify_form(of, sizes)?,
+            Guard::Divisible { of, by } => {
+                verify_affine(of, sizes)?;
+                ensure(*by >= 1, || format!("a divisor below 1 for {of}"))?;
+            }
+        }
+    }
+    match escape(at, guards, sizes, buffer.elements) {
+        None => Ok(()),
+        Some((low, high)) => Err(Violation(format!(
+            "position {at} goes from {low} to {high} in a buffer of {} elements",
+            buffer.elements
+        ))),
+    }
+}
+
+/// Where a body stands.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Place {
+    Row,
+    Plain,
+    Sequential,
+    Finish,
+    Epilogue,
+}
+
+/// What is known while a kernel's bodies are walked through.
+struct Scope<'a> {
+    buffers: &'a [Buffer],
+    rows_kept: u32,
+    sizes: Vec<usize>,
+    vector_axis: bool,
+    cut: bool,
+    place: Place,
+    kinds: ValueKinds,
+    /// Of each value, whether later code may use it.
+    visible: Vec<bool>,
+    /// Of each value, what it was reduced along.
+    reductions: Vec<Option<Along>>,
+    /// What the pass has defined so far.
+    of_pass: Vec<usize>,
+}
+
+impl<'a> Scope<'a> {
+    fn new(buffers: &'a [Buffer], rows_kept: u32) -> Scope<'a> {
+        Scope {
+            buffers,
+            rows_kept,
+            sizes: vec![],
+            vector_axis: true,
+            cut: false,
+            place: Place::Plain,
+            kinds: vec![],
+            visible: vec![],
+            reductions: vec![],
+            of_pass: vec![],
+        }
+    }
+
+    fn body(&mut self, body: &Body) -> Result<(), Violation> {
+        for (at, define) in body.iter().enumerate() {
+            let first = at == 0;
+            let kind = self
+                .instruction(&define.instruction, first)
+                .map_err(|Violation(message)| Violation(format!("{}: {message}", define.value)))?;
+            if let Some(kind) = kind {
+                self.define(define, kind)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn define(&mut self, define: &Define, kind: ValueKind) -> Result<(), Violation> {
+        let value = define.value.0 as usize;
+        ensure(value < 1 << 20, || format!("{} is numbered too high", define.value))?;
+        if value >= self.kinds.len() {
+            self.kinds.resize(value + 1, None);
+            self.visible.resize(value + 1, false);
+            self.reductions.resize(value + 1, None);
+        }
+        ensure(self.kinds[value].is_none(), || {
+            format!("{} is defined twice", define.value)
+        })?;
+        self.kinds[value] = Some(kind);
+        if let Instruction::Reduce { along, .. } = &define.instruction {
+            self.reductions[value] = Some(*along);
+        } else {
+            self.visible[value] = true;
+        }
+        self.of_pass.push(value);
+        Ok(())
+    }
+
+    /// Ends a body: of the pass's values, those stay visible that the rule names by what they were reduced along.
+    fn show(&mut self, rule: impl Fn(Option<Along>) -> bool) {
+        for &value in &self.of_pass {
+            self.visible[value] = rule(self.reductions[value]);
+        }
+    }
+
+    fn expect(&self, value: ValueId, kind: ValueKind) -> Result<(), Violation> {
+        let found = self.kind(value)?;
+        ensure(found == kind, || format!("{value} is {found:?}, not {kind:?}"))
+    }
+
+    fn kind(&self, value: ValueId) -> Result<ValueKind, Violation> {
+        let at = value.0 as usize;
+        let visible = self.visible.get(at).copied().unwrap_or(false);
+        ensure(visible, || format!("{value} is used where it is not defined"))?;
+        Ok(self.kinds[at].expect("visible values are defined"))
+    }
+
+    fn position(&self, at: &Position, guards: &[Guard], buffer: &Buffer) -> Result<(), Violation> {
+        self.no_vector_axis_in_row_passes(at, guards)?;
+        verify_position(at, guards, &self.sizes, buffer)
+    }
+
+    fn no_vector_axis_in_row_passes(&self, at: &Position, guards: &[Guard]) -> Result<(), Violation> {
+        let guarded = guards.iter().any(|g| match g {
+            Guard::Within { of, .. } => of.uses(VECTOR_AXIS),
+            Guard::Divisible { of, .. } => of.coefficient(VECTOR_AXIS) != 0,
+        });
+        let used = at.uses(VECTOR_AXIS) || guarded;
+        ensure(self.vector_axis || !used, || {
+            format!("{at} uses the vector axis in a row pass")
+        })
+    }
+
+    fn kept_row(&self, row: u32) -> Result<(), Violation> {
+        let may = matches!(self.place, Place::Plain | Place::Sequential | Place::Finish);
+        ensure(row < self.rows_kept && may, || {
+            format!("row {row} cannot be kept there")
+        })
+    }
+
+    /// Checks one; gives the kind of what it defines.
+    fn instruction(&self, instruction: &Instruction, first: bool) -> Result<Option<ValueKind>, Violation> {
+        use ValueKind::*;
+        let of_storage = |buffer: &Buffer| match buffer.storage {
+            Storage::F32 => Real,
+            Storage::I32 => Integer,
+        };
+        Ok(Some(match instruction {
+            Instruction::Constant(_) => Real,
+            Instruction::Integer(_) => Integer,
+            Instruction::Load { buffer, at, guards, .. } => {
+                let buffer = find(self.buffers, *buffer)?;
+                self.position(at, guards, buffer)?;
+                of_storage(buffer)
+            }
+            Instruction::Gather { buffer, at, ids } => {
+                let buffer = find(self.buffers, *buffer)?;
+                self.position(at, &[], buffer)?;
+                ids.iter().try_for_each(|(id, _)| self.expect(*id, Integer))?;
+                of_storage(buffer)
+            }
+            Instruction::Index(at) => {
+                self.no_vector_axis_in_row_passes(at, &[])?;
+                verify_form(at, &self.sizes)?;
+                Integer
+            }
+            Instruction::Inside(guards) => {
+                self.no_vector_axis_in_row_passes(&Position::default(), guards)?;
+                let anything = Buffer {
+                    storage: Storage::F32,
+                    elements: 1,
+                    written: false,
+                };
+                verify_position(&Position::default(), guards, &self.sizes, &anything)?;
+                Mask
+            }
+            Instruction::KeptLoad(row) => {
+                self.kept_row(*row)?;
+                Real
+            }
+            Instruction::KeptStore(row, value) => {
+                self.kept_row(*row)?;
+                self.expect(*value, Real)?;
+                return Ok(None);
+            }
+            Instruction::Arithmetic(function, arguments) => self.arithmetic(*function, arguments)?,
+            Instruction::ShiftLeft(value, by) | Instruction::ShiftRight(value, by) => {
+                ensure(*by < 32, || format!("a shift by {by}"))?;
+                self.expect(*value, Integer)?;
+                Integer
+            }
+            Instruction::MultiplyAdd(a, b, c) => {
+                [a, b, c].into_iter().try_for_each(|v| self.expect(*v, Real))?;
+                Real
+            }
+            Instruction::Select(mask, then, other) => {
+                self.expect(*mask, Mask)?;
+                let kind = self.kind(*then)?;
+                self.expect(*other, kind)?;
+                kind
+            }
+            Instruction::Reduce { value, along, .. } => {
+                self.expect(*value, Real)?;
+                let may = match along {
+                    Along::Vector => matches!(self.place, Place::Plain | Place::Finish) && !self.cut,
+                    Along::Sequential => matches!(self.place, Place::Plain | Place::Sequential),
+                };
+                ensure(may, || format!("a reduction over {along:?} cannot stand there"))?;
+                Real
+            }
+            Instruction::Product => {
+                ensure(self.place == Place::Epilogue && first, || "a product in a body".into())?;
+                Real
+            }
+            Instruction::Store { buffer, at, value } => {
+                let buffer = find(self.buffers, *buffer)?;
+                ensure(buffer.written, || "a store to a buffer that is only read".into())?;
+                self.position(at, &[], buffer)?;
+                let kind = self.kind(*value)?;
+                let fits = kind == Mask || kind == of_storage(buffer);
+                ensure(fits, || format!("{kind:?} stored as {:?}", buffer.storage))?;
+                return Ok(None);
+            }
+        }))
+    }
+
+    fn arithmetic(&self, function: Arithmetic, arguments: &[ValueId]) -> Result<ValueKind, Violation> {
+        let (parameters, result) = signature(function);
+        ensure(arguments.len() == parameters.len(), || {
+            format!("{function:?} of {} arguments", arguments.len())
+        })?;
+        for (argument, kind) in arguments.iter().zip(parameters) {
+            self.expect(*argument, *kind)?;
+        }
+        Ok(result)
+    }
+}
+
+/// The kinds of arguments and result.
+fn signature(function: Arithmetic) -> (&'static [ValueKind], ValueKind) {
+    use Arithmetic::*;
+    use ValueKind::*;
+    match function {
+        Add | Subtract | Multiply | Divide | Minimum | Maximum => (&[Real, Real], Real),
+        Negate | Absolute | SquareRoot | Nearest | Floor => (&[Real], Real),
+        Less | LessEqual | Equal => (&[Real, Real], Mask),
+        And | Or => (&[Mask, Mask], Mask),
+        Not => (&[Mask], Mask),
+        IntegerAdd | IntegerSubtract | IntegerMultiply | BitAnd | BitOr | BitXor => (&[Integer, Integer], Integer),
+        IntegerEqual => (&[Integer, Integer], Mask),
+        ToReal | IntegerBits => (&[Integer], Real),
+        ToInteger | RealBits => (&[Real], Integer),
+    }
+}
