@@ -1,3 +1,4 @@
 //! mspec: a declarative model-spec compiler.
+pub mod data;
 pub mod ir;
 pub mod text;

@@ -1,0 +1,89 @@
+//! What is fitted on a table's training rows: mean and deviation of a number column, the values of a category.
+
+use super::table::Table;
+use serde::Serialize;
+
+/// How a number column is brought to mean 0 and variance 1, and what replaces a missing cell.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub(super) struct Scale {
+    pub(super) column: String,
+    pub(super) mean: f64,
+    /// 1 where the column is constant or nothing is normalised.
+    pub(super) deviation: f64,
+    /// Whether the mean is subtracted.
+    pub(super) normalised: bool,
+}
+
+impl Scale {
+    /// Fits a column on these rows, in float64; the deviation is the population's.
+    pub(super) fn of(
+        table: &Table,
+        column: usize,
+        rows: impl Iterator<Item = usize> + Clone,
+        normalised: bool,
+    ) -> Scale {
+        let known = rows.filter_map(|r| table.number(r, column));
+        let count = known.clone().count().max(1) as f64;
+        let mean = known.clone().sum::<f64>() / count;
+        let variance = known.map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
+        let spread = variance.sqrt();
+        // A column that is constant but for rounding has nothing to scale.
+        let constant = spread <= 1e-12 * mean.abs().max(f64::MIN_POSITIVE);
+        Scale {
+            column: table.head[column].clone(),
+            mean,
+            deviation: if normalised && !constant { spread } else { 1.0 },
+            normalised,
+        }
+    }
+
+    /// The value that the model sees; a missing one becomes the mean.
+    pub(super) fn apply(&self, value: Option<f64>) -> f32 {
+        let value = value.unwrap_or(self.mean);
+        match self.normalised {
+            true => ((value - self.mean) / self.deviation) as f32,
+            false => value as f32,
+        }
+    }
+}
+
+/// The values of a category column, in the order of their ids.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Categories {
+    pub(super) column: String,
+    /// Sorted: numbers by value, then words by code point. A missing cell is the empty word.
+    pub(super) values: Vec<String>,
+}
+
+impl Categories {
+    /// The values that these rows have.
+    pub(super) fn of(table: &Table, column: usize, rows: impl Iterator<Item = usize>) -> Categories {
+        let mut values: Vec<String> = rows.map(|r| table.cell(r, column).to_string()).collect();
+        values.sort_by(|a, b| order(a, b));
+        values.dedup();
+        Categories {
+            column: table.head[column].clone(),
+            values,
+        }
+    }
+
+    /// The id of a value.
+    pub(super) fn find(&self, value: &str) -> Option<usize> {
+        self.values.binary_search_by(|v| order(v, value)).ok()
+    }
+
+    /// The id of a value; one that training has not seen gets the id behind the last.
+    pub(super) fn find_or_other(&self, value: &str) -> usize {
+        self.find(value).unwrap_or(self.values.len())
+    }
+}
+
+fn order(a: &str, b: &str) -> std::cmp::Ordering {
+    let number = |s: &str| s.parse::<f64>().ok().filter(|x| x.is_finite());
+    match (number(a), number(b)) {
+        (Some(x), Some(y)) => x.total_cmp(&y).then_with(|| a.cmp(b)),
+        (Some(_), None) => std::cmp::Ordering::Less,
+        (None, Some(_)) => std::cmp::Ordering::Greater,
+        (None, None) => a.cmp(b),
+    }
+}

@@ -1,0 +1,96 @@
+//! Reading whole files: a path of the spec in, bytes out, unpacked where the name ends in `.gz`;
+//! every failure names the path as resolved and what to do.
+
+use super::DataError;
+use crate::ir::experiment::DataPath;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Files beyond this size are refused before anything is read.
+const BYTES_MAX: u64 = 16 << 30;
+
+/// What a file held when it was read, so that a resumed run can tell that it is still the same.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// SHA-256 in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Reads a file that the spec names, as it is on disk.
+pub fn read(path: &DataPath, at: &Path) -> Result<(Vec<u8>, Fingerprint), DataError> {
+    let fail = |error: std::io::Error| {
+        let message = format!("can't read {}: {}", at.display(), plain(&error));
+        let error_kind = error.kind();
+        let result = DataError::new(path.span, message);
+        match error_kind {
+            std::io::ErrorKind::NotFound => {
+                result.help("paths in a spec are relative to the folder of the file that names them")
+            }
+            _ => result,
+        }
+    };
+    let size = std::fs::metadata(at).map_err(fail)?;
+    if size.is_dir() {
+        return Err(DataError::new(
+            path.span,
+            format!("{} is a folder, expected a file", at.display()),
+        ));
+    }
+    if size.len() > BYTES_MAX {
+        return Err(DataError::new(
+            path.span,
+            format!(
+                "{} has {} bytes, more than the limit of 16 GiB",
+                at.display(),
+                size.len()
+            ),
+        ));
+    }
+    let bytes = std::fs::read(at).map_err(fail)?;
+    let fingerprint = Fingerprint {
+        path: at.to_path_buf(),
+        sha256: sha256(&bytes),
+    };
+    Ok((bytes, fingerprint))
+}
+
+/// Reads a file and unpacks it if its name ends in `.gz`.
+pub fn read_unpacked(path: &DataPath, at: &Path) -> Result<(Vec<u8>, Fingerprint), DataError> {
+    let (bytes, fingerprint) = read(path, at)?;
+    if at.extension().is_none_or(|e| e != "gz") {
+        return Ok((bytes, fingerprint));
+    }
+    let mut unpacked = vec![];
+    flate2::read::MultiGzDecoder::new(bytes.as_slice())
+        .take(BYTES_MAX)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| {
+            DataError::new(path.span, format!("can't unpack {}: {error}", at.display()))
+                .help("the file is damaged or was not copied completely; fetch it again")
+        })?;
+    Ok((unpacked, fingerprint))
+}
+
+/// An error of the operating system in plain words.
+pub fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        std::io::ErrorKind::StorageFull => "the disk is full".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// A path of the spec, resolved against the folder of the file that names it.
+pub fn resolve(path: &DataPath, base: &Path) -> PathBuf {
+    base.join(&path.path)
+}

@@ -1,0 +1,362 @@
+//! `tensors`: a safetensors file in, its tensors by name out. The first axis is the samples; or the file has
+//! whole batches, `inputs.0`, `targets.0`, `inputs.1`, …, of which each step takes the next.
+//! Whole numbers are ids, with a bound that the spec states; each is checked when a batch is formed.
+
+use super::order::{Order, Selection};
+use super::split::{Assignment, divide};
+use super::{DataError, Dataset, Row, Source, file};
+use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor};
+use crate::ir::graph::Element;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One tensor of the model, all samples one behind the other.
+struct Column {
+    name: String,
+    sample_elements: usize,
+    values: Elements,
+}
+
+enum Elements {
+    Real(Vec<f32>),
+    Condition(Vec<u8>),
+    Id {
+        values: Vec<i64>,
+        bound: usize,
+    },
+    /// Which elements of an id column are not ignored.
+    Counted {
+        column: usize,
+    },
+}
+
+struct Tensors {
+    at: PathBuf,
+    columns: Vec<Column>,
+    ignore: Option<i64>,
+    batch: Option<usize>,
+    settings: DataPath,
+}
+
+pub(super) fn open(
+    settings: &DataSettings,
+    base: &Path,
+    path: &DataPath,
+    ids: &[(String, usize)],
+    ignore: Option<i64>,
+) -> Result<Dataset, DataError> {
+    let at = file::resolve(path, base);
+    let (bytes, fingerprint) = file::read(path, &at)?;
+    let fail = |message: String| DataError::new(path.span, message);
+    let read = SafeTensors::deserialize(&bytes)
+        .map_err(|e| fail(format!("{} is not a whole safetensors file: {e}", at.display())))?;
+    let groups = group(&read).map_err(|m| fail(format!("{}: {m}", at.display())))?;
+    let mut source = Tensors {
+        at,
+        columns: vec![],
+        ignore,
+        batch: None,
+        settings: path.clone(),
+    };
+    let mut schema = Schema::default();
+    let mut samples = None;
+    for (name, pieces) in &groups {
+        let (column, shape) = column(name, pieces, ids).map_err(|e| match e.1 {
+            Some(help) => fail(format!("{}: {}", source.at.display(), e.0)).help(help),
+            None => fail(format!("{}: {}", source.at.display(), e.0)),
+        })?;
+        let count = shape[0] * pieces.len();
+        if *samples.get_or_insert(count) != count {
+            return Err(fail(format!(
+                "{}: `{name}` has {count} samples, the tensors before it {}",
+                source.at.display(),
+                samples.unwrap_or(0)
+            ))
+            .help("the first axis of every tensor is the samples"));
+        }
+        if pieces[0].0.is_some() {
+            source.batch = Some(shape[0]);
+        }
+        add(&mut source, &mut schema, column, &shape[1..]);
+    }
+    for (name, bound) in ids {
+        if *bound > i32::MAX as usize {
+            return Err(fail(format!(
+                "the bound {bound} of `{name}` is beyond the greatest id, {}",
+                i32::MAX
+            )));
+        }
+        if !groups.contains_key(name) {
+            let known: Vec<&str> = groups.keys().map(String::as_str).collect();
+            return Err(fail(format!("{} has no tensor `{name}`", source.at.display()))
+                .help(format!("it has {}", known.join(", "))));
+        }
+    }
+    let samples = samples.unwrap_or(0);
+    schema.batch = source.batch;
+    let (parts, order) = parts(settings, samples, &source)?;
+    schema.epoch_samples = Some(parts[0].len());
+    let [training, validation, test] = parts.map(Selection::List);
+    Ok(Dataset {
+        source: Box::new(source),
+        schema,
+        training: training.clone(),
+        evaluation: [training, validation, test],
+        order,
+        fingerprints: vec![fingerprint],
+        settings: settings.clone(),
+    })
+}
+
+fn parts(settings: &DataSettings, samples: usize, source: &Tensors) -> Result<([Vec<u32>; 3], Order), DataError> {
+    let split = &settings.split;
+    if split.stratified {
+        return Err(DataError::new(
+            split.span,
+            "a file of tensors has no classes to stratify by",
+        ));
+    }
+    if source.batch.is_some() {
+        if split.validation > 0.0 || split.test > 0.0 {
+            return Err(DataError::new(
+                split.span,
+                "numbered batches are not divided: all of them are for training",
+            )
+            .help("leave `split` out, or store samples instead of batches"));
+        }
+        return Ok(([(0..samples as u32).collect(), vec![], vec![]], Order::InOrder));
+    }
+    let (assignment, order) = if settings.shuffle {
+        (Assignment::Random, Order::Permuted)
+    } else {
+        (Assignment::InOrder, Order::InOrder)
+    };
+    let what = format!("samples of {}", source.at.display());
+    Ok((divide(samples, split, assignment, &what)?.parts, order))
+}
+
+/// Puts a column into the source and the schema, with a `NAME_counted` behind ids that are ignored somewhere.
+fn add(source: &mut Tensors, schema: &mut Schema, column: Column, shape: &[usize]) {
+    let name = column.name.clone();
+    let axes: Vec<(String, usize)> = shape
+        .iter()
+        .zip(1..)
+        .map(|(&s, i)| (format!("{name}_{i}"), s))
+        .collect();
+    let element = match &column.values {
+        Elements::Id { bound, .. } => Element::Id { bound: *bound },
+        Elements::Real(_) => Element::Real,
+        Elements::Condition(_) | Elements::Counted { .. } => Element::Condition,
+    };
+    let ignored = match (&column.values, source.ignore) {
+        (Elements::Id { values, .. }, Some(ignore)) => values.contains(&ignore),
+        _ => false,
+    };
+    let tensor = |name: String, element| SchemaTensor {
+        name,
+        axes: axes.clone(),
+        element,
+        bound_name: None,
+        category: false,
+    };
+    schema.sizes.extend(axes.clone());
+    schema.tensors.push(tensor(name.clone(), element));
+    let sample_elements = column.sample_elements;
+    source.columns.push(column);
+    if ignored {
+        let name = format!("{name}_counted");
+        schema.tensors.push(tensor(name.clone(), Element::Condition));
+        let values = Elements::Counted {
+            column: source.columns.len() - 1,
+        };
+        source.columns.push(Column {
+            name,
+            sample_elements,
+            values,
+        });
+    }
+}
+
+/// A tensor of the file with the number of its batch, if it has one.
+type Piece<'a> = (Option<usize>, safetensors::tensor::TensorView<'a>);
+
+/// Tensors by the model's name for them: one piece each, or one for each batch, in order.
+fn group<'a>(file: &'a SafeTensors) -> Result<BTreeMap<String, Vec<Piece<'a>>>, String> {
+    let mut groups: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
+    for (name, view) in file.tensors() {
+        let numbered = name
+            .rsplit_once('.')
+            .and_then(|(stem, n)| Some((stem.to_string(), n.parse().ok()?)));
+        let (stem, number) = match numbered {
+            Some((stem, n)) => (stem, Some(n)),
+            None => (name, None),
+        };
+        groups.entry(stem).or_default().push((number, view));
+    }
+    let mut batches = None;
+    for (name, pieces) in &mut groups {
+        pieces.sort_by_key(|p| p.0);
+        let numbered = pieces[0].0.is_some();
+        let count = numbered.then_some(pieces.len());
+        if numbered && pieces.iter().enumerate().any(|(i, p)| p.0 != Some(i)) || !numbered && pieces.len() > 1 {
+            return Err(format!(
+                "the batches of `{name}` are not numbered 0, 1, 2, … without a gap"
+            ));
+        }
+        if *batches.get_or_insert(count) != count {
+            return Err(format!(
+                "`{name}` has another number of batches than the tensors before it"
+            ));
+        }
+    }
+    match groups.is_empty() {
+        true => Err("there are no tensors".into()),
+        false => Ok(groups),
+    }
+}
+
+type ColumnError = (String, Option<String>);
+
+/// Converts a tensor's pieces, which must have one shape, and gives that shape.
+fn column(name: &str, pieces: &[Piece], ids: &[(String, usize)]) -> Result<(Column, Vec<usize>), ColumnError> {
+    let (shape, dtype) = (pieces[0].1.shape().to_vec(), pieces[0].1.dtype());
+    if shape.is_empty() {
+        return Err((format!("`{name}` is one number: it has no axis for the samples"), None));
+    }
+    for (number, view) in pieces {
+        if view.shape() != shape || view.dtype() != dtype {
+            return Err((
+                format!(
+                    "`{name}.{}` is {:?} of {:?}, but `{name}.0` is {dtype:?} of {shape:?}",
+                    number.unwrap_or(0),
+                    view.dtype(),
+                    view.shape()
+                ),
+                Some("all batches have one shape".into()),
+            ));
+        }
+    }
+    let bound = ids.iter().find(|(n, _)| n == name).map(|(_, bound)| *bound);
+    let data = pieces.iter().map(|p| p.1.data());
+    let values = match (dtype, bound) {
+        (Dtype::F32, None) => Elements::Real(data.flat_map(|d| words::<4>(d).map(f32::from_le_bytes)).collect()),
+        (Dtype::F64, None) => Elements::Real(
+            data.flat_map(|d| words::<8>(d).map(|w| f64::from_le_bytes(w) as f32))
+                .collect(),
+        ),
+        (Dtype::BOOL, None) => Elements::Condition(data.flatten().copied().collect()),
+        (Dtype::I32, Some(bound)) => Elements::Id {
+            values: data
+                .flat_map(|d| words::<4>(d).map(|w| i64::from(i32::from_le_bytes(w))))
+                .collect(),
+            bound,
+        },
+        (Dtype::I64, Some(bound)) => Elements::Id {
+            values: data.flat_map(|d| words::<8>(d).map(i64::from_le_bytes)).collect(),
+            bound,
+        },
+        (Dtype::U8, Some(bound)) => Elements::Id {
+            values: data.flatten().map(|&b| i64::from(b)).collect(),
+            bound,
+        },
+        (Dtype::I32 | Dtype::I64 | Dtype::U8, None) => {
+            return Err((
+                format!("`{name}` holds whole numbers, and nothing says how far they go"),
+                Some(format!("say it: `ids {name} < 65`, one beyond the greatest id")),
+            ));
+        }
+        (_, Some(_)) => return Err((format!("`{name}` holds {dtype:?}, which can't be ids"), None)),
+        (other, None) => {
+            return Err((
+                format!("`{name}` holds {other:?}, which is not read"),
+                Some("store f32, f64, i32, i64, u8 or bool".into()),
+            ));
+        }
+    };
+    let sample_elements = shape[1..].iter().product();
+    Ok((
+        Column {
+            name: name.into(),
+            sample_elements,
+            values,
+        },
+        shape,
+    ))
+}
+
+fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    bytes.chunks_exact(N).map(|c| c.try_into().expect("chunks of N bytes"))
+}
+
+impl Tensors {
+    fn range(&self, column: &Column, record: usize) -> std::ops::Range<usize> {
+        record * column.sample_elements..(record + 1) * column.sample_elements
+    }
+
+    fn bad_id(&self, column: &Column, record: usize, within: usize, id: i64, bound: usize) -> DataError {
+        let place = match self.batch {
+            Some(batch) => format!("`{}.{}`, sample {}", column.name, record / batch, record % batch),
+            None => format!("`{}`, sample {record}", column.name),
+        };
+        let message = format!(
+            "{}: {place}, element {within} is id {id}, expected 0 to {}",
+            self.at.display(),
+            bound - 1
+        );
+        let error = DataError::new(self.settings.span, message);
+        if id < 0 {
+            error.help(format!("if {id} marks what does not count, write `ignore {id}`"))
+        } else {
+            error.help(format!(
+                "raise the bound (`ids {} < {}`), or mend the file",
+                column.name,
+                id + 1
+            ))
+        }
+    }
+}
+
+impl Source for Tensors {
+    fn name(&self) -> &'static str {
+        "tensors"
+    }
+
+    fn read(&self, tensor: usize, record: usize, row: Row) -> Result<(), DataError> {
+        let column = &self.columns[tensor];
+        let range = self.range(column, record);
+        match &column.values {
+            Elements::Real(values) => row.set_reals(values[range].iter().copied()),
+            Elements::Condition(values) => {
+                row.set_reals(values[range].iter().map(|&c| if c != 0 { 1.0 } else { 0.0 }));
+            }
+            Elements::Id { values, bound } => {
+                let ids = &values[range];
+                let bad = |id: i64| Some(id) != self.ignore && (id < 0 || id as u64 >= *bound as u64);
+                if let Some(at) = ids.iter().position(|&id| bad(id)) {
+                    return Err(self.bad_id(column, record, at, ids[at], *bound));
+                }
+                row.set_ids(
+                    ids.iter()
+                        .map(|&id| if Some(id) == self.ignore { 0 } else { id as i32 }),
+                );
+            }
+            Elements::Counted { column } => {
+                let Elements::Id { values, .. } = &self.columns[*column].values else {
+                    unreachable!("only an id column has a counted one")
+                };
+                row.set_reals(
+                    values[range]
+                        .iter()
+                        .map(|&id| if Some(id) == self.ignore { 0.0 } else { 1.0 }),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn fitted(&self) -> serde_json::Value {
+        json!({})
+    }
+}
