@@ -16,7 +16,7 @@ mod text;
 
 pub use batch::{Batch, BatchTensor, Row, Values};
 pub use error::DataError;
-pub use file::Fingerprint;
+pub use file::{Fingerprint, sha256};
 pub use order::{Order, Sampler, Selection};
 
 use crate::ir::experiment::{DataSettings, Schema, Source as Settings};

@@ -1,0 +1,20 @@
+//! Everything around the compiled step: first values, the loop, evaluation, checkpoints, run folders, name maps.
+//! It knows machines only through [`Machine`], and never looks into a kernel.
+
+pub mod checkpoint;
+pub mod disk;
+mod error;
+pub mod evaluate;
+pub mod feed;
+pub mod initialise;
+mod machine;
+pub mod metrics_log;
+pub mod run;
+mod stop;
+#[cfg(test)]
+mod tests;
+pub mod weights;
+
+pub use error::TrainError;
+pub use machine::{Machine, ProgramId};
+pub use stop::Stop;

@@ -1,0 +1,390 @@
+//! The loop: batches through the compiled step, with evaluation, checkpoints and a log around it.
+//! It decides when something happens; what a step computes was decided by the compiler. A step allocates nothing.
+
+use super::checkpoint::{self, Best, Memory, Progress};
+use super::evaluate::{Evaluator, Scores, evaluate};
+use super::feed::Feed;
+use super::metrics_log::MetricsLog;
+use super::{Machine, ProgramId, Stop, TrainError};
+use crate::data::random::Stream;
+use crate::data::{Batch, Dataset};
+use crate::ir::experiment::{Interval, TrainSettings};
+use crate::ir::graph::OutputKind;
+use crate::ir::number::{Number, StepVariable};
+use crate::ir::plan::OutputSlot;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Metrics of which less is better; of all others more is.
+const LESS_IS_BETTER: [&str; 6] = ["loss", "perplexity", "error", "mse", "rmse", "mae"];
+
+/// What is trained.
+pub struct Task<'a> {
+    /// Where batches come from.
+    pub dataset: &'a Dataset,
+    /// The `train` section.
+    pub settings: &'a TrainSettings,
+    /// The step's numbers, in the order of their ids.
+    pub numbers: &'a [Number],
+    /// The learning rate, for the log.
+    pub rate: Option<&'a Number>,
+    /// The compiled training step.
+    pub program: ProgramId,
+    /// What goes into checkpoints.
+    pub memory: Memory,
+    /// What evaluates the validation part, if there is one.
+    pub validation: Option<Evaluator<'a>>,
+}
+
+/// What a step gave.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct StepReport {
+    /// From 1.
+    pub step: u64,
+    /// The last one.
+    pub steps: u64,
+    /// Without penalties.
+    pub loss: f32,
+    /// Tokens or samples a second.
+    pub speed: f64,
+}
+
+/// Who is told how it goes.
+pub trait Watch {
+    /// After each step.
+    fn stepped(&mut self, report: &StepReport);
+    /// After an evaluation.
+    fn evaluated(&mut self, step: u64, scores: &Scores);
+    /// After a checkpoint.
+    fn saved(&mut self, step: u64, path: &Path);
+}
+
+/// How a training ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Outcome {
+    /// All steps are done, or early stopping ended it.
+    Finished(Summary),
+    /// A signal came; everything is saved.
+    Interrupted {
+        /// Its number.
+        signal: i32,
+        /// The last step that was done.
+        step: u64,
+    },
+}
+
+/// The last numbers of a training.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Summary {
+    /// Steps done.
+    pub step: u64,
+    /// The loss of the last step's batch, if this process did any step.
+    pub train_loss: Option<f32>,
+    /// The last evaluation of the validation part.
+    pub validation: Option<Scores>,
+    /// The best evaluation.
+    pub best: Option<Best>,
+    /// Whether early stopping ended it.
+    pub early: bool,
+    /// Time spent in steps.
+    pub seconds: f64,
+}
+
+/// Files of a run.
+pub struct Places {
+    /// `metrics.jsonl`.
+    pub metrics: PathBuf,
+    /// The folder of checkpoints.
+    pub checkpoints: PathBuf,
+}
+
+/// Trains from where `progress` stands; the machine's memory holds the values of that moment.
+pub fn run(
+    task: &Task,
+    machine: &mut dyn Machine,
+    places: &Places,
+    progress: Progress,
+    stop: &Stop,
+    watch: &mut dyn Watch,
+) -> Result<Outcome, TrainError> {
+    let log = MetricsLog::open(&places.metrics, progress.metrics_bytes)?;
+    let mut training = Training::new(task, machine, places, progress, log)?;
+    if checkpoint::list(&places.checkpoints).is_empty() {
+        training.save(watch)?;
+    }
+    let mut sampler = task.dataset.sampler(task.settings.seed, task.settings.batch)?;
+    let mut batch = Batch::new(task.dataset.schema(), task.settings.batch);
+    let feed = Feed::new(training.machine, task.program, &batch);
+    while training.progress.step < training.schedule.steps && !training.out_of_patience() {
+        let step = training.progress.step + 1;
+        let begin = Instant::now();
+        sampler.fill(step, &mut batch)?;
+        feed.write(training.machine, &batch);
+        training.step(step, begin, watch)?;
+        let schedule = training.schedule;
+        let improved = schedule.evaluates(step) && training.evaluate(watch)?;
+        let signal = stop.requested();
+        let ended = step == schedule.steps || training.out_of_patience();
+        if improved || schedule.saves(step) || ended || signal.is_some() {
+            training.save(watch)?;
+        }
+        if let (Some(signal), false) = (signal, ended) {
+            return Ok(Outcome::Interrupted { signal, step });
+        }
+    }
+    Ok(Outcome::Finished(training.summary()))
+}
+
+/// When things happen, in steps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Schedule {
+    /// The last step.
+    pub steps: u64,
+    evaluate_every: Option<u64>,
+    save_every: Option<u64>,
+    validates: bool,
+}
+
+impl Schedule {
+    /// Brings epochs to steps.
+    pub fn new(task: &Task) -> Result<Schedule, TrainError> {
+        let settings = task.settings;
+        let per_epoch = task.dataset.steps_per_epoch(settings.batch);
+        let steps = |interval: Interval| match (interval, per_epoch) {
+            (Interval::Steps(n), _) => Ok(n.max(1)),
+            (Interval::Epochs(e), Some(n)) => Ok(((e * n as f64).round() as u64).max(1)),
+            (Interval::Epochs(_), None) => Err(TrainError::from(
+                crate::data::DataError::new(settings.span, "this data has no epochs: windows are drawn at random")
+                    .help("say the duration in steps, as `steps 2000`"),
+            )),
+        };
+        Ok(Schedule {
+            steps: steps(settings.duration)?,
+            evaluate_every: settings.evaluate_every.map(steps).transpose()?,
+            save_every: settings.checkpoint_every.map(steps).transpose()?,
+            validates: task.validation.is_some(),
+        })
+    }
+
+    fn evaluates(&self, step: u64) -> bool {
+        self.validates && (step == self.steps || self.evaluate_every.is_some_and(|n| step.is_multiple_of(n)))
+    }
+
+    fn saves(&self, step: u64) -> bool {
+        self.save_every.is_some_and(|n| step.is_multiple_of(n))
+    }
+}
+
+/// Where an output lies and the tag it is logged under.
+struct Logged {
+    output: usize,
+    tag: String,
+}
+
+struct Training<'a> {
+    task: &'a Task<'a>,
+    machine: &'a mut dyn Machine,
+    places: &'a Places,
+    progress: Progress,
+    log: MetricsLog,
+    schedule: Schedule,
+    keys: Stream,
+    numbers: Vec<f32>,
+    steps_per_epoch: f64,
+    loss: usize,
+    gradient_norm: Option<usize>,
+    metrics: Vec<Logged>,
+    /// Tokens or samples in a step, and the tag of their speed.
+    units: (usize, &'static str),
+    last_loss: Option<f32>,
+    last_scores: Option<Scores>,
+    /// Steps done by this process, and the time they took.
+    done: u64,
+    spent: Duration,
+}
+
+impl<'a> Training<'a> {
+    fn new(
+        task: &'a Task<'a>,
+        machine: &'a mut dyn Machine,
+        places: &'a Places,
+        progress: Progress,
+        log: MetricsLog,
+    ) -> Result<Training<'a>, TrainError> {
+        let outputs = machine.outputs(task.program);
+        let find = |kind: OutputKind| outputs.iter().position(|o| o.kind == kind);
+        let metric = |(output, slot): (usize, &OutputSlot)| match &slot.kind {
+            OutputKind::Metric(name) => Some(Logged {
+                output,
+                tag: format!("train/{name}"),
+            }),
+            _ => None,
+        };
+        let schema = task.dataset.schema();
+        let time = schema.sizes.iter().find(|(name, _)| name == "time").map(|(_, n)| *n);
+        Ok(Training {
+            loss: find(OutputKind::Loss).expect("a training program gives its loss"),
+            gradient_norm: find(OutputKind::GradientNorm),
+            metrics: outputs.iter().enumerate().filter_map(metric).collect(),
+            units: match time {
+                Some(time) => (time * task.settings.batch, "tokens_per_s"),
+                None => (task.settings.batch, "samples_per_s"),
+            },
+            schedule: Schedule::new(task)?,
+            keys: Stream::new(task.settings.seed, "step"),
+            numbers: vec![0.0; task.numbers.len()],
+            steps_per_epoch: task.dataset.steps_per_epoch(task.settings.batch).unwrap_or(0) as f64,
+            task,
+            machine,
+            places,
+            progress,
+            log,
+            last_loss: None,
+            last_scores: None,
+            done: 0,
+            spent: Duration::ZERO,
+        })
+    }
+
+    /// One update and its line in the log.
+    fn step(&mut self, step: u64, begin: Instant, watch: &mut dyn Watch) -> Result<(), TrainError> {
+        let program = self.task.program;
+        let steps_per_epoch = self.steps_per_epoch;
+        let variable = |v| match v {
+            StepVariable::Step => step as f64,
+            StepVariable::StepsPerEpoch => steps_per_epoch,
+        };
+        for (slot, number) in self.numbers.iter_mut().zip(self.task.numbers) {
+            *slot = number.at(&variable) as f32;
+        }
+        let [a, b, _, _] = self.keys.words(step);
+        self.machine.prepare(program, &self.numbers, [a, b]);
+        self.machine.run(program);
+        let elapsed = begin.elapsed();
+        self.spent += elapsed;
+        self.done += 1;
+        let speed = self.units.0 as f64 / elapsed.as_secs_f64();
+        let loss = self.machine.output(program, self.loss)[0];
+        let gradient_norm = self.gradient_norm.map(|o| self.machine.output(program, o)[0]);
+        self.log.begin(step).single("train/loss", loss);
+        for metric in &self.metrics {
+            self.log
+                .single(&metric.tag, self.machine.output(program, metric.output)[0]);
+        }
+        if let Some(rate) = self.task.rate {
+            self.log.double("lr", rate.at(&variable));
+        }
+        if let Some(norm) = gradient_norm {
+            self.log.single("grad_norm", norm);
+        }
+        self.log.double(self.units.1, speed.round()).end()?;
+        for (name, value) in [("loss", Some(loss)), ("norm of the gradient", gradient_norm)] {
+            if let Some(value) = value
+                && !value.is_finite()
+            {
+                return Err(self.diverged(step, format!("the {name} is {value}")));
+            }
+        }
+        self.progress.step = step;
+        self.last_loss = Some(loss);
+        watch.stepped(&StepReport {
+            step,
+            steps: self.schedule.steps,
+            loss,
+            speed: self.done as f64 * self.units.0 as f64 / self.spent.as_secs_f64(),
+        });
+        Ok(())
+    }
+
+    /// Evaluates the validation part; tells whether it is the best so far.
+    fn evaluate(&mut self, watch: &mut dyn Watch) -> Result<bool, TrainError> {
+        let Some(validation) = &self.task.validation else {
+            return Ok(false);
+        };
+        let scores = evaluate(validation, self.task.dataset, self.machine, &self.numbers)?;
+        let step = self.progress.step;
+        self.log.begin(step).double("val/loss", scores.loss);
+        for (name, value) in &scores.metrics {
+            self.log.double(&format!("val/{name}"), *value);
+        }
+        self.log.end()?;
+        if !scores.loss.is_finite() {
+            return Err(self.diverged(step, format!("the validation loss is {}", scores.loss)));
+        }
+        watch.evaluated(step, &scores);
+        let improved = self.rate_evaluation(&scores);
+        self.last_scores = Some(scores);
+        Ok(improved)
+    }
+
+    fn rate_evaluation(&mut self, scores: &Scores) -> bool {
+        let early_stop = self.task.settings.early_stop.as_ref();
+        let metric = early_stop.map_or("loss", |e| e.metric.as_str());
+        let change = early_stop.map_or(0.0, |e| e.minimum_change);
+        let value = scores.get(metric).unwrap_or(scores.loss);
+        let sign = if LESS_IS_BETTER.contains(&metric) { 1.0 } else { -1.0 };
+        let improved = match &self.progress.best {
+            Some(best) => sign * value < sign * best.value - change,
+            None => true,
+        };
+        if improved {
+            self.progress.stale = 0;
+            self.progress.best = Some(Best {
+                metric: metric.to_string(),
+                value,
+                step: self.progress.step,
+            });
+        } else {
+            self.progress.stale += 1;
+        }
+        improved
+    }
+
+    fn out_of_patience(&self) -> bool {
+        let early_stop = self.task.settings.early_stop.as_ref();
+        early_stop.is_some_and(|e| self.progress.stale >= e.patience.max(1))
+    }
+
+    /// Writes a checkpoint, unless a value in memory is no number.
+    fn save(&mut self, watch: &mut dyn Watch) -> Result<(), TrainError> {
+        let memory = &self.task.memory;
+        for &slot in memory.model.iter().chain(&memory.optimizer) {
+            if let Some(value) = self.machine.persistent(slot).iter().find(|v| !v.is_finite()) {
+                let what = format!(
+                    "`{}` has an element that is {value}",
+                    self.machine.layout().slots[slot].name
+                );
+                return Err(self.diverged(self.progress.step, what));
+            }
+        }
+        self.progress.metrics_bytes = self.log.sync()?;
+        let folder = &self.places.checkpoints;
+        let path = checkpoint::save(folder, &self.progress, self.machine, memory)?;
+        let best = self.progress.best.as_ref().map(|b| b.step);
+        checkpoint::prune(folder, self.task.settings.keep.max(1), best)?;
+        watch.saved(self.progress.step, &path);
+        Ok(())
+    }
+
+    fn diverged(&mut self, step: u64, what: String) -> TrainError {
+        // The log's last line shows what happened; if it can't be written, the divergence is still the news.
+        let _ = self.log.sync();
+        let last_good = checkpoint::list(&self.places.checkpoints).pop();
+        TrainError::Diverged {
+            what,
+            step,
+            last_good: last_good.map_or_else(|| self.places.checkpoints.clone(), |c| c.1),
+        }
+    }
+
+    fn summary(self) -> Summary {
+        Summary {
+            step: self.progress.step,
+            train_loss: self.last_loss,
+            validation: self.last_scores,
+            early: self.progress.step < self.schedule.steps,
+            best: self.progress.best,
+            seconds: self.spent.as_secs_f64(),
+        }
+    }
+}
