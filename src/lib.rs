@@ -1,5 +1,7 @@
 //! mspec: a declarative model-spec compiler.
 pub mod data;
+pub mod codegen;
 pub mod ir;
+pub mod machine;
 pub mod text;
 pub mod train;
