@@ -1,6 +1,6 @@
 //! mspec: a declarative model-spec compiler.
-pub mod data;
 pub mod codegen;
+pub mod data;
 pub mod ir;
 pub mod machine;
 pub mod text;

@@ -281,7 +281,7 @@ impl Generator {
         let along: Vec<usize> = usable
             .iter()
             .copied()
-            .filter(|a| *a != VECTOR_AXIS || self.state % 2 == 0)
+            .filter(|a| *a != VECTOR_AXIS || self.state.is_multiple_of(2))
             .collect();
         let (id_at, ids) = self.position(sizes, &along);
         let id_buffer = self.buffer(Storage::I32, ids, false);

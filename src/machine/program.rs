@@ -6,7 +6,7 @@ use super::step::{Steps, steps};
 use super::team::Team;
 use crate::codegen::clif::{Code, CodegenError, Target, compile};
 use crate::ir::kernel::Storage;
-use crate::ir::plan::{ALIGNMENT, Location, PersistentLayout, Plan, Region, Slot};
+use crate::ir::plan::{ALIGNMENT, Location, OutputSlot, PersistentLayout, Plan, Region, Slot};
 use std::ptr::NonNull;
 
 /// Why there is no machine.
@@ -52,10 +52,10 @@ pub struct Program {
     steps: Steps,
     persistent: PersistentLayout,
     transient_bytes: usize,
-    inputs: Vec<Extent>,
+    inputs: Vec<Slot>,
     numbers: Option<Extent>,
     random_key: Option<Extent>,
-    outputs: Vec<Extent>,
+    outputs: Vec<OutputSlot>,
 }
 
 impl Program {
@@ -63,19 +63,14 @@ impl Program {
     pub fn compile(plan: &Plan, threads: usize) -> Result<Program, MachineError> {
         verify_plan(plan)?;
         let code = compile(&plan.kernels, &Target::native()?, threads)?;
-        let outputs = plan.outputs.iter().map(|output| Extent {
-            location: output.location,
-            elements: output.shape.iter().product(),
-            storage: output.storage,
-        });
         Ok(Program {
             steps: steps(plan, &code),
             persistent: plan.persistent.clone(),
             transient_bytes: plan.transient_bytes,
-            inputs: plan.inputs.iter().map(Extent::of_slot).collect(),
+            inputs: plan.inputs.clone(),
             numbers: plan.numbers.as_ref().map(Extent::of_slot),
             random_key: plan.random_key.as_ref().map(Extent::of_slot),
-            outputs: outputs.collect(),
+            outputs: plan.outputs.clone(),
             code,
         })
     }
@@ -110,7 +105,7 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
         check(slot.location, slot.shape.iter().product(), &slot.name)?;
     }
     let fits = |slot: &Option<Slot>, storage: Storage, elements: Option<usize>| {
-        let fits = |s: &Slot| s.storage == storage && elements.is_none_or(|e| e == s.shape.iter().product());
+        let fits = |s: &Slot| s.storage == storage && elements.is_none_or(|e| e == s.shape.iter().product::<usize>());
         slot.as_ref().is_none_or(fits)
     };
     if !fits(&plan.numbers, Storage::F32, None) || !fits(&plan.random_key, Storage::I32, Some(2)) {
@@ -267,9 +262,19 @@ impl Machine {
         self.write(extent)
     }
 
+    /// What a program reads.
+    pub fn inputs(&self, program: ProgramId) -> &[Slot] {
+        &self.programs[program.0].program.inputs
+    }
+
+    /// What a program computes besides updates.
+    pub fn outputs(&self, program: ProgramId) -> &[OutputSlot] {
+        &self.programs[program.0].program.outputs
+    }
+
     /// An input of a program, to fill it.
     pub fn input_mut(&mut self, program: ProgramId, input: usize) -> ValuesMut<'_> {
-        let extent = self.programs[program.0].program.inputs[input];
+        let extent = Extent::of_slot(&self.inputs(program)[input]);
         self.write(extent)
     }
 
@@ -295,7 +300,12 @@ impl Machine {
 
     /// A result of a program's last step.
     pub fn output(&self, program: ProgramId, output: usize) -> Values<'_> {
-        self.read(self.programs[program.0].program.outputs[output])
+        let output = &self.outputs(program)[output];
+        self.read(Extent {
+            location: output.location,
+            elements: output.shape.iter().product(),
+            storage: output.storage,
+        })
     }
 
     fn pointer(&self, extent: Extent) -> NonNull<u8> {

@@ -175,21 +175,19 @@ pub fn compile(kernels: &[Kernel], target: &Target, threads: usize) -> Result<Co
         code_bytes: functions.iter().map(|f| f.bytes.len()).sum(),
     };
     let module = code.module.as_mut().expect("just put there");
-    let define = |module: &mut JITModule| -> Result<Vec<FuncId>, cranelift_module::ModuleError> {
-        let mut ids = vec![];
-        for (number, unit) in units.list.iter().enumerate() {
-            let signature = units.signature(*unit, &*target.isa);
-            let id = module.declare_function(&format!("f{number}"), Linkage::Local, &signature)?;
-            assert_eq!(id.as_u32() as usize, number, "functions call each other by number");
-            ids.push(id);
-        }
-        for (id, function) in ids.iter().zip(&functions) {
-            module.define_function_bytes(*id, function.alignment, &function.bytes, &function.relocations)?;
-        }
-        module.finalize_definitions()?;
-        Ok(ids)
-    };
-    let ids = define(module).map_err(|e| machine(&e))?;
+    let mut ids = vec![];
+    for (number, unit) in units.list.iter().enumerate() {
+        let signature = units.signature(*unit, &*target.isa);
+        let id = module.declare_function(&format!("f{number}"), Linkage::Local, &signature);
+        let id = id.map_err(|e| machine(&e))?;
+        assert_eq!(id.as_u32() as usize, number, "functions call each other by number");
+        ids.push(id);
+    }
+    for (id, function) in ids.iter().zip(&functions) {
+        let defined = module.define_function_bytes(*id, function.alignment, &function.bytes, &function.relocations);
+        defined.map_err(|e| machine(&e))?;
+    }
+    module.finalize_definitions().map_err(|e| machine(&e))?;
     let addresses: Vec<*const u8> = ids.iter().map(|id| module.get_finalized_function(*id)).collect();
     let mut phases: Vec<Vec<Phase>> = vec![vec![]; kernels.len()];
     for (unit, address) in units.list.iter().zip(addresses) {

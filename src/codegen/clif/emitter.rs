@@ -30,6 +30,9 @@ pub fn kernel_signature(convention: CallConv) -> Signature {
     signature
 }
 
+/// One round of a loop: gets the index and what is carried, gives what is carried on.
+pub type LoopBody<'b, 'e> = dyn FnMut(&mut Emitter<'e>, Value, &[Value]) -> Vec<Value> + 'b;
+
 /// A function under construction.
 pub struct Emitter<'a> {
     /// Cranelift's builder.
@@ -250,7 +253,7 @@ impl<'a> Emitter<'a> {
         end: Value,
         step: i64,
         carried: &[Value],
-        body: &mut dyn FnMut(&mut Self, Value, &[Value]) -> Vec<Value>,
+        body: &mut LoopBody<'_, 'a>,
     ) -> Vec<Value> {
         let enters = self.builder.ins().icmp(IntCC::SignedLessThan, start, end);
         let (inside, behind) = (self.builder.create_block(), self.builder.create_block());
@@ -267,13 +270,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// The same for `trips` ≥ 1 rounds from 0; no loop at all for one round.
-    pub fn repeat(
-        &mut self,
-        trips: usize,
-        step: i64,
-        carried: &[Value],
-        body: &mut dyn FnMut(&mut Self, Value, &[Value]) -> Vec<Value>,
-    ) -> Vec<Value> {
+    pub fn repeat(&mut self, trips: usize, step: i64, carried: &[Value], body: &mut LoopBody<'_, 'a>) -> Vec<Value> {
         let zero = self.integer(0);
         if trips == 1 {
             return body(self, zero, carried);
@@ -300,7 +297,7 @@ impl<'a> Emitter<'a> {
         end: Value,
         step: i64,
         types: &[Type],
-        body: &mut dyn FnMut(&mut Self, Value, &[Value]) -> Vec<Value>,
+        body: &mut LoopBody<'_, 'a>,
     ) {
         let index = self.builder.append_block_param(inside, I64);
         let carried: Vec<Value> = types
