@@ -247,7 +247,10 @@ impl fmt::Display for Position {
             if digit.coefficient != 1 {
                 write!(f, "{}*", digit.coefficient)?;
             }
-            write!(f, "(({})", digit.of)?;
+            match digit.of.terms.len() + usize::from(digit.of.constant != 0) {
+                0 | 1 => write!(f, "({}", digit.of)?,
+                _ => write!(f, "(({})", digit.of)?,
+            }
             if digit.divide != 1 {
                 write!(f, " div {}", digit.divide)?;
             }

@@ -1,0 +1,111 @@
+//! Element-wise functions. Every operand has exactly the result's shape; a smaller one is repeated by a view first.
+
+use super::{Primitive, ShapeError, TensorType, demand};
+use crate::ir::graph::{Element, Graph, MapFunction};
+use crate::ir::graph_print::map_name;
+
+/// [`crate::ir::graph::Op::Map`].
+pub struct Map(pub MapFunction);
+
+/// How many operands a function takes.
+pub fn arity(function: MapFunction) -> usize {
+    use MapFunction::*;
+    match function {
+        Add | Subtract | Multiply | Divide | Power | Minimum | Maximum => 2,
+        Less | LessEqual | Equal | And | Or => 2,
+        Negate | Absolute | SquareRoot | Exponential | Logarithm | Sine | Cosine => 1,
+        HyperbolicTangent | Erf | Floor | Not => 1,
+        Where => 3,
+    }
+}
+
+impl Primitive for Map {
+    fn name(&self) -> &'static str {
+        map_name(self.0)
+    }
+
+    fn result(&self, _: &Graph, operands: &[TensorType], _: &TensorType) -> Result<TensorType, ShapeError> {
+        let expected = arity(self.0);
+        demand(operands.len() == expected, || {
+            format!("expected {expected} operands, found {}", operands.len())
+        })?;
+        let shape = &operands[0].shape;
+        for operand in operands {
+            demand(operand.shape == *shape, || {
+                format!("expected shape {shape:?}, found {:?}", operand.shape)
+            })?;
+        }
+        Ok(TensorType {
+            shape: shape.clone(),
+            element: element(self.0, operands)?,
+        })
+    }
+}
+
+fn element(function: MapFunction, operands: &[TensorType]) -> Result<Element, ShapeError> {
+    use MapFunction::*;
+    let is_condition = |o: &TensorType| o.element == Element::Condition;
+    let (conditions, result) = match function {
+        And | Or | Not => (operands.len(), Element::Condition),
+        Less | LessEqual | Equal => (0, Element::Condition),
+        Where => {
+            demand(is_condition(&operands[0]), || {
+                format!("expected a condition, found {}", operands[0])
+            })?;
+            return chosen(operands[1].element, operands[2].element);
+        }
+        _ => (0, Element::Real),
+    };
+    for operand in operands {
+        demand(is_condition(operand) == (conditions > 0), || {
+            let expected = if conditions > 0 { "a condition" } else { "a number" };
+            format!("expected {expected}, found {operand}")
+        })?;
+    }
+    Ok(result)
+}
+
+/// What a choice between two elements is.
+fn chosen(a: Element, b: Element) -> Result<Element, ShapeError> {
+    match (a, b) {
+        (Element::Id { bound: x }, Element::Id { bound: y }) => Ok(Element::Id { bound: x.max(y) }),
+        (Element::Condition, Element::Condition) => Ok(Element::Condition),
+        (Element::Condition, _) | (_, Element::Condition) => {
+            Err(ShapeError(format!("expected two sides of a kind, found {a} and {b}")))
+        }
+        _ => Ok(Element::Real),
+    }
+}
+
+/// The function itself, in float64. Conditions are 0 and 1. `libm`, so that every platform gives the same bits.
+pub fn value(function: MapFunction, x: &[f64]) -> f64 {
+    let truth = |c: bool| if c { 1.0 } else { 0.0 };
+    match function {
+        MapFunction::Add => x[0] + x[1],
+        MapFunction::Subtract => x[0] - x[1],
+        MapFunction::Multiply => x[0] * x[1],
+        MapFunction::Divide => x[0] / x[1],
+        MapFunction::Power => libm::pow(x[0], x[1]),
+        MapFunction::Minimum if x[1] < x[0] => x[1],
+        MapFunction::Minimum => x[0],
+        MapFunction::Maximum if x[1] > x[0] => x[1],
+        MapFunction::Maximum => x[0],
+        MapFunction::Negate => -x[0],
+        MapFunction::Absolute => x[0].abs(),
+        MapFunction::SquareRoot => x[0].sqrt(),
+        MapFunction::Exponential => libm::exp(x[0]),
+        MapFunction::Logarithm => libm::log(x[0]),
+        MapFunction::Sine => libm::sin(x[0]),
+        MapFunction::Cosine => libm::cos(x[0]),
+        MapFunction::HyperbolicTangent => libm::tanh(x[0]),
+        MapFunction::Erf => libm::erf(x[0]),
+        MapFunction::Floor => x[0].floor(),
+        MapFunction::Less => truth(x[0] < x[1]),
+        MapFunction::LessEqual => truth(x[0] <= x[1]),
+        MapFunction::Equal => truth(x[0] == x[1]),
+        MapFunction::And => truth(x[0] != 0.0 && x[1] != 0.0),
+        MapFunction::Or => truth(x[0] != 0.0 || x[1] != 0.0),
+        MapFunction::Not => truth(x[0] == 0.0),
+        MapFunction::Where => x[if x[0] != 0.0 { 1 } else { 2 }],
+    }
+}
