@@ -1,6 +1,11 @@
 //! mspec: a declarative model-spec compiler.
+pub mod build;
+pub mod codegen;
 pub mod data;
 pub mod ir;
+pub mod machine;
 pub mod ops;
+pub mod resolve;
+pub mod standard;
 pub mod text;
 pub mod train;

@@ -305,6 +305,16 @@ impl Graph {
         }
     }
 
+    /// A graph with these declarations and no nodes.
+    pub fn declaring(
+        inputs: Vec<InputDeclaration>,
+        params: Vec<ParamDeclaration>,
+        states: Vec<StateDeclaration>,
+        numbers: Vec<Number>,
+    ) -> Graph {
+        Graph { nodes: DiGraph::new(), inputs, params, states, numbers, outputs: vec![] }
+    }
+
     /// Adds a node behind its operands.
     pub fn add(&mut self, node: Node) -> NodeId {
         let operands = node.operands.clone();

@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod kernel_bounds;
 pub mod kernel_print;
 pub mod kernel_verify;
+pub mod model;
 pub mod number;
 pub mod plan;
 pub mod position;

@@ -34,14 +34,68 @@ codes! {
         "A spec is a text file in UTF-8. The place shown is the first byte that is not.";
     Syntax 102 Error "the text does not follow the grammar"
         "The message says what was expected at the place shown. Parsing goes on after the statement, so that one mistake does not hide the next.";
+    CannotRead 103 Error "a file can't be read"
+        "The message says why. Paths in a spec are relative to the file that names them.";
     UnknownName 201 Error "a name is not defined"
         "Names are looked up in the block, the definition, the file, its imports and the standard library, in this order. The nearest known names are suggested.";
     DuplicateName 202 Error "a name is defined twice"
         "One level (a block, a definition, a file) defines a name once. Rename one of the two.";
+    UnknownParameter 203 Error "a definition has no such parameter"
+        "A named argument must be one of the definition's parameters; the nearest are suggested. Nothing is ignored silently.";
+    NoMatch 204 Error "a pattern matches no parameter"
+        "A pattern after `on` names parameters by their path, `*` standing for any text: `\"*.w\"`, `\"gpt.0.*\"`. `mspec compile --emit params` lists the paths.";
     ShapeMismatch 301 Error "two sizes that must agree differ"
         "An index that stands alone at two axes demands that they have the same size. The labels show both axes and where each size comes from.";
+    WrongRank 302 Error "a tensor has other axes than are asked for"
+        "A bracket names each axis of a tensor; `..` stands for all others, the batch among them. The message shows the axes that there are.";
+    NoRange 303 Error "nothing tells how far an index goes"
+        "An index gets its range from the axis where it stands alone, or from a bound: `y[.., i < n]`.";
+    OutOfBounds 304 Error "a position may fall outside its axis"
+        "A position that is computed must be provably inside, or say what it reads outside: `(x[.., i - 1] else 0)`.";
+    SizeNotWhole 305 Error "a size is not a whole number of at least 1"
+        "Sizes are exact fractions while they are computed, and must come out whole: 10 / 4 heads is an error, not 2.";
+    FreeIndex 306 Error "an index is neither on the left nor reduced"
+        "Each index of an equation's right side stands on the left, where it makes an axis, or under a reduction such as `sum[i]`.";
+    WrongKind 401 Error "something of another kind is needed"
+        "Numbers, conditions, tensors, ids and layers are told apart. A call without its leading tensor is a layer; a condition is no number: use `where(c, 1, 0)`.";
+    WrongArguments 402 Error "a call has too many, too few or doubled arguments"
+        "Positional arguments follow the order of the head; after an arrow the leading tensor is what flows. Parameters without a default must be given.";
+    WrongValue 403 Error "a value is not allowed"
+        "The message says which values are.";
+    Requirement 404 Error "a definition's requirement does not hold"
+        "A definition states with `require` what its parameters must fulfil, as heads that divide the width.";
+    Recursion 405 Error "a definition leads back to itself"
+        "Compile time is total: definitions and imports can't be recursive. A bounded `repeat` writes a body several times.";
+    NotUpdatable 406 Error "`<-` on something that is not kept"
+        "Only a `state`, a `carry` and an optimizer's `param` take a new value; other names are defined once.";
+    EmptyBody 407 Error "no value flows"
+        "A flow starts with a value, such as a tensor that the data gives, and each line takes what the line above left.";
+    NotSupported 408 Error "this is not compiled yet"
+        "The language describes it, but this version of the compiler does not translate it.";
+    UnknownSetting 501 Error "a section has no such setting"
+        "Sections hold a fixed list of settings, so that a typing slip can't become a default.";
+    DuplicateSetting 502 Error "a setting is given twice"
+        "Each setting stands once, but for those that add up, such as `metric`, `optimizer` and `init`.";
+    WrongSetting 503 Error "a setting's value is not understood"
+        "The message says what is expected.";
+    MissingSetting 504 Error "a needed setting is missing"
+        "Nothing is guessed where a guess could hide a mistake.";
+    MissingSection 505 Error "a section is missing"
+        "A spec has a `data` section and a `model`; to train it needs a `train` section as well.";
+    DataSource 506 Error "the data section names no source or several"
+        "One of `text`, `images`, `csv`, `tensors` names the source.";
+    NoOptimizer 507 Error "a parameter has no optimizer"
+        "The first `optimizer` line whose pattern matches serves a parameter; one without `on` serves all that are left.";
     SizeTooLarge 601 Error "a size is beyond the limit"
         "Sizes, repeats, nesting and the file itself are limited, so that a wrong number ends in an error and not in an exhausted machine.";
+    TooMuchWork 604 Error "the spec expands to too much"
+        "Definitions, repeats and tensors are counted while a spec is expanded.";
+    RepeatCount 605 Error "a repeat counts too far"
+        "A `repeat` counts from 0 to 4096.";
+    Unused 901 Warning "a name is never used"
+        "Often a typing slip: the value was meant to be used somewhere.";
+    ScheduleLength 902 Warning "a schedule and the run have different lengths"
+        "Each phase lasts its `length`, the last one the rest of the run; a phase behind the end is never reached.";
 }
 
 impl Code {

@@ -1,0 +1,234 @@
+//! What every emitter wants to know of a kernel, apart from any instruction set: where a value changes, how a position
+//! moves from lane to lane, which reductions a pass has.
+
+use crate::ir::affine::{Affine, Digit, Guard, Position};
+use crate::ir::graph::ReduceFunction;
+use crate::ir::kernel::*;
+
+/// Along which axes inside a row a value changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Varies {
+    /// From element to element of the vector axis.
+    pub vector: bool,
+    /// From iteration to iteration of the sequential axes.
+    pub sequential: bool,
+}
+
+impl Varies {
+    /// Along both: the innermost place, where effects stand.
+    pub const EVERYWHERE: Varies = Varies {
+        vector: true,
+        sequential: true,
+    };
+
+    fn or(self, other: Varies) -> Varies {
+        Varies {
+            vector: self.vector || other.vector,
+            sequential: self.sequential || other.sequential,
+        }
+    }
+}
+
+/// Numbers of the sequential axes start here.
+pub fn first_sequential(outer: usize) -> usize {
+    1 + outer
+}
+
+/// What a position changes along.
+pub fn position_varies(at: &Position, sequential_from: usize) -> Varies {
+    let digits = at.digits.iter().map(|d| affine_varies(&d.of, sequential_from));
+    digits.fold(affine_varies(&at.affine, sequential_from), Varies::or)
+}
+
+fn affine_varies(affine: &Affine, sequential_from: usize) -> Varies {
+    Varies {
+        vector: affine.coefficient(VECTOR_AXIS) != 0,
+        sequential: affine.terms.iter().any(|t| t.0 >= sequential_from),
+    }
+}
+
+fn guards_vary(guards: &[Guard], sequential_from: usize) -> Varies {
+    let each = guards.iter().map(|g| match g {
+        Guard::Within { of, .. } => position_varies(of, sequential_from),
+        Guard::Divisible { of, .. } => affine_varies(of, sequential_from),
+    });
+    each.fold(Varies::default(), Varies::or)
+}
+
+/// What each value of a kernel changes along; filled pass by pass.
+#[derive(Default)]
+pub struct Levels(Vec<Varies>);
+
+impl Levels {
+    /// What a value changes along: nothing, if it comes from an earlier pass.
+    pub fn of(&self, value: ValueId) -> Varies {
+        self.0.get(value.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// Takes in a pass's body. Effects, and what depends on them, stand everywhere.
+    pub fn enter(&mut self, body: &Body, sequential_from: usize) {
+        let keeps = body.iter().any(|d| matches!(d.instruction, Instruction::KeptStore(..)));
+        for define in body {
+            let operands = operands(&define.instruction);
+            let inherited = operands.iter().map(|v| self.of(*v)).fold(Varies::default(), Varies::or);
+            let own = match &define.instruction {
+                Instruction::Load { at, guards, .. } => {
+                    position_varies(at, sequential_from).or(guards_vary(guards, sequential_from))
+                }
+                Instruction::Gather { at, .. } | Instruction::Index(at) => position_varies(at, sequential_from),
+                Instruction::Inside(guards) => guards_vary(guards, sequential_from),
+                Instruction::KeptLoad(_) => Varies {
+                    vector: true,
+                    sequential: keeps,
+                },
+                Instruction::Product => Varies {
+                    vector: true,
+                    sequential: false,
+                },
+                Instruction::Store { .. } | Instruction::KeptStore(..) => Varies::EVERYWHERE,
+                Instruction::Reduce { along, .. } => Varies {
+                    vector: *along == Along::Sequential,
+                    sequential: false,
+                },
+                _ => Varies::default(),
+            };
+            let varies = match define.instruction {
+                Instruction::Reduce { .. } => own,
+                _ => own.or(inherited),
+            };
+            let at = define.value.0 as usize;
+            if self.0.len() <= at {
+                self.0.resize(at + 1, Varies::default());
+            }
+            if !matches!(
+                define.instruction,
+                Instruction::Store { .. } | Instruction::KeptStore(..)
+            ) {
+                self.0[at] = varies;
+            }
+        }
+    }
+
+    /// Forgets that reductions of a finished pass changed along anything.
+    pub fn leave(&mut self) {
+        self.0.fill(Varies::default());
+    }
+}
+
+/// The values that an instruction uses.
+pub fn operands(instruction: &Instruction) -> Vec<ValueId> {
+    match instruction {
+        Instruction::Gather { ids, .. } => ids.iter().map(|i| i.0).collect(),
+        Instruction::Arithmetic(_, arguments) => arguments.clone(),
+        Instruction::ShiftLeft(value, _)
+        | Instruction::ShiftRight(value, _)
+        | Instruction::KeptStore(_, value)
+        | Instruction::Reduce { value, .. }
+        | Instruction::Store { value, .. } => vec![*value],
+        Instruction::MultiplyAdd(a, b, c) | Instruction::Select(a, b, c) => vec![*a, *b, *c],
+        Instruction::Constant(_)
+        | Instruction::Integer(_)
+        | Instruction::Load { .. }
+        | Instruction::Index(_)
+        | Instruction::Inside(_)
+        | Instruction::KeptLoad(_)
+        | Instruction::Product => vec![],
+    }
+}
+
+/// A reduction of a pass.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Reduction {
+    /// What it defines.
+    pub result: ValueId,
+    /// How.
+    pub function: ReduceFunction,
+    /// What is reduced.
+    pub value: ValueId,
+}
+
+/// The reductions along one kind of axis, in the order of the text.
+pub fn reductions<'a>(body: impl IntoIterator<Item = &'a Define>, wanted: Along) -> Vec<Reduction> {
+    let each = body.into_iter().filter_map(|define| match define.instruction {
+        Instruction::Reduce { function, value, along } if along == wanted => Some(Reduction {
+            result: define.value,
+            function,
+            value,
+        }),
+        _ => None,
+    });
+    each.collect()
+}
+
+/// By how much a position grows from lane to lane inside any aligned group of `lanes` elements of the vector axis;
+/// `None` if that differs.
+pub fn lane_step(at: &Position, lanes: i64) -> Option<i64> {
+    at.digits
+        .iter()
+        .try_fold(at.affine.coefficient(VECTOR_AXIS), |step, digit| {
+            Some(step + digit.coefficient * digit_step(digit, lanes)?)
+        })
+}
+
+fn digit_step(digit: &Digit, lanes: i64) -> Option<i64> {
+    let along = digit.of.coefficient(VECTOR_AXIS);
+    if along == 0 {
+        return Some(0);
+    }
+    // The value at the first lane is a multiple of this.
+    let others = digit
+        .of
+        .terms
+        .iter()
+        .map(|&(axis, c)| if axis == VECTOR_AXIS { c * lanes } else { c });
+    let aligned = others.fold(digit.of.constant, gcd);
+    let reach = along * (lanes - 1);
+    let stays_below = |bound: i64| along > 0 && reach < gcd(aligned, bound);
+    if digit.divide > 1 {
+        return stays_below(digit.divide).then_some(0);
+    }
+    match digit.modulo {
+        Some(modulo) if !stays_below(modulo) => None,
+        _ => Some(along),
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    let (mut a, mut b) = (a.abs(), b.abs());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digit(of: Affine, divide: i64, modulo: Option<i64>) -> Position {
+        Position {
+            affine: Affine::default(),
+            digits: vec![Digit {
+                coefficient: 1,
+                of,
+                divide,
+                modulo,
+            }],
+        }
+    }
+
+    #[test]
+    fn heads_are_contiguous_in_aligned_groups() {
+        let v = Affine::axis(0);
+        assert_eq!(lane_step(&digit(v.clone(), 64, None), 4), Some(0));
+        assert_eq!(lane_step(&digit(v.clone(), 1, Some(64)), 4), Some(1));
+        assert_eq!(lane_step(&digit(v.clone(), 6, None), 4), None);
+        assert_eq!(lane_step(&digit(v.clone(), 1, Some(6)), 4), None);
+        assert_eq!(lane_step(&digit(v.plus(&Affine::constant(2)), 8, None), 4), None);
+        assert_eq!(
+            lane_step(&digit(v.plus(&Affine::axis(1).times(4)), 8, None), 4),
+            Some(0)
+        );
+        assert_eq!(lane_step(&digit(v.times(-1), 8, None), 4), None);
+    }
+}

@@ -1,0 +1,310 @@
+//! Functions → machine code in one Cranelift module, on several threads; and their text. Every kernel is verified
+//! before, every function by Cranelift's verifier.
+
+use super::unit::{Unit, Units, clearing_tasks, scratch_bytes};
+use crate::ir::kernel::Kernel;
+use crate::ir::kernel_verify::{Violation, verify};
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{Context, isa};
+use cranelift_frontend::FunctionBuilderContext;
+use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, ModuleReloc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A compiled kernel: does the tasks from `first` up to `end`.
+///
+/// The buffers are the addresses of the kernel's buffers in order, each as large as the kernel says; the scratch
+/// memory is the thread's own, aligned to 64 bytes.
+pub type KernelFunction =
+    unsafe extern "C" fn(buffers: *const *mut u8, scratch: *mut u8, first_task: i64, end_task: i64);
+
+/// Why no code was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CodegenError {
+    /// The bits need fused multiply-add, and it would be a slow library call.
+    #[error("this CPU has no fused multiply-add (FMA3), which mspec needs")]
+    NoFusedMultiplyAdd,
+    /// Cranelift does not know the machine.
+    #[error("no code can be made for this machine: {0}")]
+    Machine(String),
+    /// A mistake of ours.
+    #[error("kernel {number}: {violation}")]
+    Kernel {
+        /// Which.
+        number: usize,
+        /// What.
+        violation: Violation,
+    },
+    /// A mistake of ours, or no memory.
+    #[error("Cranelift refused {unit}: {message}")]
+    Cranelift {
+        /// Which function.
+        unit: String,
+        /// What it says.
+        message: String,
+    },
+}
+
+/// What code is made for.
+#[derive(Clone)]
+pub struct Target {
+    isa: OwnedTargetIsa,
+}
+
+impl Target {
+    /// This machine.
+    pub fn native() -> Result<Target, CodegenError> {
+        let builder = cranelift_native::builder().map_err(|m| CodegenError::Machine(m.into()))?;
+        Target::of(builder)
+    }
+
+    /// A machine by the name of its instruction set, for printing: `x86-64` (with AVX2 and FMA) or `aarch64`.
+    pub fn named(name: &str) -> Result<Target, CodegenError> {
+        let (triple, features): (&str, &[&str]) = match name {
+            "x86-64" => {
+                let features = &[
+                    "has_sse3",
+                    "has_ssse3",
+                    "has_sse41",
+                    "has_sse42",
+                    "has_popcnt",
+                    "has_avx",
+                    "has_avx2",
+                    "has_bmi1",
+                    "has_bmi2",
+                    "has_lzcnt",
+                    "has_fma",
+                ];
+                ("x86_64-unknown-linux-gnu", features)
+            }
+            "aarch64" => ("aarch64-unknown-linux-gnu", &[]),
+            _ => return Err(CodegenError::Machine(format!("`{name}` is neither x86-64 nor aarch64"))),
+        };
+        let machine = |e: &dyn std::fmt::Display| CodegenError::Machine(format!("{name}: {e}"));
+        let mut builder = isa::lookup_by_name(triple).map_err(|e| machine(&e))?;
+        for feature in features {
+            builder.enable(feature).map_err(|e| machine(&e))?;
+        }
+        Target::of(builder)
+    }
+
+    fn of(builder: isa::Builder) -> Result<Target, CodegenError> {
+        let mut flags = settings::builder();
+        let wanted = [
+            ("opt_level", "speed"),
+            ("enable_verifier", "true"),
+            ("is_pic", "false"),
+            ("use_colocated_libcalls", "false"),
+            ("unwind_info", "false"),
+            ("enable_probestack", "false"),
+        ];
+        for (name, value) in wanted {
+            flags
+                .set(name, value)
+                .map_err(|e| CodegenError::Machine(e.to_string()))?;
+        }
+        let isa = builder
+            .finish(settings::Flags::new(flags))
+            .map_err(|e| CodegenError::Machine(e.to_string()))?;
+        let lacks = |flag: &str| {
+            isa.isa_flags()
+                .iter()
+                .any(|f| f.name == flag && f.as_bool() == Some(false))
+        };
+        if lacks("has_fma") || lacks("has_avx") {
+            return Err(CodegenError::NoFusedMultiplyAdd);
+        }
+        Ok(Target { isa })
+    }
+}
+
+/// A function of a kernel with its tasks; a barrier belongs between the phases of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Phase {
+    /// The code, alive as long as its [`Code`].
+    pub function: KernelFunction,
+    /// How many tasks it has.
+    pub tasks: usize,
+}
+
+/// The code of one kernel.
+#[derive(Clone, Debug)]
+pub struct CompiledKernel {
+    /// One, or two for a scatter.
+    pub phases: Vec<Phase>,
+}
+
+/// The machine code of a set of kernels. Dropping it frees the memory.
+pub struct Code {
+    module: Option<JITModule>,
+    /// In the order of the kernels.
+    pub kernels: Vec<CompiledKernel>,
+    /// Scratch memory that each thread needs.
+    pub scratch_bytes: usize,
+    /// Size of all functions.
+    pub code_bytes: usize,
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        if let Some(module) = self.module.take() {
+            // SAFETY: the functions are only reached through `self.kernels`; whoever copies them out of it promises, by
+            // calling an unsafe function, not to call them once this value is gone.
+            unsafe { module.free_memory() }
+        }
+    }
+}
+
+/// Address space that is reserved for code: calls between functions reach all of it.
+const CODE_SPACE: usize = 64 << 20;
+
+/// Compiles kernels on up to `threads` threads.
+pub fn compile(kernels: &[Kernel], target: &Target, threads: usize) -> Result<Code, CodegenError> {
+    let units = units(kernels)?;
+    let functions = compile_units(&units, &*target.isa, threads)?;
+    let machine = |e: &dyn std::fmt::Display| CodegenError::Machine(e.to_string());
+    let mut builder = JITBuilder::with_isa(target.isa.clone(), cranelift_module::default_libcall_names());
+    let memory = ArenaMemoryProvider::new_with_size(CODE_SPACE).map_err(|e| machine(&e))?;
+    builder.memory_provider(Box::new(memory));
+    let mut code = Code {
+        module: Some(JITModule::new(builder)),
+        kernels: vec![],
+        scratch_bytes: kernels.iter().map(scratch_bytes).max().unwrap_or(0),
+        code_bytes: functions.iter().map(|f| f.bytes.len()).sum(),
+    };
+    let module = code.module.as_mut().expect("just put there");
+    let mut ids = vec![];
+    for (number, unit) in units.list.iter().enumerate() {
+        let signature = units.signature(*unit, &*target.isa);
+        let id = module.declare_function(&format!("f{number}"), Linkage::Local, &signature);
+        let id = id.map_err(|e| machine(&e))?;
+        assert_eq!(id.as_u32() as usize, number, "functions call each other by number");
+        ids.push(id);
+    }
+    for (id, function) in ids.iter().zip(&functions) {
+        let defined = module.define_function_bytes(*id, function.alignment, &function.bytes, &function.relocations);
+        defined.map_err(|e| machine(&e))?;
+    }
+    module.finalize_definitions().map_err(|e| machine(&e))?;
+    let addresses: Vec<*const u8> = ids.iter().map(|id| module.get_finalized_function(*id)).collect();
+    let mut phases: Vec<Vec<Phase>> = vec![vec![]; kernels.len()];
+    for (unit, address) in units.list.iter().zip(addresses) {
+        let (kernel, tasks) = match *unit {
+            Unit::Routine(_) => continue,
+            Unit::Kernel(kernel) => (kernel, kernels[kernel].tasks()),
+            Unit::Clearing(kernel) => (kernel, clearing_tasks(&kernels[kernel])),
+        };
+        // SAFETY: the address is that of a function which was compiled with `kernel_signature` under the platform's C
+        // convention, and finalized.
+        let function = unsafe { std::mem::transmute::<*const u8, KernelFunction>(address) };
+        phases[kernel].push(Phase { function, tasks });
+    }
+    code.kernels = phases.into_iter().map(|phases| CompiledKernel { phases }).collect();
+    Ok(code)
+}
+
+fn units(kernels: &[Kernel]) -> Result<Units<'_>, CodegenError> {
+    let verified = kernels
+        .iter()
+        .enumerate()
+        .map(|(number, kernel)| verify(kernel).map_err(|violation| CodegenError::Kernel { number, violation }));
+    Ok(Units::of(kernels, verified.collect::<Result<_, _>>()?))
+}
+
+/// A compiled function that has no place yet.
+struct CompiledFunction {
+    bytes: Vec<u8>,
+    alignment: u64,
+    relocations: Vec<ModuleReloc>,
+}
+
+fn compile_units(units: &Units, isa: &dyn TargetIsa, threads: usize) -> Result<Vec<CompiledFunction>, CodegenError> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut contexts = (Context::new(), FunctionBuilderContext::new());
+        let mut done = vec![];
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= units.list.len() {
+                return done;
+            }
+            done.push((number, compile_unit(units, number, isa, &mut contexts)));
+        }
+    };
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.clamp(1, units.list.len().max(1)))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn compile_unit(
+    units: &Units,
+    number: usize,
+    isa: &dyn TargetIsa,
+    (context, builder_context): &mut (Context, FunctionBuilderContext),
+) -> Result<CompiledFunction, CodegenError> {
+    context.clear();
+    context.func = units.build(number, isa, builder_context);
+    let refused = |message: String| CodegenError::Cranelift {
+        unit: units.title(units.list[number]),
+        message,
+    };
+    let code = context
+        .compile(isa, &mut ControlPlane::default())
+        .map_err(|e| refused(cranelift_codegen::print_errors::pretty_error(e.func, e.inner)))?;
+    let id = FuncId::from_u32(number as u32);
+    let (bytes, alignment) = (code.code_buffer().to_vec(), u64::from(code.buffer.alignment));
+    let relocations = code.buffer.relocs().to_vec();
+    let relocations = relocations
+        .iter()
+        .map(|r| ModuleReloc::from_mach_reloc(r, &context.func, id))
+        .collect();
+    Ok(CompiledFunction {
+        bytes,
+        alignment: alignment.max(64),
+        relocations,
+    })
+}
+
+/// The Cranelift IR of a kernel and the routines that it calls.
+pub fn clif_text(kernel: &Kernel, target: &Target) -> Result<String, CodegenError> {
+    let kernels = std::slice::from_ref(kernel);
+    let units = units(kernels)?;
+    let mut text = String::new();
+    for (number, unit) in units.list.iter().enumerate() {
+        let function = units.build(number, &*target.isa, &mut FunctionBuilderContext::new());
+        text += &format!("; {}\n{}\n", units.title(*unit), function.display());
+    }
+    Ok(text)
+}
+
+/// The machine code of a kernel and the routines that it calls, as Cranelift's own text of the instructions.
+pub fn assembly_text(kernel: &Kernel, target: &Target) -> Result<String, CodegenError> {
+    let kernels = std::slice::from_ref(kernel);
+    let units = units(kernels)?;
+    let mut text = String::new();
+    for (number, unit) in units.list.iter().enumerate() {
+        let mut context = Context::new();
+        context.func = units.build(number, &*target.isa, &mut FunctionBuilderContext::new());
+        context.set_disasm(true);
+        let title = units.title(*unit);
+        let code = context
+            .compile(&*target.isa, &mut ControlPlane::default())
+            .map_err(|e| CodegenError::Cranelift {
+                unit: title.clone(),
+                message: cranelift_codegen::print_errors::pretty_error(e.func, e.inner),
+            })?;
+        text += &format!("; {title}\n{}\n", code.vcode.as_deref().unwrap_or(""));
+    }
+    Ok(text)
+}

@@ -1,0 +1,394 @@
+//! Loop kernels: rows, passes, the vector axis in groups of four lanes, sequential axes inside. The body itself is
+//! emitted elsewhere.
+
+use super::emitter::{Emitter, QUAD, WORD};
+use crate::codegen::analysis::{Levels, Reduction, Varies, first_sequential, reductions};
+use crate::ir::kernel::*;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::F32X4;
+use cranelift_codegen::ir::{InstBuilder, Value};
+
+/// Vectors whose lanes are the sixteen of a reduction.
+const REDUCTION_QUADS: usize = LANES / QUAD;
+/// A body of at most this many instructions is unrolled over four vectors.
+const SMALL_BODY: usize = 12;
+
+/// Bytes of scratch memory that a kernel needs.
+pub fn scratch_bytes(kernel: &LoopKernel) -> usize {
+    kernel.rows_kept as usize * kept_stride(kernel)
+}
+
+fn kept_stride(kernel: &LoopKernel) -> usize {
+    kernel.vector.next_multiple_of(LANES) * WORD as usize
+}
+
+/// A part of the vector axis.
+#[derive(Clone, Copy)]
+pub enum Span {
+    /// All of it.
+    Whole,
+    /// From a multiple of [`LANES`] to another one or to the end.
+    Part(Value, Value),
+}
+
+/// Emits the whole function's inside.
+pub fn emit(e: &mut Emitter, kernel: &LoopKernel) {
+    e.outer_axes = kernel.outer.len();
+    e.kept_stride = kept_stride(kernel) as i64;
+    e.lay_out_fills(kernel.passes.iter().flat_map(|p| p.body.iter().chain(&p.finish)));
+    let rows: usize = kernel.outer.iter().product();
+    let (first, end) = e.tasks;
+    match kernel.vector_per_task {
+        None => {
+            let per_task = kernel.rows_per_task as i64;
+            let first = e.scaled(first, per_task);
+            let end = e.scaled(end, per_task);
+            let end = e.least(end, rows as i64);
+            e.count(first, end, 1, &[], &mut |e, row, _| {
+                emit_row(e, kernel, row, Span::Whole);
+                vec![]
+            });
+        }
+        Some(cut) => {
+            let cuts = kernel.vector.div_ceil(cut);
+            e.count(first, end, 1, &[], &mut |e, task, _| {
+                let indices = e.unravel(task, &[rows, cuts]);
+                let start = e.scaled(indices[1], cut as i64);
+                let end = e.builder.ins().iadd_imm_s(start, cut as i64);
+                let end = e.least(end, kernel.vector as i64);
+                emit_row(e, kernel, indices[0], Span::Part(start, end));
+                vec![]
+            });
+        }
+    }
+}
+
+fn emit_row(e: &mut Emitter, kernel: &LoopKernel, row: Value, span: Span) {
+    let outer = e.unravel(row, &kernel.outer);
+    let mut levels = Levels::default();
+    e.row_pointers.clear();
+    for pass in &kernel.passes {
+        e.sizes = [kernel.vector]
+            .iter()
+            .chain(&kernel.outer)
+            .chain(&pass.sequential)
+            .copied()
+            .collect();
+        e.indices = [None].into_iter().chain(outer.iter().map(|i| Some(*i))).collect();
+        e.indices.resize(e.sizes.len(), None);
+        levels.enter(&pass.body, first_sequential(kernel.outer.len()));
+        levels.enter(&pass.finish, usize::MAX);
+        e.prepare_row(pass.body.iter().chain(&pass.finish));
+        if pass.vector {
+            VectorPass::new(pass, &levels).emit(e, span);
+        } else {
+            for define in &pass.body {
+                e.instruction(define, &levels, 1);
+            }
+        }
+        levels.leave();
+    }
+}
+
+/// A pass over the vector axis (of a loop kernel, or the epilogue of a product).
+pub struct VectorPass<'p> {
+    pass: &'p Pass,
+    levels: &'p Levels,
+    along_vector: Vec<Reduction>,
+    along_sequence: Vec<Reduction>,
+}
+
+impl<'p> VectorPass<'p> {
+    /// A pass whose values' levels are known.
+    pub fn new(pass: &'p Pass, levels: &'p Levels) -> VectorPass<'p> {
+        VectorPass {
+            pass,
+            levels,
+            along_vector: reductions(pass.body.iter().chain(&pass.finish), Along::Vector),
+            along_sequence: reductions(&pass.body, Along::Sequential),
+        }
+    }
+
+    /// Emits the pass at the current row; its vector reductions are defined afterwards.
+    pub fn emit(&self, e: &mut Emitter, span: Span) {
+        for define in self.pass.body.iter().chain(&self.pass.finish) {
+            if self.varies(define) == Varies::default() {
+                e.instruction(define, self.levels, 1);
+            }
+        }
+        let mut sums: Vec<Value> = vec![];
+        for reduction in &self.along_vector {
+            sums.extend([e.neutral(reduction.function); REDUCTION_QUADS]);
+        }
+        let sums = match span {
+            Span::Whole => self.emit_whole(e, sums),
+            Span::Part(start, end) => self.emit_part(e, start, end),
+        };
+        for (reduction, lanes) in self.along_vector.iter().zip(sums.chunks_exact(REDUCTION_QUADS)) {
+            let lanes = lanes.try_into().expect("four vectors for each reduction");
+            let result = e.combine_tree(reduction, lanes);
+            e.values[reduction.result.0 as usize] = Some(result);
+        }
+    }
+
+    /// Where an instruction stands; nowhere inside the row for reductions, which the loops handle.
+    fn varies(&self, define: &Define) -> Varies {
+        match define.instruction {
+            Instruction::Reduce { .. } | Instruction::Store { .. } | Instruction::KeptStore(..) => Varies::EVERYWHERE,
+            _ => self.levels.of(define.value),
+        }
+    }
+
+    /// Vectors that one round of the loop handles.
+    fn quads_per_round(&self) -> usize {
+        let inner = |d: &&Define| self.varies(d) != Varies::default();
+        let work = self.pass.body.iter().chain(&self.pass.finish).filter(inner).count();
+        let fits =
+            |quads: usize| work * quads <= SMALL_BODY * REDUCTION_QUADS && self.along_sequence.len() * quads <= 8;
+        if fits(REDUCTION_QUADS) {
+            REDUCTION_QUADS
+        } else if self.along_vector.is_empty() && !self.pass.sequential.is_empty() && fits(2) {
+            2
+        } else {
+            1
+        }
+    }
+
+    fn emit_whole(&self, e: &mut Emitter, mut sums: Vec<Value>) -> Vec<Value> {
+        let (quads, rest) = (e.sizes[VECTOR_AXIS] / QUAD, e.sizes[VECTOR_AXIS] % QUAD);
+        let unroll = self.quads_per_round();
+        let rounds = quads / unroll;
+        if rounds > 0 {
+            sums = e.repeat(rounds, (unroll * QUAD) as i64, &sums, &mut |e, at, sums| {
+                self.round(e, at, unroll, sums)
+            });
+        }
+        // A single vector a round took the lanes in turn: they are where they were after whole turns only.
+        let mut turn = if unroll == 1 { rounds % REDUCTION_QUADS } else { 0 };
+        let mut lanes: Vec<Value> = sums;
+        let rotate = |lanes: &mut Vec<Value>| lanes.chunks_exact_mut(REDUCTION_QUADS).for_each(|l| l.rotate_left(1));
+        for quad in rounds * unroll..quads {
+            let at = e.integer((quad * QUAD) as i64);
+            lanes = self.quads(e, at, &[QUAD], &lanes);
+            rotate(&mut lanes);
+            turn += 1;
+        }
+        if rest > 0 {
+            let at = e.integer((quads * QUAD) as i64);
+            lanes = self.quads(e, at, &[rest], &lanes);
+        }
+        lanes
+            .chunks_exact_mut(REDUCTION_QUADS)
+            .for_each(|l| l.rotate_right(turn % REDUCTION_QUADS));
+        lanes
+    }
+
+    /// One round of the loop. With one vector a round the reductions' lanes move on, so that the next vector's are first.
+    fn round(&self, e: &mut Emitter, at: Value, unroll: usize, sums: &[Value]) -> Vec<Value> {
+        let mut sums = self.quads(e, at, &vec![QUAD; unroll], sums);
+        if unroll == 1 {
+            sums.chunks_exact_mut(REDUCTION_QUADS)
+                .for_each(|lanes| lanes.rotate_left(1));
+        }
+        sums
+    }
+
+    fn emit_part(&self, e: &mut Emitter, start: Value, end: Value) -> Vec<Value> {
+        let size = e.sizes[VECTOR_AXIS];
+        let rest = size % QUAD;
+        let unroll = self.quads_per_round();
+        let whole_end = e.least(end, (size - rest) as i64);
+        let mut next = start;
+        if unroll > 1 {
+            // Rounds start at multiples of 16 from the start, while a whole round is left.
+            let room = e.builder.ins().isub(whole_end, start);
+            let room = e.builder.ins().band_imm_s(room, -((unroll * QUAD) as i64));
+            let rounds_end = e.builder.ins().iadd(start, room);
+            e.count(start, rounds_end, (unroll * QUAD) as i64, &[], &mut |e, at, _| {
+                self.round(e, at, unroll, &[])
+            });
+            next = rounds_end;
+        }
+        if unroll == 1 || !size.is_multiple_of(unroll * QUAD) {
+            e.count(next, whole_end, QUAD as i64, &[], &mut |e, at, _| {
+                self.round(e, at, 1, &[])
+            });
+        }
+        if rest > 0 {
+            let last = e.builder.ins().icmp_imm_s(IntCC::Equal, end, size as i64);
+            e.when(last, &mut |e| {
+                let at = e.integer((size - rest) as i64);
+                self.quads(e, at, &[rest], &[]);
+            });
+        }
+        vec![]
+    }
+
+    /// Some vectors from index `at` on, each with its number of live lanes. `sums` holds the vector reductions so far,
+    /// four vectors each, and is given back with the vectors taken in, first to first.
+    fn quads(&self, e: &mut Emitter, at: Value, live: &[usize], sums: &[Value]) -> Vec<Value> {
+        let starts: Vec<Value> = (0..live.len())
+            .map(|quad| {
+                if quad == 0 {
+                    at
+                } else {
+                    e.builder.ins().iadd_imm_s(at, (quad * QUAD) as i64)
+                }
+            })
+            .collect();
+        let outside = std::mem::take(&mut e.values);
+        let mut of_quads: Vec<Vec<Option<Value>>> = vec![];
+        if self.pass.sequential.iter().all(|size| *size == 1) {
+            let zero = e.integer(0);
+            let sequential_from = first_sequential(e.outer_axes);
+            e.indices[sequential_from..].fill(Some(zero));
+            for (start, live) in starts.iter().zip(live) {
+                e.values = outside.clone();
+                e.indices[VECTOR_AXIS] = Some(*start);
+                for define in self.pass.body.iter().filter(|d| self.varies(d) != Varies::default()) {
+                    e.instruction(define, self.levels, *live);
+                }
+                for reduction in &self.along_sequence {
+                    let element = e.value(reduction.value);
+                    let neutral = e.neutral(reduction.function);
+                    let result = e.combine(reduction.function, neutral, element);
+                    e.values[reduction.result.0 as usize] = Some(result);
+                }
+                of_quads.push(std::mem::take(&mut e.values));
+            }
+        } else {
+            of_quads = self.sequence(e, &starts, live, &outside);
+        }
+        let mut sums = sums.to_vec();
+        for (quad, (start, live)) in starts.iter().zip(live).enumerate() {
+            e.values = std::mem::take(&mut of_quads[quad]);
+            e.indices[VECTOR_AXIS] = Some(*start);
+            for define in self.pass.finish.iter().filter(|d| self.varies(d) != Varies::default()) {
+                e.instruction(define, self.levels, *live);
+            }
+            for (number, reduction) in self.along_vector.iter().enumerate() {
+                let element = e.value(reduction.value);
+                let lane = &mut sums[number * REDUCTION_QUADS + quad];
+                *lane = e.combine_lanes(reduction.function, *lane, element, *live);
+            }
+        }
+        e.values = outside;
+        e.indices[VECTOR_AXIS] = None;
+        sums
+    }
+
+    /// The sequential axes inside some vectors; gives each vector's values, the reductions among them.
+    fn sequence(
+        &self,
+        e: &mut Emitter,
+        starts: &[Value],
+        live: &[usize],
+        outside: &[Option<Value>],
+    ) -> Vec<Vec<Option<Value>>> {
+        let mut of_quads = vec![];
+        for (start, live) in starts.iter().zip(live) {
+            e.values = outside.to_vec();
+            e.indices[VECTOR_AXIS] = Some(*start);
+            for define in &self.pass.body {
+                if self.varies(define)
+                    == (Varies {
+                        vector: true,
+                        sequential: false,
+                    })
+                {
+                    e.instruction(define, self.levels, *live);
+                }
+            }
+            of_quads.push(std::mem::take(&mut e.values));
+        }
+        let mut sums = vec![];
+        for _ in starts {
+            sums.extend(
+                self.along_sequence
+                    .iter()
+                    .map(|r| e.neutral(r.function))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let sums = self.nest(e, first_sequential(e.outer_axes), &sums, &mut |e, sums| {
+            // What is the same for all vectors comes once.
+            e.values = outside.to_vec();
+            for define in &self.pass.body {
+                if self.varies(define)
+                    == (Varies {
+                        vector: false,
+                        sequential: true,
+                    })
+                {
+                    e.instruction(define, self.levels, 1);
+                }
+            }
+            let shared = std::mem::take(&mut e.values);
+            let mut next = vec![];
+            for (quad, (start, live)) in starts.iter().zip(live).enumerate() {
+                let of_quad = of_quads[quad].iter().zip(&shared);
+                e.values = of_quad.map(|(own, shared)| own.or(*shared)).collect();
+                e.indices[VECTOR_AXIS] = Some(*start);
+                for define in self.pass.body.iter().filter(|d| self.varies(d) == Varies::EVERYWHERE) {
+                    e.instruction(define, self.levels, *live);
+                }
+                for (number, reduction) in self.along_sequence.iter().enumerate() {
+                    let so_far = sums[quad * self.along_sequence.len() + number];
+                    let element = e.value(reduction.value);
+                    next.push(e.combine(reduction.function, so_far, element));
+                }
+            }
+            next
+        });
+        for (quad, values) in of_quads.iter_mut().enumerate() {
+            for (number, reduction) in self.along_sequence.iter().enumerate() {
+                values[reduction.result.0 as usize] = Some(sums[quad * self.along_sequence.len() + number]);
+            }
+        }
+        of_quads
+    }
+
+    /// Nested loops over the sequential axes from `axis` on.
+    fn nest(
+        &self,
+        e: &mut Emitter,
+        axis: usize,
+        sums: &[Value],
+        inside: &mut dyn FnMut(&mut Emitter, &[Value]) -> Vec<Value>,
+    ) -> Vec<Value> {
+        if axis == e.sizes.len() {
+            return inside(e, sums);
+        }
+        e.repeat(e.sizes[axis], 1, sums, &mut |e, index, sums| {
+            e.indices[axis] = Some(index);
+            self.nest(e, axis + 1, sums, inside)
+        })
+    }
+}
+
+impl Emitter<'_> {
+    /// The indices of a row-major number, each below its size.
+    pub fn unravel(&mut self, number: Value, sizes: &[usize]) -> Vec<Value> {
+        let mut rest = number;
+        let mut indices = vec![];
+        for (at, &size) in sizes.iter().enumerate().rev() {
+            if size == 1 {
+                indices.push(self.integer(0));
+            } else if sizes[..at].iter().all(|s| *s == 1) {
+                indices.push(rest);
+            } else {
+                let quotient = self.builder.ins().udiv_imm_s(rest, size as i64);
+                let product = self.builder.ins().imul_imm_s(quotient, size as i64);
+                indices.push(self.builder.ins().isub(rest, product));
+                rest = quotient;
+            }
+        }
+        indices.reverse();
+        indices
+    }
+
+    /// A vector of zeros.
+    pub fn zeros(&mut self) -> Value {
+        self.splat_bits(F32X4, 0)
+    }
+}

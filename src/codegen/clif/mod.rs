@@ -1,0 +1,18 @@
+//! The portable emitter: kernels → Cranelift IR with vectors of 128 bits → machine code. Complete on its own, for
+//! x86-64 with FMA and for AArch64.
+
+mod body;
+mod compile;
+mod emitter;
+mod loops;
+mod position;
+mod product;
+mod routine;
+mod scatter;
+#[cfg(test)]
+mod tests;
+mod unit;
+
+pub use compile::{
+    Code, CodegenError, CompiledKernel, KernelFunction, Phase, Target, assembly_text, clif_text, compile,
+};

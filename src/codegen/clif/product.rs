@@ -1,0 +1,343 @@
+//! Matrix products: packed panels, tiles in scratch memory, the epilogue over each block while it is hot. How the work
+//! is blocked is decided here and changes no bits: every sum is cut at multiples of [`PRODUCT_CHUNK`] alone.
+
+use super::emitter::{Emitter, QUAD, WORD};
+use super::loops::{Span, VectorPass};
+use super::routine::{Routine, TILE_COLUMNS, TILE_ROWS};
+use crate::codegen::analysis::Levels;
+use crate::ir::kernel::*;
+use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
+
+/// Columns of a block, at most.
+const BLOCK_COLUMNS: usize = 128;
+/// Rows of a block, at most: one packing of `b` serves so many.
+const BLOCK_ROWS: usize = 256;
+/// Rows of `a` that are packed together, at most.
+const PACKED_ROWS: usize = 64;
+
+/// How a product is blocked, and where its parts lie in scratch memory.
+#[derive(Clone, Copy, Debug)]
+struct Blocking {
+    /// Columns of a block, whole tiles and a multiple of [`LANES`].
+    columns: usize,
+    /// Rows of a block.
+    rows: usize,
+    /// Rows of `a` packed together, whole tiles.
+    packed_rows: usize,
+    /// Whether one chunk is all.
+    single: bool,
+    /// Bytes from the start of the scratch memory.
+    a_panels: usize,
+    /// The same for `b`.
+    b_panels: usize,
+    /// All of it.
+    bytes: usize,
+}
+
+impl Blocking {
+    fn of(k: &MatrixProduct) -> Blocking {
+        let even = |size: usize, most: usize, multiple: usize| {
+            let blocks = size.div_ceil(most);
+            size.div_ceil(blocks).next_multiple_of(multiple)
+        };
+        let columns = even(k.columns_per_task.min(k.n), BLOCK_COLUMNS, LANES.max(TILE_COLUMNS));
+        // Tasks of a thread that follow each other are taken together, so all rows may come at once.
+        let packed_rows = even(k.m, PACKED_ROWS, TILE_ROWS);
+        let rows = even(k.m, BLOCK_ROWS, packed_rows);
+        let length = k.k.min(PRODUCT_CHUNK);
+        let bytes = |elements: usize| elements.next_multiple_of(LANES) * WORD as usize;
+        let a_panels = bytes(rows * columns);
+        let b_panels = a_panels + bytes(packed_rows * length);
+        Blocking {
+            columns,
+            rows,
+            packed_rows,
+            single: k.k <= PRODUCT_CHUNK,
+            a_panels,
+            b_panels,
+            bytes: b_panels + bytes(columns * length),
+        }
+    }
+}
+
+/// Bytes of scratch memory that a product needs.
+pub fn scratch_bytes(kernel: &MatrixProduct) -> usize {
+    Blocking::of(kernel).bytes
+}
+
+/// The routines that a product calls: multiply, pack `a`, pack `b`.
+pub fn routines(kernel: &MatrixProduct) -> [Routine; 3] {
+    let pack = |width, lane_stride, step_stride| Routine::Pack {
+        width,
+        lane_stride,
+        step_stride,
+    };
+    [
+        Routine::Multiply,
+        pack(TILE_ROWS, kernel.a.row_stride, kernel.a.column_stride),
+        pack(TILE_COLUMNS, kernel.b.column_stride, kernel.b.row_stride),
+    ]
+}
+
+/// What the loops of one product share.
+struct Product<'k> {
+    kernel: &'k MatrixProduct,
+    blocking: Blocking,
+    multiply: FuncRef,
+    pack_a: FuncRef,
+    pack_b: FuncRef,
+    epilogue: Pass,
+    levels: Levels,
+}
+
+/// A block of the result: the batch indices, `[first, end)` rows and columns.
+struct Block {
+    batch: Vec<Value>,
+    rows: (Value, Value),
+    columns: (Value, Value),
+}
+
+/// Emits the whole function's inside; `routines` are those of [`routines`].
+pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, routines: [FuncRef; 3]) {
+    let mut levels = Levels::default();
+    levels.enter(&kernel.epilogue, usize::MAX);
+    let product = Product {
+        kernel,
+        blocking: Blocking::of(kernel),
+        multiply: routines[0],
+        pack_a: routines[1],
+        pack_b: routines[2],
+        epilogue: Pass {
+            vector: true,
+            sequential: vec![],
+            body: kernel.epilogue.clone(),
+            finish: vec![],
+        },
+        levels,
+    };
+    e.outer_axes = kernel.batch.len() + 1;
+    e.sizes = [kernel.n]
+        .iter()
+        .chain(&kernel.batch)
+        .chain([&kernel.m])
+        .copied()
+        .collect();
+    e.lay_out_fills(&kernel.epilogue);
+    product.emit_tasks(e);
+}
+
+impl Product<'_> {
+    /// Tasks are numbered by batch, then columns, then rows; those that differ only in rows are taken together.
+    fn emit_tasks(&self, e: &mut Emitter) {
+        let k = self.kernel;
+        let row_tasks = k.m.div_ceil(k.rows_per_task);
+        let column_tasks = k.n.div_ceil(k.columns_per_task);
+        let (first, end) = e.tasks;
+        let groups_end = e.builder.ins().iadd_imm_s(end, row_tasks as i64 - 1);
+        let (group, groups_end) = match row_tasks {
+            1 => (first, end),
+            _ => (
+                e.builder.ins().udiv_imm_s(first, row_tasks as i64),
+                e.builder.ins().udiv_imm_s(groups_end, row_tasks as i64),
+            ),
+        };
+        e.count(group, groups_end, 1, &[], &mut |e, group, _| {
+            let start = e.scaled(group, row_tasks as i64);
+            let from = e.builder.ins().isub(first, start);
+            let from = greatest(e, from, 0);
+            let to = e.builder.ins().isub(end, start);
+            let to = e.least(to, row_tasks as i64);
+            let first_row = e.scaled(from, k.rows_per_task as i64);
+            let end_row = e.scaled(to, k.rows_per_task as i64);
+            let end_row = e.least(end_row, k.m as i64);
+            let sizes: Vec<usize> = k.batch.iter().chain([&column_tasks]).copied().collect();
+            let mut batch = e.unravel(group, &sizes);
+            let column_task = batch.pop().expect("the last one");
+            let first_column = e.scaled(column_task, k.columns_per_task as i64);
+            let end_column = e.builder.ins().iadd_imm_s(first_column, k.columns_per_task as i64);
+            let end_column = e.least(end_column, k.n as i64);
+            let block = Block {
+                batch,
+                rows: (first_row, end_row),
+                columns: (first_column, end_column),
+            };
+            self.emit_columns(e, &block);
+            vec![]
+        });
+    }
+
+    fn emit_columns(&self, e: &mut Emitter, task: &Block) {
+        let a = self.origin(e, &self.kernel.a, &task.batch);
+        let b = self.origin(e, &self.kernel.b, &task.batch);
+        let (first, end) = task.columns;
+        e.count(first, end, self.blocking.columns as i64, &[], &mut |e, column, _| {
+            let columns_end = e.builder.ins().iadd_imm_s(column, self.blocking.columns as i64);
+            let columns_end = lesser(e, columns_end, end);
+            let zero = e.integer(0);
+            if self.blocking.single {
+                self.pack_columns(e, b, zero, (column, columns_end));
+            }
+            let (first, end) = task.rows;
+            e.count(first, end, self.blocking.rows as i64, &[], &mut |e, row, _| {
+                let rows_end = e.builder.ins().iadd_imm_s(row, self.blocking.rows as i64);
+                let rows_end = lesser(e, rows_end, end);
+                let block = Block {
+                    batch: task.batch.clone(),
+                    rows: (row, rows_end),
+                    columns: (column, columns_end),
+                };
+                let all = e.integer(self.kernel.k as i64);
+                e.count(zero, all, PRODUCT_CHUNK as i64, &[], &mut |e, at, _| {
+                    if !self.blocking.single {
+                        self.pack_columns(e, b, at, block.columns);
+                    }
+                    self.multiply_rows(e, a, at, &block);
+                    vec![]
+                });
+                self.emit_epilogue(e, &block);
+                vec![]
+            });
+            vec![]
+        });
+    }
+
+    /// The address of a matrix of the current batch index.
+    fn origin(&self, e: &mut Emitter, matrix: &Matrix, batch: &[Value]) -> Value {
+        let base = e.pointers[matrix.buffer.0 as usize];
+        let mut origin = e.builder.ins().iadd_imm_s(base, matrix.constant * WORD);
+        for (&index, &stride) in batch.iter().zip(&matrix.batch).filter(|(_, stride)| **stride != 0) {
+            let bytes = e.scaled(index, stride * WORD);
+            origin = e.builder.ins().iadd(origin, bytes);
+        }
+        origin
+    }
+
+    /// The length of the chunk that starts at `at`.
+    fn chunk_length(&self, e: &mut Emitter, at: Value) -> Value {
+        if self.blocking.single {
+            return e.integer(self.kernel.k as i64);
+        }
+        let all = e.integer(self.kernel.k as i64);
+        let left = e.builder.ins().isub(all, at);
+        e.least(left, PRODUCT_CHUNK as i64)
+    }
+
+    /// Packs the rows of `b` from `at` on, one chunk, for some columns.
+    fn pack_columns(&self, e: &mut Emitter, b: Value, at: Value, columns: (Value, Value)) {
+        let length = self.chunk_length(e, at);
+        let rows = e.scaled(at, self.kernel.b.row_stride * WORD);
+        let b = e.builder.ins().iadd(b, rows);
+        let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
+        let stride = self.kernel.b.column_stride;
+        self.pack_panels(e, self.pack_b, TILE_COLUMNS, stride, [panels, b, length], columns);
+    }
+
+    /// Packs panel after panel of the lanes `[first, end)`.
+    fn pack_panels(
+        &self,
+        e: &mut Emitter,
+        pack: FuncRef,
+        width: usize,
+        lane_stride: i64,
+        [panels, source, length]: [Value; 3],
+        (first, end): (Value, Value),
+    ) {
+        let panel_bytes = e.scaled(length, width as i64 * WORD);
+        e.count(first, end, width as i64, &[panels], &mut |e, lane, panel| {
+            let moved = e.scaled(lane, lane_stride * WORD);
+            let source = e.builder.ins().iadd(source, moved);
+            let left = e.builder.ins().isub(end, lane);
+            let live = e.least(left, width as i64);
+            e.builder.ins().call(pack, &[panel[0], source, length, live]);
+            vec![e.builder.ins().iadd(panel[0], panel_bytes)]
+        });
+    }
+
+    /// Multiplies all rows of a block with the packed columns, over one chunk.
+    fn multiply_rows(&self, e: &mut Emitter, a: Value, at: Value, block: &Block) {
+        let length = self.chunk_length(e, at);
+        let moved = e.scaled(at, self.kernel.a.column_stride * WORD);
+        let a = e.builder.ins().iadd(a, moved);
+        let (first, end) = block.rows;
+        let a_panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.a_panels as i64);
+        let b_panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
+        let a_bytes = e.scaled(length, TILE_ROWS as i64 * WORD);
+        let b_bytes = e.scaled(length, TILE_COLUMNS as i64 * WORD);
+        let row_bytes = self.blocking.columns as i64 * WORD;
+        let row_bytes_value = e.integer(row_bytes);
+        e.count(first, end, self.blocking.packed_rows as i64, &[], &mut |e, row, _| {
+            let packed_end = e.builder.ins().iadd_imm_s(row, self.blocking.packed_rows as i64);
+            let packed_end = lesser(e, packed_end, end);
+            let stride = self.kernel.a.row_stride;
+            self.pack_panels(
+                e,
+                self.pack_a,
+                TILE_ROWS,
+                stride,
+                [a_panels, a, length],
+                (row, packed_end),
+            );
+            let above = e.builder.ins().isub(row, first);
+            let above = e.scaled(above, row_bytes);
+            let tiles = e.builder.ins().iadd(e.scratch, above);
+            let (left, right) = block.columns;
+            e.count(
+                left,
+                right,
+                TILE_COLUMNS as i64,
+                &[tiles, b_panels],
+                &mut |e, _, of_columns| {
+                    let (tile, b) = (of_columns[0], of_columns[1]);
+                    e.count(
+                        row,
+                        packed_end,
+                        TILE_ROWS as i64,
+                        &[tile, a_panels],
+                        &mut |e, _, of_rows| {
+                            let (tile, a) = (of_rows[0], of_rows[1]);
+                            e.builder
+                                .ins()
+                                .call(self.multiply, &[a, b, tile, length, row_bytes_value, at]);
+                            let tile = e.builder.ins().iadd_imm_s(tile, row_bytes * TILE_ROWS as i64);
+                            vec![tile, e.builder.ins().iadd(a, a_bytes)]
+                        },
+                    );
+                    let tile = e.builder.ins().iadd_imm_s(tile, (TILE_COLUMNS * WORD as usize) as i64);
+                    vec![tile, e.builder.ins().iadd(b, b_bytes)]
+                },
+            );
+            vec![]
+        });
+    }
+
+    fn emit_epilogue(&self, e: &mut Emitter, block: &Block) {
+        let (first, end) = block.rows;
+        let (left, right) = block.columns;
+        let left_bytes = e.scaled(left, WORD);
+        let tile = e.builder.ins().isub(e.scratch, left_bytes);
+        e.count(first, end, 1, &[tile], &mut |e, row, tile| {
+            e.row_pointers.clear();
+            e.indices = [None].into_iter().chain(block.batch.iter().map(|i| Some(*i))).collect();
+            e.indices.push(Some(row));
+            e.product = Some(tile[0]);
+            e.prepare_row(&self.epilogue.body);
+            VectorPass::new(&self.epilogue, &self.levels).emit(e, Span::Part(left, right));
+            vec![e.builder.ins().iadd_imm_s(tile[0], self.blocking.columns as i64 * WORD)]
+        });
+    }
+}
+
+fn lesser(e: &mut Emitter, a: Value, b: Value) -> Value {
+    use cranelift_codegen::ir::condcodes::IntCC;
+    let less = e.builder.ins().icmp(IntCC::SignedLessThan, a, b);
+    e.builder.ins().select(less, a, b)
+}
+
+fn greatest(e: &mut Emitter, a: Value, b: i64) -> Value {
+    use cranelift_codegen::ir::condcodes::IntCC;
+    let b = e.integer(b);
+    let greater = e.builder.ins().icmp(IntCC::SignedGreaterThan, a, b);
+    e.builder.ins().select(greater, a, b)
+}
+
+const _: () = assert!(TILE_COLUMNS.is_multiple_of(QUAD) && LANES.is_multiple_of(TILE_COLUMNS));

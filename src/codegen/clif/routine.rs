@@ -1,0 +1,254 @@
+//! Routines that the products of a program share: packing a panel of an operand, and multiplying two packed panels
+//! into a tile. Their sizes are fixed, so that no product needs a variant for its edges: panels are filled up with zeros
+//! and tiles have room for whole panels.
+
+use super::emitter::{CONSTANT, Emitter, PLAIN, QUAD, WORD, arguments};
+use crate::ir::kernel_verify::ValueKinds;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{F32, F32X4, I64};
+use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, Value};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::FunctionBuilder;
+
+/// Rows of a tile.
+pub const TILE_ROWS: usize = 4;
+/// Columns of a tile.
+pub const TILE_COLUMNS: usize = 8;
+/// Products along `k` in one round of the multiplying loop.
+const UNROLL: usize = 4;
+
+/// A function that products call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Routine {
+    /// `fn(a, b, tile, length, tile row bytes, accumulate)`: multiplies panels of `length` and stores the tile, or adds to it.
+    Multiply,
+    /// `fn(panel, source, length, live)`: copies a panel of `width` lanes and `length` steps; lanes from `live` on are 0.
+    Pack {
+        /// Lanes of the panel.
+        width: usize,
+        /// Elements of the source from lane to lane.
+        lane_stride: i64,
+        /// Elements of the source from step to step.
+        step_stride: i64,
+    },
+}
+
+impl Routine {
+    /// How it is called.
+    pub fn signature(self, convention: CallConv) -> Signature {
+        let mut signature = Signature::new(convention);
+        let parameters = match self {
+            Routine::Multiply => 6,
+            Routine::Pack { .. } => 4,
+        };
+        signature.params.extend(vec![AbiParam::new(I64); parameters]);
+        signature
+    }
+
+    /// Emits the whole function.
+    pub fn emit(self, mut builder: FunctionBuilder, config: cranelift_codegen::isa::TargetFrontendConfig) {
+        let entry = builder.create_block();
+        builder.append_block_params_for_function_params(entry);
+        builder.switch_to_block(entry);
+        let parameters = builder.block_params(entry).to_vec();
+        let kinds = ValueKinds::new();
+        let mut e = Emitter::bare(builder, &kinds);
+        match self {
+            Routine::Multiply => multiply(&mut e, &parameters),
+            Routine::Pack {
+                width,
+                lane_stride,
+                step_stride,
+            } => pack(&mut e, &parameters, width, lane_stride * WORD, step_stride * WORD),
+        }
+        e.finish(config);
+    }
+}
+
+fn multiply(e: &mut Emitter, parameters: &[Value]) {
+    let &[a, b, tile, length, row_bytes, accumulate] = parameters else {
+        unreachable!("six parameters")
+    };
+    let zero = e.zeros();
+    let sums = vec![zero; TILE_ROWS * TILE_COLUMNS / QUAD];
+    let rounds = e.builder.ins().ushr_imm_u(length, UNROLL.trailing_zeros() as i64);
+    let (a, b, sums) = multiply_loop(e, a, b, rounds, UNROLL, &sums);
+    let rest = e.builder.ins().band_imm_s(length, UNROLL as i64 - 1);
+    let (_, _, sums) = multiply_loop(e, a, b, rest, 1, &sums);
+    let (adding, storing) = (e.builder.create_block(), e.builder.create_block());
+    let end = e.builder.create_block();
+    e.builder.ins().brif(accumulate, adding, &[], storing, &[]);
+    for (block, adds) in [(adding, true), (storing, false)] {
+        e.builder.switch_to_block(block);
+        let mut row = tile;
+        for (number, of_row) in sums.chunks(TILE_COLUMNS / QUAD).enumerate() {
+            if number > 0 {
+                row = e.builder.ins().iadd(row, row_bytes);
+            }
+            for (quad, &sum) in of_row.iter().enumerate() {
+                let offset = (quad * QUAD) as i32 * WORD as i32;
+                let mut sum = sum;
+                if adds {
+                    let before = e.builder.ins().load(F32X4, PLAIN.with_aligned(), row, offset);
+                    sum = e.builder.ins().fadd(before, sum);
+                }
+                e.builder.ins().store(PLAIN.with_aligned(), sum, row, offset);
+            }
+        }
+        e.builder.ins().jump(end, &[]);
+    }
+    e.builder.switch_to_block(end);
+}
+
+/// `rounds` (perhaps 0) of `unroll` steps; gives the pointers and sums behind them.
+fn multiply_loop(
+    e: &mut Emitter,
+    a: Value,
+    b: Value,
+    rounds: Value,
+    unroll: usize,
+    sums: &[Value],
+) -> (Value, Value, Vec<Value>) {
+    let (inside, behind) = (e.builder.create_block(), e.builder.create_block());
+    let counters = [rounds, a, b];
+    let into = arguments(counters.iter().chain(sums));
+    let past = arguments([a, b].iter().chain(sums));
+    e.builder.ins().brif(rounds, inside, &into, behind, &past);
+
+    let counters: Vec<Value> = (0..3).map(|_| e.builder.append_block_param(inside, I64)).collect();
+    let mut next: Vec<Value> = sums
+        .iter()
+        .map(|_| e.builder.append_block_param(inside, F32X4))
+        .collect();
+    let out: Vec<Value> = (0..2).map(|_| e.builder.append_block_param(behind, I64)).collect();
+    let sums_out: Vec<Value> = sums
+        .iter()
+        .map(|_| e.builder.append_block_param(behind, F32X4))
+        .collect();
+    e.builder.switch_to_block(inside);
+    let (a, b) = (counters[1], counters[2]);
+    for step in 0..unroll {
+        let columns: Vec<Value> = (0..TILE_COLUMNS / QUAD)
+            .map(|quad| {
+                let offset = (step * TILE_COLUMNS + quad * QUAD) as i32 * WORD as i32;
+                e.builder.ins().load(F32X4, CONSTANT.with_aligned(), b, offset)
+            })
+            .collect();
+        for (row, of_row) in next.chunks_mut(TILE_COLUMNS / QUAD).enumerate() {
+            let offset = (step * TILE_ROWS + row) as i32 * WORD as i32;
+            let factor = e.builder.ins().load(F32, CONSTANT, a, offset);
+            let factor = e.builder.ins().splat(F32X4, factor);
+            for (sum, column) in of_row.iter_mut().zip(&columns) {
+                *sum = e.builder.ins().fma(factor, *column, *sum);
+            }
+        }
+    }
+    let a = e.builder.ins().iadd_imm_s(a, (unroll * TILE_ROWS) as i64 * WORD);
+    let b = e.builder.ins().iadd_imm_s(b, (unroll * TILE_COLUMNS) as i64 * WORD);
+    let left = e.builder.ins().iadd_imm_s(counters[0], -1);
+    let back = arguments([left, a, b].iter().chain(&next));
+    let past = arguments([a, b].iter().chain(&next));
+    e.builder.ins().brif(left, inside, &back, behind, &past);
+    e.builder.switch_to_block(behind);
+    (out[0], out[1], sums_out)
+}
+
+/// Strides in bytes.
+fn pack(e: &mut Emitter, parameters: &[Value], width: usize, lane_stride: i64, step_stride: i64) {
+    let &[panel, source, length, live] = parameters else {
+        unreachable!("four parameters")
+    };
+    let whole = e.builder.ins().icmp_imm_s(IntCC::Equal, live, width as i64);
+    let (all, some) = (e.builder.create_block(), e.builder.create_block());
+    let end = e.builder.create_block();
+    e.builder.ins().brif(whole, all, &[], some, &[]);
+    e.builder.switch_to_block(all);
+    if step_stride == WORD && lane_stride != WORD && width.is_multiple_of(QUAD) {
+        pack_transposed(e, [panel, source, length], width, lane_stride);
+    } else {
+        let start = e.integer(0);
+        e.count(start, length, 1, &[panel, source], &mut |e, _, at| {
+            pack_step(e, at[0], at[1], width, lane_stride);
+            advance(e, at, width, step_stride)
+        });
+    }
+    e.builder.ins().jump(end, &[]);
+    e.builder.switch_to_block(some);
+    let start = e.integer(0);
+    e.count(start, length, 1, &[panel, source], &mut |e, _, at| {
+        let (panel, source) = (at[0], at[1]);
+        let zero = e.builder.ins().f32const(0.0);
+        for lane in 0..width {
+            e.builder.ins().store(PLAIN, zero, panel, lane as i32 * WORD as i32);
+        }
+        let start = e.integer(0);
+        e.count(start, live, 1, &[panel, source], &mut |e, _, at| {
+            let word = e.builder.ins().load(F32, PLAIN, at[1], 0);
+            e.builder.ins().store(PLAIN, word, at[0], 0);
+            let panel = e.builder.ins().iadd_imm_s(at[0], WORD);
+            let source = e.builder.ins().iadd_imm_s(at[1], lane_stride);
+            vec![panel, source]
+        });
+        advance(e, at, width, step_stride)
+    });
+    e.builder.ins().jump(end, &[]);
+    e.builder.switch_to_block(end);
+}
+
+fn advance(e: &mut Emitter, at: &[Value], width: usize, step_stride: i64) -> Vec<Value> {
+    let panel = e.builder.ins().iadd_imm_s(at[0], width as i64 * WORD);
+    let source = e.builder.ins().iadd_imm_s(at[1], step_stride);
+    vec![panel, source]
+}
+
+/// One step of all lanes.
+fn pack_step(e: &mut Emitter, panel: Value, source: Value, width: usize, lane_stride: i64) {
+    let quads = if lane_stride == WORD { width / QUAD } else { 0 };
+    for quad in 0..quads {
+        let offset = (quad * QUAD) as i32 * WORD as i32;
+        let vector = e.builder.ins().load(F32X4, PLAIN, source, offset);
+        e.builder.ins().store(PLAIN, vector, panel, offset);
+    }
+    let mut from = e.builder.ins().iadd_imm_s(source, (quads * QUAD) as i64 * lane_stride);
+    for lane in quads * QUAD..width {
+        let word = e.builder.ins().load(F32, PLAIN, from, 0);
+        e.builder.ins().store(PLAIN, word, panel, lane as i32 * WORD as i32);
+        from = e.builder.ins().iadd_imm_s(from, lane_stride);
+    }
+}
+
+/// Steps lie side by side in the source: four by four words are loaded along them and turned.
+fn pack_transposed(e: &mut Emitter, [panel, source, length]: [Value; 3], width: usize, lane_stride: i64) {
+    let start = e.integer(0);
+    let fours = e.builder.ins().band_imm_s(length, -(QUAD as i64));
+    let at = e.count(start, fours, QUAD as i64, &[panel, source], &mut |e, _, at| {
+        let (panel, source) = (at[0], at[1]);
+        let mut from = source;
+        for quad in 0..width / QUAD {
+            let mut lanes = vec![];
+            for _ in 0..QUAD {
+                lanes.push(e.builder.ins().load(F32X4, PLAIN, from, 0));
+                from = e.builder.ins().iadd_imm_s(from, lane_stride);
+            }
+            let low = e.shuffled_pair(lanes[0], lanes[1], [0, 4, 1, 5]);
+            let high = e.shuffled_pair(lanes[0], lanes[1], [2, 6, 3, 7]);
+            let low_next = e.shuffled_pair(lanes[2], lanes[3], [0, 4, 1, 5]);
+            let high_next = e.shuffled_pair(lanes[2], lanes[3], [2, 6, 3, 7]);
+            let steps = [
+                e.shuffled_pair(low, low_next, [0, 1, 4, 5]),
+                e.shuffled_pair(low, low_next, [2, 3, 6, 7]),
+                e.shuffled_pair(high, high_next, [0, 1, 4, 5]),
+                e.shuffled_pair(high, high_next, [2, 3, 6, 7]),
+            ];
+            for (step, vector) in steps.into_iter().enumerate() {
+                let offset = (step * width + quad * QUAD) as i32 * WORD as i32;
+                e.builder.ins().store(PLAIN, vector, panel, offset);
+            }
+        }
+        advance(e, at, width * QUAD, QUAD as i64 * WORD)
+    });
+    e.count(fours, length, 1, &at, &mut |e, _, at| {
+        pack_step(e, at[0], at[1], width, lane_stride);
+        advance(e, at, width, WORD)
+    });
+}

@@ -1,0 +1,131 @@
+//! Machine code against the interpreter, bit for bit, whatever way the tasks are shared out.
+
+use super::*;
+use crate::codegen::generate::{Case, Generator};
+use crate::codegen::interpret::interpret;
+use crate::ir::kernel::*;
+use crate::machine::Arena;
+
+/// Words between buffers that nobody may touch.
+const GAP: usize = 16;
+const UNTOUCHED: u32 = 0xDEAD_BEEF;
+
+/// Memory for the distinct pieces of a case, with gaps around each.
+struct Memory {
+    arena: Arena,
+    offsets: Vec<usize>,
+    words: usize,
+}
+
+impl Memory {
+    fn new(pieces: &[Vec<u32>]) -> Memory {
+        let mut offsets = vec![];
+        let mut words = GAP;
+        for piece in pieces {
+            offsets.push(words);
+            words += piece.len().next_multiple_of(16) + GAP;
+        }
+        let arena = Arena::new(words * 4).unwrap();
+        let mut memory = Memory { arena, offsets, words };
+        memory.words_mut().fill(UNTOUCHED);
+        for (piece, at) in pieces.iter().zip(memory.offsets.clone()) {
+            memory.words_mut()[at..at + piece.len()].copy_from_slice(piece);
+        }
+        memory
+    }
+
+    fn words_mut(&mut self) -> &mut [u32] {
+        // SAFETY: the arena has that many words, and `self` alone knows its address while no code runs.
+        unsafe { std::slice::from_raw_parts_mut(self.arena.start().cast().as_ptr(), self.words) }
+    }
+
+    fn pointer(&self, piece: usize) -> *mut u8 {
+        // SAFETY: offsets lie inside the arena.
+        unsafe { self.arena.start().add(self.offsets[piece] * 4).as_ptr() }
+    }
+}
+
+/// Words as they are compared: which NaN a NaN is, is not fixed.
+fn canonical(word: u32) -> u32 {
+    if f32::from_bits(word).is_nan() && word != UNTOUCHED {
+        f32::NAN.to_bits()
+    } else {
+        word
+    }
+}
+
+fn expected(case: &Case) -> Vec<Vec<u32>> {
+    let mut pieces = case.memory.clone();
+    interpret(&case.kernel, &mut pieces, &case.binding);
+    pieces
+}
+
+/// Compiles all cases, runs each with its tasks cut in `shares` ways, last share first, and compares.
+fn check(cases: &[Case]) {
+    let kernels: Vec<Kernel> = cases.iter().map(|c| c.kernel.clone()).collect();
+    let code = compile(&kernels, &Target::native().unwrap(), 2).unwrap();
+    for (number, case) in cases.iter().enumerate() {
+        let expected = expected(case);
+        for shares in [1, 2, 3] {
+            let mut memory = Memory::new(&case.memory);
+            let scratch = Arena::new(code.scratch_bytes).unwrap();
+            let pointers: Vec<*mut u8> = case.binding.iter().map(|piece| memory.pointer(*piece)).collect();
+            for phase in &code.kernels[number].phases {
+                for share in (0..shares).rev() {
+                    let (first, end) = (phase.tasks * share / shares, phase.tasks * (share + 1) / shares);
+                    // SAFETY: the kernel was verified, its buffers have their sizes, the scratch memory is large enough.
+                    unsafe { (phase.function)(pointers.as_ptr(), scratch.start().as_ptr(), first as i64, end as i64) };
+                }
+            }
+            let offsets = memory.offsets.clone();
+            let mut in_piece = vec![false; memory.words];
+            for (piece, (words, at)) in expected.iter().zip(offsets).enumerate() {
+                for (i, word) in words.iter().enumerate() {
+                    in_piece[at + i] = true;
+                    let found = memory.words_mut()[at + i];
+                    assert_eq!(
+                        canonical(found),
+                        canonical(*word),
+                        "case {number}, {shares} shares: piece {piece}[{i}] is {} ({found:#x}), not {} ({word:#x}), in\n{}",
+                        f32::from_bits(found),
+                        f32::from_bits(*word),
+                        case.kernel
+                    );
+                }
+            }
+            for (word, inside) in memory.words_mut().iter().zip(in_piece) {
+                assert!(
+                    inside || *word == UNTOUCHED,
+                    "case {number} wrote outside its buffers:\n{}",
+                    case.kernel
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn loops_have_the_interpreters_bits() {
+    let mut generator = Generator::new(1);
+    for _ in 0..5 {
+        check(&(0..60).map(|_| generator.loop_case()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn products_have_the_interpreters_bits() {
+    let mut generator = Generator::new(2);
+    check(&(0..60).map(|_| generator.product_case()).collect::<Vec<_>>());
+}
+
+#[test]
+fn scatters_have_the_interpreters_bits() {
+    let mut generator = Generator::new(3);
+    check(&(0..40).map(|_| generator.scatter_case()).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_extent_of_the_vector_axis_is_handled() {
+    let mut generator = Generator::new(4);
+    check(&(1..=70).map(|size| generator.reduction_case(size)).collect::<Vec<_>>());
+}

@@ -1,0 +1,317 @@
+//! The plain reference beside the machine code: a scalar interpreter of kernels with exactly the bits that
+//! [`kernel`](crate::ir::kernel) fixes. Slow and obvious; it knows nothing of emitters, tiles or threads.
+
+use crate::ir::affine::{Guard, Position};
+use crate::ir::graph::ReduceFunction;
+use crate::ir::kernel::*;
+use crate::ir::kernel_verify::{ValueKind, ValueKinds, verify};
+
+/// Runs all tasks of a verified kernel. `memory` holds the 32-bit words of each piece of memory, `binding` says which
+/// piece each buffer is (two buffers may be the same).
+pub fn interpret(kernel: &Kernel, memory: &mut [Vec<u32>], binding: &[usize]) {
+    let mut machine = Interpreter {
+        kinds: verify(kernel).expect("only verified kernels are interpreted"),
+        buffers: &kernel.buffers,
+        memory,
+        binding,
+        values: vec![],
+        kept: vec![],
+        product: 0.0,
+    };
+    match &kernel.body {
+        KernelBody::Loop(k) => machine.run_loop(k),
+        KernelBody::Product(k) => machine.run_product(k),
+        KernelBody::Scatter(k) => machine.run_scatter(k),
+    }
+}
+
+/// Where a reduction starts.
+pub fn neutral(function: ReduceFunction) -> f32 {
+    match function {
+        ReduceFunction::Sum => 0.0,
+        ReduceFunction::Maximum => f32::NEG_INFINITY,
+        ReduceFunction::Minimum => f32::INFINITY,
+        ReduceFunction::Product => 1.0,
+    }
+}
+
+struct Interpreter<'a> {
+    kinds: ValueKinds,
+    buffers: &'a [Buffer],
+    memory: &'a mut [Vec<u32>],
+    binding: &'a [usize],
+    /// The bits of every value; a mask is all ones or zeros.
+    values: Vec<u32>,
+    kept: Vec<Vec<f32>>,
+    product: f32,
+}
+
+/// Calls `each` with all indices below `sizes`, in row-major order.
+fn row_major(sizes: &[usize], mut each: impl FnMut(&[usize])) {
+    let total: usize = sizes.iter().product();
+    for number in 0..total {
+        let mut rest = number;
+        let mut indices = vec![0; sizes.len()];
+        for (index, size) in indices.iter_mut().zip(sizes).rev() {
+            *index = rest % size;
+            rest /= size;
+        }
+        each(&indices);
+    }
+}
+
+/// The reductions of a pass, each with what it has gathered: 16 lanes along the vector axis, or one number.
+type Reductions = Vec<(ValueId, ReduceFunction, ValueId, [f32; LANES])>;
+
+fn reductions(bodies: &[&Body], wanted: Along) -> Reductions {
+    let defines = bodies.iter().flat_map(|body| body.iter());
+    defines
+        .filter_map(|define| match define.instruction {
+            Instruction::Reduce { function, value, along } if along == wanted => {
+                Some((define.value, function, value, [neutral(function); LANES]))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+impl Interpreter<'_> {
+    fn run_loop(&mut self, k: &LoopKernel) {
+        self.kept = vec![vec![0.0; k.vector]; k.rows_kept as usize];
+        row_major(&k.outer, |outer| {
+            for pass in &k.passes {
+                if pass.vector {
+                    self.run_vector_pass(k, pass, outer);
+                } else {
+                    let indices: Vec<usize> = [0].iter().chain(outer).copied().collect();
+                    self.run_body(&pass.body, &indices);
+                }
+            }
+        });
+    }
+
+    fn run_vector_pass(&mut self, k: &LoopKernel, pass: &Pass, outer: &[usize]) {
+        let mut along_vector = reductions(&[&pass.body, &pass.finish], Along::Vector);
+        for v in 0..k.vector {
+            let mut along_sequence = reductions(&[&pass.body], Along::Sequential);
+            let indices: Vec<usize> = [v].iter().chain(outer).copied().collect();
+            row_major(&pass.sequential, |sequential| {
+                let indices: Vec<usize> = indices.iter().chain(sequential).copied().collect();
+                self.run_body(&pass.body, &indices);
+                for (_, function, value, so_far) in &mut along_sequence {
+                    so_far[0] = combine(*function, so_far[0], self.real(*value));
+                }
+            });
+            for (result, _, _, so_far) in along_sequence {
+                self.set(result, so_far[0].to_bits());
+            }
+            self.run_body(&pass.finish, &indices);
+            for (_, function, value, lanes) in &mut along_vector {
+                lanes[v % LANES] = combine(*function, lanes[v % LANES], self.real(*value));
+            }
+        }
+        for (result, function, _, mut lanes) in along_vector {
+            for distance in [8, 4, 2, 1] {
+                for l in 0..distance {
+                    lanes[l] = combine(function, lanes[l], lanes[l + distance]);
+                }
+            }
+            self.set(result, lanes[0].to_bits());
+        }
+    }
+
+    fn run_product(&mut self, k: &MatrixProduct) {
+        row_major(&k.batch, |batch| {
+            let element = |matrix: &Matrix, row: usize, column: usize| {
+                let start: i64 = batch
+                    .iter()
+                    .zip(&matrix.batch)
+                    .map(|(&i, stride)| i as i64 * stride)
+                    .sum();
+                matrix.constant + start + row as i64 * matrix.row_stride + column as i64 * matrix.column_stride
+            };
+            row_major(&[k.m, k.n], |at| {
+                let mut total = None;
+                for chunk in (0..k.k).step_by(PRODUCT_CHUNK) {
+                    let mut sum = 0.0f32;
+                    for i in chunk..k.k.min(chunk + PRODUCT_CHUNK) {
+                        let a = f32::from_bits(self.read(k.a.buffer, element(&k.a, at[0], i)));
+                        let b = f32::from_bits(self.read(k.b.buffer, element(&k.b, i, at[1])));
+                        sum = a.mul_add(b, sum);
+                    }
+                    total = Some(total.map_or(sum, |before: f32| before + sum));
+                }
+                self.product = total.expect("k is at least 1");
+                let indices: Vec<usize> = [at[1]].iter().chain(batch).chain([&at[0]]).copied().collect();
+                self.run_body(&k.epilogue, &indices);
+            });
+        });
+    }
+
+    fn run_scatter(&mut self, k: &Scatter) {
+        let table = self.binding[k.table.0 as usize];
+        self.memory[table][..self.buffers[k.table.0 as usize].elements].fill(0);
+        let sizes: Vec<usize> = k.outer.iter().chain(&k.items).copied().collect();
+        row_major(&sizes, |at| {
+            for v in 0..k.vector {
+                let indices: Vec<usize> = [v].iter().chain(at).copied().collect();
+                let mut element = k.table_at.at(&indices);
+                for (buffer, id_at, stride) in &k.ids {
+                    element += i64::from(self.read(*buffer, id_at.at(&indices)) as i32) * stride;
+                }
+                let term = f32::from_bits(self.read(k.source, k.source_at.at(&indices)));
+                let before = f32::from_bits(self.read(k.table, element));
+                self.write(k.table, element, (before + term).to_bits());
+            }
+        });
+    }
+
+    fn read(&self, buffer: BufferId, element: i64) -> u32 {
+        assert!((0..self.buffers[buffer.0 as usize].elements as i64).contains(&element));
+        self.memory[self.binding[buffer.0 as usize]][element as usize]
+    }
+
+    fn write(&mut self, buffer: BufferId, element: i64, bits: u32) {
+        assert!((0..self.buffers[buffer.0 as usize].elements as i64).contains(&element));
+        self.memory[self.binding[buffer.0 as usize]][element as usize] = bits;
+    }
+
+    fn set(&mut self, value: ValueId, bits: u32) {
+        let at = value.0 as usize;
+        self.values.resize(self.values.len().max(at + 1), 0);
+        self.values[at] = bits;
+    }
+
+    fn bits(&self, value: ValueId) -> u32 {
+        self.values[value.0 as usize]
+    }
+
+    fn real(&self, value: ValueId) -> f32 {
+        f32::from_bits(self.bits(value))
+    }
+
+    fn run_body(&mut self, body: &Body, indices: &[usize]) {
+        for define in body {
+            let bits = match &define.instruction {
+                Instruction::Store { buffer, at, value } => {
+                    let bits = self.stored(*value, self.buffers[buffer.0 as usize].storage);
+                    self.write(*buffer, at.at(indices), bits);
+                    continue;
+                }
+                Instruction::KeptStore(row, value) => {
+                    self.kept[*row as usize][indices[VECTOR_AXIS]] = self.real(*value);
+                    continue;
+                }
+                Instruction::Reduce { .. } => continue,
+                instruction => self.evaluate(instruction, indices),
+            };
+            self.set(define.value, bits);
+        }
+    }
+
+    /// A mask's bits are all ones; stored it is 1.
+    fn stored(&self, value: ValueId, storage: Storage) -> u32 {
+        let bits = self.bits(value);
+        match (self.kinds[value.0 as usize], storage) {
+            (Some(ValueKind::Mask), Storage::F32) => f32::from(u8::from(bits != 0)).to_bits(),
+            (Some(ValueKind::Mask), Storage::I32) => u32::from(bits != 0),
+            _ => bits,
+        }
+    }
+
+    fn evaluate(&self, instruction: &Instruction, indices: &[usize]) -> u32 {
+        match instruction {
+            Instruction::Constant(number) => number.to_bits(),
+            Instruction::Integer(number) => *number as u32,
+            Instruction::Load {
+                buffer,
+                at,
+                guards,
+                fill,
+            } => {
+                if guards.iter().all(|g| g.holds(indices)) {
+                    self.read(*buffer, at.at(indices))
+                } else {
+                    match self.buffers[buffer.0 as usize].storage {
+                        Storage::F32 => fill.to_bits(),
+                        Storage::I32 => *fill as i32 as u32,
+                    }
+                }
+            }
+            Instruction::Gather { buffer, at, ids } => {
+                let step = |(id, stride): &(ValueId, i64)| i64::from(self.bits(*id) as i32) * stride;
+                self.read(*buffer, at.at(indices) + ids.iter().map(step).sum::<i64>())
+            }
+            Instruction::Index(at) => index(at, indices),
+            Instruction::Inside(guards) => mask(guards.iter().all(|g: &Guard| g.holds(indices))),
+            Instruction::KeptLoad(row) => self.kept[*row as usize][indices[VECTOR_AXIS]].to_bits(),
+            Instruction::Arithmetic(function, arguments) => {
+                let bits: Vec<u32> = arguments.iter().map(|a| self.bits(*a)).collect();
+                calculate(*function, bits[0], bits.get(1).copied().unwrap_or(0))
+            }
+            Instruction::ShiftLeft(value, by) => self.bits(*value) << by,
+            Instruction::ShiftRight(value, by) => self.bits(*value) >> by,
+            Instruction::MultiplyAdd(a, b, c) => self.real(*a).mul_add(self.real(*b), self.real(*c)).to_bits(),
+            Instruction::Select(mask, then, other) => self.bits(if self.bits(*mask) != 0 { *then } else { *other }),
+            Instruction::Product => self.product.to_bits(),
+            Instruction::Reduce { .. } | Instruction::Store { .. } | Instruction::KeptStore(..) => {
+                unreachable!("handled where the body is walked through")
+            }
+        }
+    }
+}
+
+fn index(at: &Position, indices: &[usize]) -> u32 {
+    at.at(indices) as i32 as u32
+}
+
+fn mask(holds: bool) -> u32 {
+    if holds { u32::MAX } else { 0 }
+}
+
+/// One step of a reduction.
+fn combine(function: ReduceFunction, so_far: f32, element: f32) -> f32 {
+    let function = match function {
+        ReduceFunction::Sum => Arithmetic::Add,
+        ReduceFunction::Maximum => Arithmetic::Maximum,
+        ReduceFunction::Minimum => Arithmetic::Minimum,
+        ReduceFunction::Product => Arithmetic::Multiply,
+    };
+    f32::from_bits(calculate(function, so_far.to_bits(), element.to_bits()))
+}
+
+/// One or two arguments, as bits.
+pub fn calculate(function: Arithmetic, a: u32, b: u32) -> u32 {
+    use Arithmetic::*;
+    let (x, y) = (f32::from_bits(a), f32::from_bits(b));
+    let real = |number: f32| number.to_bits();
+    match function {
+        Add => real(x + y),
+        Subtract => real(x - y),
+        Multiply => real(x * y),
+        Divide => real(x / y),
+        Minimum => real(if y < x { y } else { x }),
+        Maximum => real(if y > x { y } else { x }),
+        Negate => real(-x),
+        Absolute => real(x.abs()),
+        SquareRoot => real(x.sqrt()),
+        Nearest => real(x.round_ties_even()),
+        Floor => real(x.floor()),
+        Less => mask(x < y),
+        LessEqual => mask(x <= y),
+        Equal => mask(x == y),
+        And => a & b,
+        Or => a | b,
+        Not => !a,
+        IntegerAdd => a.wrapping_add(b),
+        IntegerSubtract => a.wrapping_sub(b),
+        IntegerMultiply => a.wrapping_mul(b),
+        IntegerEqual => mask(a == b),
+        BitAnd => a & b,
+        BitOr => a | b,
+        BitXor => a ^ b,
+        ToReal => real(a as i32 as f32),
+        ToInteger => (x as i32) as u32,
+        RealBits | IntegerBits => a,
+    }
+}

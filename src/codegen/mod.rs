@@ -1,0 +1,7 @@
+//! Kernels → machine code in one Cranelift module. Nothing here runs it: that is the machine's part.
+
+pub mod analysis;
+pub mod clif;
+#[cfg(test)]
+mod generate;
+pub mod interpret;

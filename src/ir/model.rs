@@ -1,0 +1,299 @@
+//! The model, resolved: every definition expanded, every name bound, every size known. What is left are
+//! tensors, each a source or an indexed equation, as on paper. No graph, no order of computation beyond the list's.
+
+use super::affine::{Affine, Position};
+use super::graph::{
+    Element, InputDeclaration, InputId, MapFunction, NumberId, OutputKind, ParamDeclaration, ParamId, ReduceFunction,
+    StateDeclaration, StateId,
+};
+use super::number::Number;
+use crate::text::Span;
+use std::fmt;
+
+/// A tensor of a [`Program`]; prints as `t7`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TensorId(pub u32);
+
+/// An index of one equation: an entry of [`Equation::indices`].
+pub type IndexId = usize;
+
+/// An axis of a tensor.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Axis {
+    /// How many elements.
+    pub size: usize,
+    /// The expression that made it, `4 * width`.
+    pub label: String,
+    /// Where the size comes from.
+    pub origin: Span,
+}
+
+/// The label of the batch axis.
+pub const BATCH: &str = "batch";
+
+impl Axis {
+    /// Whether it counts the samples of the batch.
+    pub fn is_batch(&self) -> bool {
+        self.label == BATCH
+    }
+}
+
+/// A tensor.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tensor {
+    /// What it is called in its definition; empty for an unnamed step of an expression.
+    pub name: String,
+    /// Its axes; none for one number.
+    pub axes: Vec<Axis>,
+    /// What its elements are.
+    pub element: Element,
+    /// What it is.
+    pub definition: Definition,
+    /// The place in the spec.
+    pub span: Span,
+}
+
+/// What a tensor is.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Definition {
+    /// From the batch.
+    Input(InputId),
+    /// Trained.
+    Param(ParamId),
+    /// Kept.
+    State(StateId),
+    /// The objective's gradient by a parameter.
+    Gradient(ParamId),
+    /// Computed.
+    Equation(Equation),
+}
+
+/// `y[left] = body`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Equation {
+    /// Name and size of every index that occurs.
+    pub indices: Vec<(String, usize)>,
+    /// For each axis of the result, the indices that it joins, the last running fastest.
+    pub left: Vec<Vec<IndexId>>,
+    /// Each element.
+    pub body: Expr,
+}
+
+/// Where one axis of a tensor is read.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Place {
+    /// At a position that indices tell.
+    At {
+        /// The position.
+        position: Position,
+        /// `Some((of, by))`: it is `of / by`, outside where that is not whole.
+        exact: Option<(Affine, i64)>,
+    },
+    /// At an id.
+    Id(Expr),
+}
+
+/// One element, as a function of indices.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Expr {
+    /// A constant.
+    Constant(f64),
+    /// A number that the host computes each step.
+    Number(NumberId),
+    /// An index as a number.
+    Index(IndexId),
+    /// A position as a number.
+    Position(Position),
+    /// An element of a tensor.
+    Read {
+        /// Which.
+        tensor: TensorId,
+        /// One for each axis.
+        places: Vec<Place>,
+        /// What is read outside, where that can be.
+        otherwise: Option<Box<Expr>>,
+    },
+    /// An element-wise function.
+    Apply(MapFunction, Vec<Expr>),
+    /// A reduction.
+    Reduce(ReduceFunction, Vec<IndexId>, Box<Expr>),
+    /// A draw of its own for each element of the expression it stands in.
+    Random(u32),
+    /// Without gradient.
+    Stop(Box<Expr>),
+}
+
+/// What becomes of a tensor.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Output {
+    /// What it is for.
+    pub kind: OutputKind,
+    /// Which.
+    pub tensor: TensorId,
+}
+
+/// A resolved program: for training, evaluation or prediction.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Program {
+    /// In the order of definition: an equation reads only tensors above it.
+    pub tensors: Vec<Tensor>,
+    /// What a batch brings.
+    pub inputs: Vec<InputDeclaration>,
+    /// What is trained.
+    pub params: Vec<ParamDeclaration>,
+    /// What is kept.
+    pub states: Vec<StateDeclaration>,
+    /// What the host computes each step.
+    pub numbers: Vec<Number>,
+    /// What comes out.
+    pub outputs: Vec<Output>,
+}
+
+impl Program {
+    /// One tensor.
+    pub fn tensor(&self, id: TensorId) -> &Tensor {
+        &self.tensors[id.0 as usize]
+    }
+
+    /// Adds a tensor.
+    pub fn add(&mut self, tensor: Tensor) -> TensorId {
+        self.tensors.push(tensor);
+        TensorId(self.tensors.len() as u32 - 1)
+    }
+}
+
+/// `[batch 12, time 64, 4 * width 512]`.
+pub fn shape_text(axes: &[Axis]) -> String {
+    let parts: Vec<String> = axes
+        .iter()
+        .map(|a| if a.label == a.size.to_string() { a.label.clone() } else { format!("{} {}", a.label, a.size) })
+        .collect();
+    format!("[{}]", parts.join(", "))
+}
+
+impl fmt::Display for TensorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}", self.0)
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, tensor) in self.tensors.iter().enumerate() {
+            let element = match tensor.element {
+                Element::Real => String::new(),
+                Element::Id { bound } => format!(" < {bound}"),
+                Element::Condition => " condition".into(),
+            };
+            write!(f, "t{i} {}{}{element} = ", tensor.name, shape_text(&tensor.axes))?;
+            match &tensor.definition {
+                Definition::Input(id) => writeln!(f, "input {}", self.inputs[id.0 as usize].name)?,
+                Definition::Param(id) => writeln!(f, "param {}", self.params[id.0 as usize].path)?,
+                Definition::State(id) => writeln!(f, "state {}", self.states[id.0 as usize].path)?,
+                Definition::Gradient(id) => writeln!(f, "gradient {}", self.params[id.0 as usize].path)?,
+                Definition::Equation(equation) => writeln!(f, "{}", EquationText(equation))?,
+            }
+        }
+        for (i, number) in self.numbers.iter().enumerate() {
+            writeln!(f, "n{i} = {number}")?;
+        }
+        for output in &self.outputs {
+            writeln!(f, "{:?} = {}", output.kind, output.tensor)?;
+        }
+        Ok(())
+    }
+}
+
+struct EquationText<'a>(&'a Equation);
+
+impl EquationText<'_> {
+    fn index(&self, id: IndexId) -> &str {
+        &self.0.indices[id].0
+    }
+
+    fn affine(&self, affine: &Affine) -> String {
+        let mut text = String::new();
+        for &(axis, c) in &affine.terms {
+            let sign = if c < 0 { " - " } else { " + " };
+            let sign = if text.is_empty() { sign.trim().trim_start_matches('+') } else { sign };
+            let factor = if c.abs() == 1 { String::new() } else { format!("{} * ", c.abs()) };
+            text += &format!("{sign}{factor}{}", self.index(axis));
+        }
+        match affine.constant {
+            0 if !text.is_empty() => text,
+            c if text.is_empty() => c.to_string(),
+            c if c < 0 => format!("{text} - {}", -c),
+            c => format!("{text} + {c}"),
+        }
+    }
+
+    fn position(&self, position: &Position) -> String {
+        let mut parts = vec![];
+        if position.digits.is_empty() || position.affine != Affine::default() {
+            parts.push(self.affine(&position.affine));
+        }
+        for digit in &position.digits {
+            let mut text = format!("({})", self.affine(&digit.of));
+            if digit.divide != 1 {
+                text = format!("({text} div {})", digit.divide);
+            }
+            if let Some(m) = digit.modulo {
+                text = format!("({text} mod {m})");
+            }
+            if digit.coefficient != 1 {
+                text = format!("{} * {text}", digit.coefficient);
+            }
+            parts.push(text);
+        }
+        parts.join(" + ")
+    }
+
+    fn expr(&self, expr: &Expr) -> String {
+        match expr {
+            Expr::Constant(c) => format!("{c:?}"),
+            Expr::Number(id) => id.to_string(),
+            Expr::Index(id) => self.index(*id).to_string(),
+            Expr::Position(position) => format!("({})", self.position(position)),
+            Expr::Read { tensor, places, otherwise } => {
+                let places: Vec<String> = places
+                    .iter()
+                    .map(|p| match p {
+                        Place::At { exact: Some((of, by)), .. } => format!("({}) / {by}", self.affine(of)),
+                        Place::At { position, .. } => self.position(position),
+                        Place::Id(id) => self.expr(id),
+                    })
+                    .collect();
+                let read = if places.is_empty() { tensor.to_string() } else { format!("{tensor}[{}]", places.join(", ")) };
+                match otherwise {
+                    Some(otherwise) => format!("({read} else {})", self.expr(otherwise)),
+                    None => read,
+                }
+            }
+            Expr::Apply(function, arguments) => {
+                let list: Vec<String> = arguments.iter().map(|a| self.expr(a)).collect();
+                format!("{}({})", format!("{function:?}").to_lowercase(), list.join(", "))
+            }
+            Expr::Reduce(function, indices, body) => {
+                let names: Vec<&str> = indices.iter().map(|&i| self.index(i)).collect();
+                format!("{}[{}] {}", format!("{function:?}").to_lowercase(), names.join(", "), self.expr(body))
+            }
+            Expr::Random(stream) => format!("random#{stream}"),
+            Expr::Stop(body) => format!("stop({})", self.expr(body)),
+        }
+    }
+}
+
+impl fmt::Display for EquationText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left: Vec<String> = self
+            .0
+            .left
+            .iter()
+            .map(|part| {
+                let names: Vec<&str> = part.iter().map(|&i| self.index(i)).collect();
+                if names.len() == 1 { names[0].to_string() } else { format!("({})", names.join(", ")) }
+            })
+            .collect();
+        write!(f, "[{}] {}", left.join(", "), self.expr(&self.0.body))
+    }
+}

@@ -1,0 +1,254 @@
+//! Every stage once, in order. Only this file knows them all; it does no IO but through what it is given.
+
+use crate::ir::ast::{File, Item};
+use crate::ir::experiment::{DataSettings, Evaluation, Schema, TrainSettings};
+use crate::ir::graph::{Graph, ParamDeclaration, StateDeclaration};
+use crate::ir::kernel::Schedule;
+use crate::ir::model::Program;
+use crate::ir::plan::{PersistentLayout, Plan};
+use crate::resolve::library::Library;
+use crate::resolve::schedule::RunLength;
+use crate::resolve::{Context, Mode};
+use crate::text::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
+use crate::{build, fuse, grad, overrides, parse, plan, resolve, simplify, standard};
+use std::path::{Path, PathBuf};
+
+/// Files that imports may lead to.
+const IMPORTS: usize = 64;
+
+/// Why a spec can't be compiled: what was said, and the texts that it is said of.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// All texts.
+    pub sources: Sources,
+    /// At least one error.
+    pub diagnostics: Diagnostics,
+}
+
+/// A parsed spec with its imports and the standard library.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// All texts; the spec itself is the first.
+    pub sources: Sources,
+    /// The spec's own tree.
+    pub file: File,
+    /// Imported files, then the library's.
+    others: Vec<File>,
+    /// What has been said so far: warnings.
+    pub warnings: Diagnostics,
+    end: Span,
+}
+
+/// Reads a file that a spec names; the error is for people.
+pub type ReadFile<'r> = &'r dyn Fn(&Path) -> Result<Vec<u8>, String>;
+
+/// Parses a spec and everything that it imports.
+pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result<Spec, Failure> {
+    let mut sources = Sources::default();
+    let mut diagnostics = Diagnostics::default();
+    let bytes = read(path);
+    let Some((id, mut file)) = parse_file(&path.display().to_string(), bytes, Span::NOWHERE, &mut sources, &mut diagnostics) else {
+        return Err(Failure { sources, diagnostics });
+    };
+    let length = sources.file(id).map_or(0, |f| f.text.trim_end().len() as u32);
+    let end = Span { file: id, start: length.saturating_sub(1), end: length };
+    let mut others = vec![];
+    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let mut seen = vec![path.to_path_buf()];
+    let mut waiting = imports(&file, &base);
+    while let Some((target, span)) = waiting.pop() {
+        if seen.contains(&target) {
+            continue;
+        }
+        if seen.len() > IMPORTS {
+            diagnostics.push(Diagnostic::new(Code::TooMuchWork, span, format!("imports lead to more than {IMPORTS} files")));
+            break;
+        }
+        seen.push(target.clone());
+        let bytes = read(&target);
+        if let Some((_, imported)) = parse_file(&target.display().to_string(), bytes, span, &mut sources, &mut diagnostics) {
+            let base = target.parent().map(Path::to_path_buf).unwrap_or_default();
+            waiting.extend(imports(&imported, &base));
+            others.push(imported);
+        }
+    }
+    for (name, text) in standard::FILES {
+        let id = sources.add(*name, *text, true);
+        others.push(parse::parse(id, text, &mut diagnostics));
+    }
+    overrides::apply(&mut file, set, &mut sources, &mut diagnostics);
+    if diagnostics.has_errors() {
+        return Err(Failure { sources, diagnostics });
+    }
+    Ok(Spec { sources, file, others, warnings: diagnostics, end })
+}
+
+fn parse_file(
+    name: &str,
+    bytes: Result<Vec<u8>, String>,
+    importer: Span,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Option<(FileId, File)> {
+    let next = FileId(sources.files().count() as u32);
+    let text = match bytes.map(|b| parse::decode(next, b)) {
+        Ok(Ok(text)) => text,
+        Ok(Err(diagnostic)) => {
+            sources.add(name, "", false);
+            diagnostics.push(diagnostic);
+            return None;
+        }
+        Err(message) => {
+            diagnostics.push(Diagnostic::new(Code::CannotRead, importer, format!("can't read {name}: {message}")));
+            return None;
+        }
+    };
+    let id = sources.add(name, text.clone(), false);
+    Some((id, parse::parse(id, &text, diagnostics)))
+}
+
+fn imports(file: &File, base: &Path) -> Vec<(PathBuf, Span)> {
+    let of = |item: &Item| match item {
+        Item::Import { path, span } => Some((base.join(path), *span)),
+        _ => None,
+    };
+    file.items.iter().filter_map(of).collect()
+}
+
+impl Spec {
+    fn library<'a>(&'a self, diagnostics: &mut Diagnostics) -> Library<'a> {
+        let files: Vec<&File> = std::iter::once(&self.file).chain(&self.others).collect();
+        Library::new(&files, diagnostics)
+    }
+
+    fn failure(&self, diagnostics: Diagnostics) -> Failure {
+        Failure { sources: self.sources.clone(), diagnostics }
+    }
+
+    /// What the data section says.
+    pub fn data(&self) -> Result<DataSettings, Failure> {
+        let mut diagnostics = Diagnostics::default();
+        let settings = resolve::parts(&self.file, self.end, &mut diagnostics)
+            .and_then(|parts| resolve::data::data_settings(parts.data, &mut diagnostics));
+        match settings {
+            Some(settings) if !diagnostics.has_errors() => Ok(settings),
+            _ => Err(self.failure(diagnostics)),
+        }
+    }
+
+    /// Resolves the spec against its data: every mistake is found here.
+    pub fn resolve(self, schema: Schema) -> Result<Experiment, Failure> {
+        let mut diagnostics = self.warnings.clone();
+        let library = self.library(&mut diagnostics);
+        let Some(parts) = resolve::parts(&self.file, self.end, &mut diagnostics) else { return Err(self.failure(diagnostics)) };
+        let data = resolve::data::data_settings(parts.data, &mut diagnostics);
+        let train = parts.train.and_then(|section| resolve::train::train_settings(section, &mut diagnostics));
+        let name = parts.model.name.text.clone();
+        let mode = if train.is_some() { Mode::Training } else { Mode::Prediction };
+        let batch = schema.batch.or(train.as_ref().map(|t| t.batch)).unwrap_or(1);
+        let settings = train.clone().map(|t| TrainSettings { batch, ..t });
+        let context = Context { sources: &self.sources, library: &library, schema: &schema, settings: settings.as_ref(), batch, probe: false };
+        if !diagnostics.has_errors() || train.is_some() {
+            let (_, said) = resolve::resolve(&parts, &context, mode);
+            diagnostics.extend(said);
+        }
+        let (Some(data), false) = (data, diagnostics.has_errors()) else { return Err(self.failure(diagnostics)) };
+        Ok(Experiment { spec: self, name, data, train: settings, schema, warnings: diagnostics, probe: false })
+    }
+}
+
+/// A spec that has no mistakes, bound to its data.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// The texts.
+    pub spec: Spec,
+    /// The model's name.
+    pub name: String,
+    /// The data section.
+    pub data: DataSettings,
+    /// The train section; its batch is the numbered batches' where the data has such.
+    pub train: Option<TrainSettings>,
+    /// What the data gives.
+    pub schema: Schema,
+    /// What is suspicious.
+    pub warnings: Diagnostics,
+    /// Whether the training program gives the gradient norm of each parameter.
+    pub probe: bool,
+}
+
+impl Experiment {
+    /// The resolved program of a mode.
+    pub fn program(&self, mode: Mode, batch: usize) -> Result<Program, Failure> {
+        let mut diagnostics = Diagnostics::default();
+        let library = self.spec.library(&mut diagnostics);
+        let parts = resolve::parts(&self.spec.file, self.spec.end, &mut diagnostics);
+        let Some(parts) = parts else { return Err(self.spec.failure(diagnostics)) };
+        let context = Context {
+            sources: &self.spec.sources,
+            library: &library,
+            schema: &self.schema,
+            settings: self.train.as_ref(),
+            batch,
+            probe: self.probe,
+        };
+        let (program, said) = resolve::resolve(&parts, &context, mode);
+        program.ok_or_else(|| self.spec.failure(said))
+    }
+
+    /// The training program as a graph with gradients: not yet simplified.
+    pub fn training_graph(&self) -> Result<Graph, Failure> {
+        let batch = self.train.as_ref().map_or(1, |t| t.batch);
+        Ok(grad::grad(&build::build(&self.program(Mode::Training, batch)?)))
+    }
+
+    /// The evaluation of a split in batches of a size.
+    pub fn evaluation(&self, batch: usize) -> Result<Evaluation, Failure> {
+        let program = self.program(Mode::Evaluation, batch)?;
+        build::evaluation(&program).map_err(|message| {
+            let mut diagnostics = Diagnostics::default();
+            let place = self.train.as_ref().map_or(Span::NOWHERE, |t| t.span);
+            diagnostics.push(Diagnostic::new(Code::NotSupported, place, format!("a metric can't be evaluated batch by batch: {message}")));
+            self.spec.failure(diagnostics)
+        })
+    }
+
+    /// The model alone, for prediction and generation.
+    pub fn prediction(&self, batch: usize) -> Result<Graph, Failure> {
+        Ok(build::build(&self.program(Mode::Prediction, batch)?))
+    }
+
+    /// How many updates a run has.
+    pub fn run_length(&self) -> RunLength {
+        match &self.train {
+            Some(train) => resolve::run_length(train, &self.schema),
+            None => RunLength { steps: 0, steps_per_epoch: None },
+        }
+    }
+
+    /// Parameters and states, as the training program declares them.
+    pub fn declarations(&self) -> Result<(Vec<ParamDeclaration>, Vec<StateDeclaration>), Failure> {
+        let batch = self.train.as_ref().map_or(1, |t| t.batch);
+        let mode = if self.train.is_some() { Mode::Training } else { Mode::Prediction };
+        let program = self.program(mode, batch)?;
+        Ok((program.params, program.states))
+    }
+}
+
+/// A graph on its way to the machine, with what each stage made.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// After simplification.
+    pub graph: Graph,
+    /// After fusion.
+    pub schedule: Schedule,
+    /// With addresses.
+    pub plan: Plan,
+}
+
+/// Simplifies, fuses and plans a graph. `layout` is the training program's, for programs that share its parameters.
+pub fn compile(graph: &Graph, layout: Option<&PersistentLayout>) -> Compiled {
+    let graph = simplify::simplify(graph);
+    let schedule = fuse::fuse(&graph);
+    let plan = plan::plan(&schedule, &graph, layout);
+    Compiled { graph, schedule, plan }
+}

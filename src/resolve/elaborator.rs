@@ -1,0 +1,265 @@
+//! The state of an elaboration: what has been produced so far, and how mistakes are reported.
+
+use super::library::Library;
+use super::limits;
+use super::value::{Quantity, Value};
+use crate::ir::ast;
+use crate::ir::experiment::{Schema, SchemaTensor};
+use crate::ir::graph::{Element, InputDeclaration, InputId, MapFunction, NumberId, ParamId, StateId};
+use crate::ir::model::{Axis, BATCH, Definition, Equation, Expr, Place, Program, Tensor, TensorId};
+use crate::ir::number::Number;
+use crate::text::{Code, Diagnostic, Diagnostics, Sources, Span, suggest};
+use std::collections::HashMap;
+
+/// A mistake was reported; go on with something else.
+#[derive(Clone, Copy, Debug)]
+pub struct Wrong;
+
+/// The result of elaborating something.
+pub type Checked<T> = Result<T, Wrong>;
+
+/// A parameter's first value, worked out once its uses are known.
+pub struct DeferredInitialiser<'a> {
+    /// Whose.
+    pub param: ParamId,
+    /// What follows `~`.
+    pub text: &'a ast::Expr,
+    /// Where it stands.
+    pub scope: std::rc::Rc<super::scope::Scope<'a>>,
+}
+
+/// Everything that elaboration knows and makes.
+pub struct Elaborator<'a> {
+    /// All texts.
+    pub sources: &'a Sources,
+    /// All definitions.
+    pub library: &'a Library<'a>,
+    /// What the data gives.
+    pub schema: &'a Schema,
+    /// Samples in a step.
+    pub batch: usize,
+    /// Whether this is the training program.
+    pub training: bool,
+    /// What has been made.
+    pub program: Program,
+    /// What has been said.
+    pub diagnostics: Diagnostics,
+    /// Parameters by path.
+    pub params: HashMap<String, TensorId>,
+    /// States by path: their tensor, and the newest value.
+    pub states: HashMap<String, (StateId, TensorId)>,
+    /// Terms of the objective besides the loss.
+    pub penalties: Vec<TensorId>,
+    /// Initialisers to be worked out at the end.
+    pub initialisers: Vec<DeferredInitialiser<'a>>,
+    /// Calls that led here, outermost first.
+    pub calls: Vec<Span>,
+    /// Whether gradient norms of single parameters are results.
+    pub probe: bool,
+    inputs: HashMap<String, TensorId>,
+    streams: u32,
+    work: usize,
+}
+
+impl<'a> Elaborator<'a> {
+    /// Nothing elaborated yet.
+    pub fn new(sources: &'a Sources, library: &'a Library<'a>, schema: &'a Schema, batch: usize, training: bool) -> Self {
+        Elaborator {
+            sources,
+            library,
+            schema,
+            batch,
+            training,
+            program: Program::default(),
+            diagnostics: Diagnostics::default(),
+            params: HashMap::new(),
+            states: HashMap::new(),
+            penalties: vec![],
+            initialisers: vec![],
+            calls: vec![],
+            probe: false,
+            inputs: HashMap::new(),
+            streams: 0,
+            work: 0,
+        }
+    }
+
+    /// Reports a mistake; where it lies in the standard library, the user's call is shown with it.
+    pub fn wrong<T>(&mut self, mut diagnostic: Diagnostic) -> Checked<T> {
+        let library = |span: Span| self.sources.file(span.file).is_none_or(|f| f.library);
+        if library(diagnostic.primary.span)
+            && !diagnostic.secondary.iter().any(|l| !library(l.span))
+            && let Some(&call) = self.calls.iter().rev().find(|c| !library(**c))
+        {
+            diagnostic = diagnostic.note(call, "in this call");
+        }
+        self.diagnostics.push(diagnostic);
+        Err(Wrong)
+    }
+
+    /// Reports an error of a code at a place.
+    pub fn error<T>(&mut self, code: Code, span: Span, message: impl Into<String>) -> Checked<T> {
+        self.wrong(Diagnostic::new(code, span, message))
+    }
+
+    /// Reports an unknown name with the nearest known ones.
+    pub fn unknown<T>(&mut self, what: &str, name: &str, span: Span, known: &[String]) -> Checked<T> {
+        let mut diagnostic = Diagnostic::new(Code::UnknownName, span, format!("unknown {what} `{name}`"));
+        if let Some(help) = suggest::did_you_mean(name, known.iter().map(String::as_str)) {
+            diagnostic = diagnostic.help(help);
+        }
+        if let [only] = suggest::nearest(name, known.iter().map(String::as_str))[..] {
+            diagnostic = diagnostic.fix(span, only);
+        }
+        self.wrong(diagnostic)
+    }
+
+    /// Counts a unit of work, so that a spec that doubles sixty times ends in an error.
+    pub fn spend(&mut self, span: Span) -> Checked<()> {
+        self.work += 1;
+        if self.work == limits::WORK {
+            let message = format!("this spec expands to more than {} steps", limits::WORK);
+            let help = "definitions that call each other multiply; look for a `repeat` inside a `repeat`";
+            return self.wrong(Diagnostic::new(Code::TooMuchWork, span, message).help(help));
+        }
+        if self.work > limits::WORK { Err(Wrong) } else { Ok(()) }
+    }
+
+    /// Checks a number that is to be a size.
+    pub fn size(&mut self, quantity: &Quantity, span: Span) -> Checked<usize> {
+        let Some(whole) = quantity.value.as_whole() else {
+            let message = format!("a size must be whole, this is {}", quantity.value);
+            return self.wrong(Diagnostic::new(Code::SizeNotWhole, span, message).note(quantity.origin, "it comes from here"));
+        };
+        if whole < 1 {
+            let message = format!("a size must be at least 1, this is {whole}");
+            return self.wrong(Diagnostic::new(Code::SizeNotWhole, span, message).note(quantity.origin, "it comes from here"));
+        }
+        if whole > limits::AXIS as i128 {
+            let message = format!("a size of {whole} is beyond the limit of {}", limits::AXIS);
+            return self.wrong(Diagnostic::new(Code::SizeTooLarge, span, message).note(quantity.origin, "it comes from here"));
+        }
+        Ok(whole as usize)
+    }
+
+    /// Adds a tensor after checking that it can exist.
+    pub fn tensor(&mut self, tensor: Tensor) -> Checked<TensorId> {
+        let elements = tensor.axes.iter().try_fold(1usize, |n, a| n.checked_mul(a.size));
+        if elements.is_none_or(|n| n > limits::ELEMENTS) {
+            let shape = crate::ir::model::shape_text(&tensor.axes);
+            let message = format!("a tensor of {shape} has more than {} elements", limits::ELEMENTS);
+            let mut diagnostic = Diagnostic::new(Code::SizeTooLarge, tensor.span, message);
+            if let Some(largest) = tensor.axes.iter().max_by_key(|a| a.size) {
+                diagnostic = diagnostic.note(largest.origin, format!("the size {} comes from here", largest.size));
+            }
+            return self.wrong(diagnostic);
+        }
+        self.spend(tensor.span)?;
+        Ok(self.program.add(tensor))
+    }
+
+    /// The axes of a tensor.
+    pub fn axes(&self, id: TensorId) -> &[Axis] {
+        &self.program.tensor(id).axes
+    }
+
+    /// The slot of a number that changes from step to step.
+    pub fn number(&mut self, number: Number) -> NumberId {
+        if let Some(at) = self.program.numbers.iter().position(|n| *n == number) {
+            return NumberId(at as u32);
+        }
+        self.program.numbers.push(number);
+        NumberId(self.program.numbers.len() as u32 - 1)
+    }
+
+    /// A stream of random draws of its own.
+    pub fn stream(&mut self) -> u32 {
+        self.streams += 1;
+        self.streams - 1
+    }
+
+    /// A name that the data gives: a tensor of the batch, or a size.
+    pub fn data_name(&mut self, name: &str) -> Option<Value<'a>> {
+        if let Some(&id) = self.inputs.get(name) {
+            return Some(Value::Tensor(id));
+        }
+        if let Some((label, size)) = self.schema.sizes.iter().find(|(n, _)| n == name) {
+            let value = super::fraction::Known::whole(*size as i128);
+            return Some(Value::Number(Quantity { value, origin: Span::NOWHERE, label: label.clone() }));
+        }
+        let schema = self.schema;
+        let tensor = schema.tensors.iter().find(|t| t.name == name)?;
+        Some(Value::Tensor(self.input(tensor)))
+    }
+
+    /// Names that the data gives, for suggestions.
+    pub fn data_names(&self) -> Vec<String> {
+        let tensors = self.schema.tensors.iter().map(|t| t.name.clone());
+        tensors.chain(self.schema.sizes.iter().map(|(n, _)| n.clone())).collect()
+    }
+
+    fn input(&mut self, tensor: &SchemaTensor) -> TensorId {
+        let mut axes = vec![Axis { size: self.batch, label: BATCH.into(), origin: Span::NOWHERE }];
+        axes.extend(tensor.axes.iter().map(|(label, size)| Axis {
+            size: *size,
+            label: label.clone(),
+            origin: Span::NOWHERE,
+        }));
+        let shape = axes.iter().map(|a| a.size).collect();
+        self.program.inputs.push(InputDeclaration { name: tensor.name.clone(), shape, element: tensor.element });
+        let definition = Definition::Input(InputId(self.program.inputs.len() as u32 - 1));
+        let id = self.program.add(Tensor {
+            name: tensor.name.clone(),
+            axes,
+            element: tensor.element,
+            definition,
+            span: Span::NOWHERE,
+        });
+        self.inputs.insert(tensor.name.clone(), id);
+        id
+    }
+
+    /// Adds a tensor whose every element is the same function of the operands' elements at the same place.
+    /// Operands have these axes or none.
+    pub fn elementwise(&mut self, axes: Vec<Axis>, element: Element, body: Expr, span: Span) -> Checked<TensorId> {
+        let indices = axes.iter().enumerate().map(|(i, a)| (index_name(a, i), a.size)).collect();
+        let left = (0..axes.len()).map(|i| vec![i]).collect();
+        let definition = Definition::Equation(Equation { indices, left, body });
+        self.tensor(Tensor { name: String::new(), axes, element, definition, span })
+    }
+
+    /// Reads a tensor at all its axes, index by index; one number has none.
+    pub fn read_whole(&self, id: TensorId) -> Expr {
+        let places = (0..self.axes(id).len()).map(read_at).collect();
+        Expr::Read { tensor: id, places, otherwise: None }
+    }
+
+    /// A one-number tensor.
+    pub fn scalar(&mut self, name: &str, body: Expr, span: Span) -> Checked<TensorId> {
+        let id = self.elementwise(vec![], Element::Real, body, span)?;
+        self.program.tensors[id.0 as usize].name = name.into();
+        Ok(id)
+    }
+
+    /// The sum of the squares of all elements.
+    pub fn sum_of_squares(&mut self, id: TensorId, span: Span) -> Checked<TensorId> {
+        let axes = self.axes(id).to_vec();
+        let indices: Vec<(String, usize)> = axes.iter().enumerate().map(|(i, a)| (index_name(a, i), a.size)).collect();
+        let read = self.read_whole(id);
+        let square = Expr::Apply(MapFunction::Multiply, vec![read.clone(), read]);
+        let all = (0..axes.len()).collect();
+        let body = if axes.is_empty() { square } else { Expr::Reduce(crate::ir::graph::ReduceFunction::Sum, all, Box::new(square)) };
+        let definition = Definition::Equation(Equation { indices, left: vec![], body });
+        self.tensor(Tensor { name: "squares".into(), axes: vec![], element: Element::Real, definition, span })
+    }
+}
+
+/// A place that is an index alone.
+pub fn read_at(index: usize) -> Place {
+    Place::At { position: crate::ir::affine::Position::axis(index), exact: None }
+}
+
+fn index_name(axis: &Axis, at: usize) -> String {
+    let plain = axis.label.chars().all(|c| c.is_alphanumeric() || c == '_');
+    if plain { format!("{}_{at}", axis.label) } else { format!("i_{at}") }
+}

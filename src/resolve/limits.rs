@@ -1,0 +1,12 @@
+//! What a spec may ask for, so that a wrong number ends in an error and not in an exhausted machine.
+
+/// The greatest size of an axis.
+pub const AXIS: usize = 1 << 31;
+/// The greatest number of elements of a tensor.
+pub const ELEMENTS: usize = 1 << 36;
+/// The greatest count of a `repeat`.
+pub const REPEAT: usize = 4096;
+/// Calls inside calls.
+pub const CALL_DEPTH: usize = 96;
+/// Tensors, calls and statements of one program.
+pub const WORK: usize = 400_000;

@@ -1,0 +1,220 @@
+//! Syntax tree → resolved programs: every name bound, every definition expanded, every size solved, every mistake
+//! a diagnostic. Does no IO and knows nothing of graphs or kernels.
+//!
+//! `data` and `train` read sections; `elaborator` holds the state; `evaluate`, `call` and `body` treat values and
+//! layers; `ranges`, `equation` and `places` treat indexed equations; `objective` makes loss, gradients and updates.
+
+pub mod body;
+mod call;
+pub mod data;
+mod declare;
+pub mod elaborator;
+mod equation;
+mod evaluate;
+mod fold;
+pub mod fraction;
+mod initialise;
+pub mod library;
+pub mod limits;
+mod number;
+mod objective;
+mod pattern;
+mod places;
+mod ranges;
+pub mod schedule;
+mod scope;
+mod settings;
+mod signature;
+pub mod train;
+mod value;
+
+use crate::ir::ast::{File, Item, Model, Section};
+use crate::ir::experiment::{Interval, Schema, TrainSettings};
+use crate::ir::graph::OutputKind;
+use crate::ir::model::{Output, Program};
+use crate::text::{Code, Diagnostic, Diagnostics, Sources, Span};
+use elaborator::{Checked, Elaborator, Wrong};
+use library::Library;
+use schedule::RunLength;
+use scope::{PathScope, Scope};
+use value::Value;
+
+/// What a program is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Loss, gradients, updates.
+    Training,
+    /// Loss and metrics.
+    Evaluation,
+    /// The model's values.
+    Prediction,
+}
+
+/// The items of a spec, each found once.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The data section.
+    pub data: &'a Section,
+    /// The train section, if there is one.
+    pub train: Option<&'a Section>,
+}
+
+/// Finds model and sections of a spec.
+pub fn parts<'a>(file: &'a File, end: Span, diagnostics: &mut Diagnostics) -> Option<Parts<'a>> {
+    let (mut model, mut data, mut train, mut tune): (Option<&Model>, Option<&Section>, Option<&Section>, Option<&Section>) =
+        (None, None, None, None);
+    for item in &file.items {
+        match item {
+            Item::Model(found) => match model {
+                None => model = Some(found),
+                Some(first) => twice("model", first.name.span, found.name.span, diagnostics),
+            },
+            Item::Section(found) => {
+                let slot = match found.name.text.as_str() {
+                    "data" => &mut data,
+                    "train" => &mut train,
+                    _ => &mut tune,
+                };
+                match slot {
+                    None => *slot = Some(found),
+                    Some(first) => twice(&found.name.text, first.name.span, found.name.span, diagnostics),
+                }
+            }
+            _ => {}
+        }
+    }
+    for (missing, what, help) in [
+        (model.is_none(), "model", "a spec describes a model: `model NAME { … }`"),
+        (data.is_none(), "data section", "a spec names its data: `data { … }`"),
+    ] {
+        if missing {
+            let diagnostic = Diagnostic::new(Code::MissingSection, end, format!("this spec has no {what}"));
+            diagnostics.push(diagnostic.help(help));
+        }
+    }
+    Some(Parts { model: model?, data: data?, train })
+}
+
+fn twice(what: &str, first: Span, second: Span, diagnostics: &mut Diagnostics) {
+    let message = format!("a spec has one {what}; this is a second one");
+    diagnostics.push(Diagnostic::new(Code::DuplicateName, second, message).note(first, "the first one"));
+}
+
+/// What resolving needs besides the text.
+pub struct Context<'a> {
+    /// All texts.
+    pub sources: &'a Sources,
+    /// All definitions.
+    pub library: &'a Library<'a>,
+    /// What the data gives.
+    pub schema: &'a Schema,
+    /// The train section's settings.
+    pub settings: Option<&'a TrainSettings>,
+    /// Samples of a batch.
+    pub batch: usize,
+    /// Whether gradient norms of single parameters are results, for comparisons with other programs.
+    pub probe: bool,
+}
+
+/// Resolves one program of a spec.
+pub fn resolve(parts: &Parts<'_>, context: &Context<'_>, mode: Mode) -> (Option<Program>, Diagnostics) {
+    let training = mode == Mode::Training;
+    let mut elaborator = Elaborator::new(context.sources, context.library, context.schema, context.batch, training);
+    elaborator.probe = context.probe;
+    let result = program(&mut elaborator, parts, context, mode);
+    let Elaborator { program, diagnostics, .. } = elaborator;
+    let good = result.is_ok() && !diagnostics.has_errors();
+    (good.then_some(program), diagnostics)
+}
+
+fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>, mode: Mode) -> Checked<()> {
+    let scope = Scope::body(PathScope::new(parts.model.name.text.clone()));
+    e.signature_inputs(parts.model, &scope)?;
+    let value = e.flow(&parts.model.body, None, &scope);
+    // Losses and metrics are checked even if the model is wrong: their mistakes have other causes.
+    let value = value.unwrap_or(Value::Wrong);
+    e.signature_outputs(parts.model, &value, &scope)?;
+    if let (Value::Tensor(_) | Value::Wrong, _) = (&value, ()) {
+    } else {
+        let message = format!("the model's last line gives {}, not a tensor", value.describe());
+        return e.error(Code::WrongKind, parts.model.name.span, message);
+    }
+    let outer = scope.inner(scope.path.clone());
+    let wrong_before = e.diagnostics.has_errors();
+    let mut failed = wrong_before;
+    if mode == Mode::Prediction {
+        if parts.model.outputs.is_empty()
+            && let Value::Tensor(id) = value
+        {
+            e.program.outputs.push(Output { kind: OutputKind::Value("output".into()), tensor: id });
+        }
+    } else if let Some(train) = parts.train {
+        match e.loss(train, &value, &outer) {
+            Ok(loss) => e.program.outputs.push(Output { kind: OutputKind::Loss, tensor: loss }),
+            Err(Wrong) => failed = true,
+        }
+        let outputs = std::mem::take(&mut e.program.outputs);
+        let metrics = e.metrics(train, &value, &outer);
+        e.program.outputs = outputs;
+        if mode == Mode::Evaluation {
+            for (name, tensor) in metrics {
+                e.program.outputs.push(Output { kind: OutputKind::Metric(name), tensor });
+            }
+        }
+        if wrong_before {
+            return Err(Wrong);
+        }
+        e.settle_initialisers();
+        e.parameter_lines(train, &outer)?;
+        if mode == Mode::Training {
+            let Some(settings) = context.settings else { return Err(Wrong) };
+            let run = run_length(settings, context.schema);
+            failed |= objective(e, train, &outer).is_err();
+            failed |= e.updates(train, &outer, run).is_err();
+        }
+    }
+    e.settle_initialisers();
+    for (name, span) in scope.unused() {
+        let message = format!("`{name}` is never used");
+        e.diagnostics.push(Diagnostic::new(Code::Unused, span, message).help("remove it, or use it"));
+    }
+    let states: Vec<_> = e.states.values().copied().collect();
+    for (state, newest) in states {
+        let old = e.program.tensors.iter().position(|t| t.definition == crate::ir::model::Definition::State(state));
+        if old != Some(newest.0 as usize) && mode == Mode::Training {
+            e.program.outputs.push(Output { kind: OutputKind::StateUpdate(state), tensor: newest });
+        }
+    }
+    // The map of states has no order of its own.
+    e.program.outputs.sort_by_key(|o| match o.kind {
+        OutputKind::StateUpdate(state) => (1, state.0),
+        _ => (0, 0),
+    });
+    if failed { Err(Wrong) } else { Ok(()) }
+}
+
+/// Loss plus penalties.
+fn objective<'a>(e: &mut Elaborator<'a>, train: &'a Section, scope: &std::rc::Rc<Scope<'a>>) -> Checked<()> {
+    e.section_penalties(train, scope)?;
+    let loss = e.program.outputs.iter().find(|o| o.kind == OutputKind::Loss).map(|o| o.tensor);
+    let Some(mut total) = loss.map(Value::Tensor) else { return Err(Wrong) };
+    for penalty in std::mem::take(&mut e.penalties) {
+        total = e.map(crate::ir::graph::MapFunction::Add, &[total, Value::Tensor(penalty)], train.name.span)?;
+    }
+    let Value::Tensor(tensor) = total else { return Err(Wrong) };
+    e.program.outputs.push(Output { kind: OutputKind::Objective, tensor });
+    Ok(())
+}
+
+/// How many updates a run has.
+pub fn run_length(settings: &TrainSettings, schema: &Schema) -> RunLength {
+    let steps_per_epoch = schema.epoch_samples.map(|samples| (samples / settings.batch).max(1) as u64);
+    let steps = match (settings.duration, steps_per_epoch) {
+        (Interval::Steps(steps), _) => steps,
+        (Interval::Epochs(epochs), Some(per_epoch)) => (epochs * per_epoch as f64).round().max(1.0) as u64,
+        (Interval::Epochs(epochs), None) => epochs.round().max(1.0) as u64,
+    };
+    RunLength { steps, steps_per_epoch }
+}
