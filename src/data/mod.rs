@@ -18,6 +18,7 @@ pub use batch::{Batch, BatchTensor, Row, Values};
 pub use error::DataError;
 pub use file::{Fingerprint, sha256};
 pub use order::{Order, Sampler, Selection};
+pub use text::Vocabulary;
 
 use crate::ir::experiment::{DataSettings, Schema, Source as Settings};
 use std::fmt;

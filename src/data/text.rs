@@ -6,14 +6,45 @@ use super::order::{Order, Selection};
 use super::{DataError, Dataset, Part, Row, Source, file, split};
 use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor, Tokens};
 use crate::ir::graph::Element;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
 
 struct Text {
     ids: Vec<u16>,
     window: usize,
-    /// The characters in the order of their ids; `None` for bytes.
-    characters: Option<String>,
+    vocabulary: Vocabulary,
+}
+
+/// What ids stand for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vocabulary {
+    /// These characters, in the order of their ids.
+    Characters(String),
+    /// Each byte is its own id.
+    Bytes,
+}
+
+impl Vocabulary {
+    /// The ids of a text, or the first character that has none.
+    pub fn encode(&self, text: &str) -> Result<Vec<i32>, char> {
+        match self {
+            Vocabulary::Bytes => Ok(text.bytes().map(i32::from).collect()),
+            Vocabulary::Characters(known) => text
+                .chars()
+                .map(|c| known.chars().position(|k| k == c).map(|i| i as i32).ok_or(c))
+                .collect(),
+        }
+    }
+
+    /// The bytes that an id stands for.
+    pub fn decode(&self, id: usize) -> Vec<u8> {
+        match self {
+            Vocabulary::Bytes => vec![id as u8],
+            Vocabulary::Characters(known) => known.chars().nth(id).map_or(vec![], |c| c.to_string().into_bytes()),
+        }
+    }
 }
 
 /// Characters of Unicode's first planes are at most this many distinct ones in a usable vocabulary.
@@ -28,8 +59,8 @@ pub(super) fn open(
 ) -> Result<Dataset, DataError> {
     let at = file::resolve(path, base);
     let (bytes, fingerprint) = file::read_unpacked(path, &at)?;
-    let (ids, characters, vocabulary) = match tokens {
-        Tokens::Bytes => (bytes.iter().map(|&b| u16::from(b)).collect(), None, 256),
+    let (ids, vocabulary, bound) = match tokens {
+        Tokens::Bytes => (bytes.iter().map(|&b| u16::from(b)).collect(), Vocabulary::Bytes, 256),
         Tokens::Characters => characters(&bytes, path, &at)?,
     };
     let ends = split::cut(ids.len(), &settings.split);
@@ -74,12 +105,12 @@ pub(super) fn open(
     } else {
         (evaluation[0].clone(), Order::InOrder)
     };
-    let schema = schema(vocabulary, window, (!settings.shuffle).then(|| training.len()));
+    let schema = schema(bound, window, (!settings.shuffle).then(|| training.len()));
     Ok(Dataset {
         source: Box::new(Text {
             ids,
             window,
-            characters,
+            vocabulary,
         }),
         schema,
         training,
@@ -90,23 +121,23 @@ pub(super) fn open(
     })
 }
 
-fn schema(vocabulary: usize, window: usize, epoch_samples: Option<usize>) -> Schema {
+fn schema(bound: usize, window: usize, epoch_samples: Option<usize>) -> Schema {
     let tensor = |name: &str| SchemaTensor {
         name: name.into(),
         axes: vec![("time".into(), window)],
-        element: Element::Id { bound: vocabulary },
+        element: Element::Id { bound },
         bound_name: Some("vocab".into()),
         category: false,
     };
     Schema {
         tensors: vec![tensor("tokens"), tensor("next")],
-        sizes: vec![("vocab".into(), vocabulary), ("time".into(), window)],
+        sizes: vec![("vocab".into(), bound), ("time".into(), window)],
         epoch_samples,
         batch: None,
     }
 }
 
-type Encoded = (Vec<u16>, Option<String>, usize);
+type Encoded = (Vec<u16>, Vocabulary, usize);
 
 fn characters(bytes: &[u8], path: &DataPath, at: &Path) -> Result<Encoded, DataError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -139,7 +170,7 @@ fn characters(bytes: &[u8], path: &DataPath, at: &Path) -> Result<Encoded, DataE
     let id = |c: char| distinct.binary_search(&c).expect("every character was collected") as u16;
     Ok((
         text.chars().map(id).collect(),
-        Some(distinct.iter().collect()),
+        Vocabulary::Characters(distinct.iter().collect()),
         distinct.len(),
     ))
 }
@@ -157,9 +188,6 @@ impl Source for Text {
     }
 
     fn fitted(&self) -> serde_json::Value {
-        match &self.characters {
-            Some(characters) => json!({ "characters": characters }),
-            None => json!({ "bytes": true }),
-        }
+        json!({ "vocabulary": self.vocabulary })
     }
 }

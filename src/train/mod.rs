@@ -6,10 +6,13 @@ pub mod disk;
 mod error;
 pub mod evaluate;
 pub mod feed;
+pub mod generate;
 pub mod initialise;
 mod machine;
 pub mod metrics_log;
+pub mod name_map;
 pub mod run;
+pub mod run_folder;
 mod stop;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,222 @@
+//! A run's folder, `runs/NAME/UTC-HASH/`: what was asked for (`spec.ms`, imports, `resolved.json`), where
+//! (`env.json`), what was fitted (`data.json`), how it went (`metrics.jsonl`, `ckpt/`) and what came out
+//! (`model.safetensors`). Whoever has the folder can continue, evaluate or repeat the run.
+
+use super::run::Places;
+use super::{TrainError, disk};
+use crate::data::{Fingerprint, sha256};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The folder of all runs.
+pub const RUNS: &str = "runs";
+
+/// A file that the spec imports, and where its text is kept in the run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeptFile {
+    /// As the compiler asked for it.
+    pub path: PathBuf,
+    /// Inside the run's folder.
+    pub kept: PathBuf,
+}
+
+/// What was asked for: `resolved.json`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The experiment's name.
+    pub name: String,
+    /// The spec's path as given.
+    pub spec: PathBuf,
+    /// The folder that the spec's paths are relative to.
+    pub folder: PathBuf,
+    /// `--set path=value`, in order.
+    pub overrides: Vec<(String, String)>,
+    /// The spec and its imports.
+    pub files: Vec<KeptFile>,
+    /// Of everything random.
+    pub seed: u64,
+    /// Trained numbers.
+    pub parameters: usize,
+    /// Every value of `data` and `train` after defaults and overrides.
+    pub settings: serde_json::Value,
+    /// The data's files.
+    pub fingerprints: Vec<Fingerprint>,
+}
+
+/// A run's folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Where a new run goes unless it is told: `hash` tells runs of one second apart.
+    pub fn default_path(name: &str, content: &[u8]) -> PathBuf {
+        let hash = &sha256(content)[..8];
+        let stem = format!("{}-{hash}", utc(SystemTime::now()));
+        let folder = Path::new(RUNS).join(name);
+        let taken = |path: &PathBuf| path.exists();
+        let numbered = (2..).map(|i| folder.join(format!("{stem}-{i}")));
+        std::iter::once(folder.join(&stem))
+            .chain(numbered)
+            .find(|path| !taken(path))
+            .expect("numbers do not end")
+    }
+
+    /// Makes the folder of a new run; it must not hold one already.
+    pub fn create(path: &Path) -> Result<RunFolder, TrainError> {
+        if path.join("resolved.json").exists() || path.join("ckpt").exists() {
+            return Err(
+                TrainError::does_not_fit(format!("{} already holds a run", path.display())).help(format!(
+                    "continue it with `mspec train --resume {}`, or name another folder",
+                    path.display()
+                )),
+            );
+        }
+        let checkpoints = path.join("ckpt");
+        fs::create_dir_all(&checkpoints).map_err(|e| TrainError::file("make", &checkpoints, &e))?;
+        Ok(RunFolder {
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// The folder of a run that exists.
+    pub fn open(path: &Path) -> Result<RunFolder, TrainError> {
+        if !path.join("resolved.json").exists() {
+            let error = TrainError::does_not_fit(format!("{} is not a run: it has no resolved.json", path.display()));
+            return Err(error.help("a run is a folder that `mspec train` made, as runs/NAME/UTC-HASH"));
+        }
+        Ok(RunFolder {
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// The newest run in the current folder, by the time in its name.
+    pub fn newest() -> Result<RunFolder, TrainError> {
+        let mut runs: Vec<(String, PathBuf)> = vec![];
+        for family in fs::read_dir(RUNS).into_iter().flatten().flatten() {
+            for run in fs::read_dir(family.path()).into_iter().flatten().flatten() {
+                if run.path().join("resolved.json").exists() {
+                    runs.push((run.file_name().to_string_lossy().into_owned(), run.path()));
+                }
+            }
+        }
+        runs.sort();
+        match runs.pop() {
+            Some((_, path)) => Ok(RunFolder { path }),
+            None => Err(TrainError::does_not_fit("there is no run to continue in ./runs")
+                .help("name its folder: `mspec train --resume DIR`")),
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder of checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("ckpt")
+    }
+
+    /// The weights at the end.
+    pub fn model(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+
+    /// What the loop writes to.
+    pub fn places(&self) -> Places {
+        Places {
+            metrics: self.path.join("metrics.jsonl"),
+            checkpoints: self.checkpoints(),
+        }
+    }
+
+    /// Keeps a text.
+    pub fn write_text(&self, name: &str, text: &str) -> Result<(), TrainError> {
+        let path = self.path.join(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|e| TrainError::file("make", folder, &e))?;
+        }
+        disk::write_file(&path, |out| out.write_all(text.as_bytes())).map(|_| ())
+    }
+
+    /// Keeps a value as JSON.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), TrainError> {
+        let text = serde_json::to_string_pretty(value).expect("what a run keeps is always JSON");
+        self.write_text(name, &(text + "\n"))
+    }
+
+    /// Reads a value that was kept.
+    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, TrainError> {
+        let path = self.path.join(name);
+        let text = fs::read_to_string(&path).map_err(|e| TrainError::file("read", &path, &e))?;
+        serde_json::from_str(&text).map_err(|e| TrainError::does_not_fit(format!("{} is damaged: {e}", path.display())))
+    }
+
+    /// Removes what a killed process left half-written.
+    pub fn sweep(&self) -> Result<(), TrainError> {
+        for entry in fs::read_dir(self.checkpoints()).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') && (name.ends_with(".unfinished") || name.ends_with(".old")) {
+                fs::remove_dir_all(entry.path()).map_err(|e| TrainError::file("remove", &entry.path(), &e))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `20261123T185726Z` (Hinnant's civil calendar from days).
+fn utc(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let (days, rest) = ((seconds / 86_400) as i64, seconds % 86_400);
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let of_era = z.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!(
+        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_written_in_order() {
+        let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "19700101T000000Z");
+        assert_eq!(at(951_782_399), "20000228T235959Z");
+        assert_eq!(at(951_782_400), "20000229T000000Z");
+        assert_eq!(at(1_795_460_246), "20261123T185726Z");
+    }
+
+    #[test]
+    fn a_folder_with_a_run_is_not_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let run = RunFolder::create(&path).unwrap();
+        assert!(RunFolder::open(&path).is_err(), "nothing is resolved yet");
+        run.write_json("resolved.json", &[1, 2]).unwrap();
+        assert_eq!(RunFolder::open(&path).unwrap(), run);
+        assert_eq!(run.read_json::<Vec<u32>>("resolved.json").unwrap(), [1, 2]);
+        assert!(matches!(RunFolder::create(&path), Err(TrainError::DoesNotFit { .. })));
+        let half = path.join("ckpt/.step-000010.unfinished");
+        fs::create_dir(&half).unwrap();
+        run.sweep().unwrap();
+        assert!(!half.exists());
+    }
+}
