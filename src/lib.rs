@@ -5,6 +5,8 @@ pub mod data;
 pub mod ir;
 pub mod machine;
 pub mod ops;
+pub mod overrides;
+pub mod parse;
 pub mod resolve;
 pub mod standard;
 pub mod text;

@@ -88,6 +88,10 @@ codes! {
         "The first `optimizer` line whose pattern matches serves a parameter; one without `on` serves all that are left.";
     SizeTooLarge 601 Error "a size is beyond the limit"
         "Sizes, repeats, nesting and the file itself are limited, so that a wrong number ends in an error and not in an exhausted machine.";
+    TextTooLong 602 Error "a file is too long"
+        "A file has at most 8 MB and 200 000 words and symbols, and a name or number at most 200 characters. A spec is a page or two: large tables belong into the data, shared definitions into an imported file.";
+    NestingTooDeep 603 Error "brackets or operators are nested too deeply"
+        "Brackets may stand 128 deep in each other, and an expression's tree may be 256 deep, counting operators in a row. Name a part with `h = …`, or make it a definition.";
     TooMuchWork 604 Error "the spec expands to too much"
         "Definitions, repeats and tensors are counted while a spec is expanded.";
     RepeatCount 605 Error "a repeat counts too far"
