@@ -12,16 +12,21 @@ use std::rc::Rc;
 impl<'a> Elaborator<'a> {
     /// Elaborates the statements of a definition's body; the value is the last one's.
     pub fn statements(&mut self, statements: &'a [Statement], scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
-        let mut last = Value::Wrong;
+        let mut last = Err(Wrong);
         for statement in statements {
             last = match &statement.kind {
-                StatementKind::Value(expr) => self.evaluate(expr, scope, Position::Value).unwrap_or(Value::Wrong),
-                _ => self.statement(statement, scope).unwrap_or(Value::Wrong),
+                StatementKind::Value(expr) => self.evaluate(expr, scope, Position::Value),
+                _ => self.statement(statement, scope),
             };
+            // What follows a mistake in the library, or a requirement that does not hold, is its consequence.
+            let library = self.sources.file(statement.span.file).is_some_and(|f| f.library);
+            if last.is_err() && (library || matches!(statement.kind, StatementKind::Require { .. })) {
+                return Err(Wrong);
+            }
         }
         match last {
-            Value::Wrong => Err(Wrong),
-            value => Ok(value),
+            Ok(Value::Wrong) => Err(Wrong),
+            last => last,
         }
     }
 

@@ -26,6 +26,8 @@ mod scope;
 mod settings;
 mod signature;
 pub mod train;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use crate::ir::ast::{File, Item, Model, Section};
@@ -164,6 +166,7 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
             }
         }
         if wrong_before {
+            e.check_optimizers(train, &outer);
             return Err(Wrong);
         }
         e.settle_initialisers();

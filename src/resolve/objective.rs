@@ -218,29 +218,41 @@ impl<'a> Elaborator<'a> {
         }
         let mut lines = vec![];
         for line in Self::lines(section, "optimizer") {
-            let [group] = &line.groups[..] else { return self.error(Code::WrongSetting, line.span, "expected one optimizer") };
-            let [expr] = &group[..] else { return self.error(Code::WrongSetting, line.span, "expected one optimizer") };
-            let (name, arguments): (&'a str, &'a [Argument]) = match &*expr.kind {
-                ExprKind::Name(name) => (name, &[]),
-                ExprKind::Call { callee, arguments } => match &*callee.kind {
-                    ExprKind::Name(name) => (name, arguments),
-                    _ => return self.error(Code::WrongKind, callee.span, "expected the name of an optimizer"),
-                },
-                _ => return self.error(Code::WrongKind, expr.span, "expected an optimizer, as `adamw(lr = 1e-3)`"),
-            };
-            let Some(definition) = self.library.find(name, &[DefinitionKind::Optimizer]) else {
-                let known = self.library.names(&[DefinitionKind::Optimizer]);
-                return self.unknown("optimizer", name, expr.span, &known);
-            };
-            let bound = self.bind(definition, arguments, 2, None, expr.span, scope)?;
+            let (definition, bound, span) = self.optimizer(line, scope)?;
             let chosen = self.matching(&line.on)?;
-            lines.push(OptimizerLine { definition, bound, chosen, span: expr.span, factors: factors.clone() });
+            lines.push(OptimizerLine { definition, bound, chosen, span, factors: factors.clone() });
         }
         if lines.is_empty() {
             let diagnostic = Diagnostic::new(Code::MissingSetting, section.name.span, "nothing says how to train");
             return self.wrong(diagnostic.help("add an optimizer, as `optimizer adamw(lr = 1e-3)`"));
         }
         Ok(lines)
+    }
+
+    /// The definition that a line names, and its arguments.
+    fn optimizer(&mut self, line: &'a Setting, scope: &Rc<Scope<'a>>) -> Checked<(&'a Definition, Arguments<'a>, Span)> {
+        let [group] = &line.groups[..] else { return self.error(Code::WrongSetting, line.span, "expected one optimizer") };
+        let [expr] = &group[..] else { return self.error(Code::WrongSetting, line.span, "expected one optimizer") };
+        let (name, arguments): (&'a str, &'a [Argument]) = match &*expr.kind {
+            ExprKind::Name(name) => (name, &[]),
+            ExprKind::Call { callee, arguments } => match &*callee.kind {
+                ExprKind::Name(name) => (name, arguments),
+                _ => return self.error(Code::WrongKind, callee.span, "expected the name of an optimizer"),
+            },
+            _ => return self.error(Code::WrongKind, expr.span, "expected an optimizer, as `adamw(lr = 1e-3)`"),
+        };
+        let Some(definition) = self.library.find(name, &[DefinitionKind::Optimizer]) else {
+            let known = self.library.names(&[DefinitionKind::Optimizer]);
+            return self.unknown("optimizer", name, expr.span, &known);
+        };
+        Ok((definition, self.bind(definition, arguments, 2, None, expr.span, scope)?, expr.span))
+    }
+
+    /// Checks what can be checked of the optimizer lines while the model is wrong.
+    pub fn check_optimizers(&mut self, section: &'a Section, scope: &Rc<Scope<'a>>) {
+        for line in Self::lines(section, "optimizer") {
+            let _ = self.optimizer(line, scope);
+        }
     }
 
     /// `weight_decay = 0 on vectors`: the first line that matches counts.
@@ -317,10 +329,13 @@ impl<'a> Elaborator<'a> {
     }
 }
 
+/// Values by the parameter's position.
+type Arguments<'a> = Vec<(usize, Value<'a>)>;
+
 /// One `optimizer` line.
 struct OptimizerLine<'a> {
     definition: &'a Definition,
-    bound: Vec<(usize, Value<'a>)>,
+    bound: Arguments<'a>,
     chosen: Vec<bool>,
     span: Span,
     factors: Vec<(String, Number)>,
