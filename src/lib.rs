@@ -2,11 +2,13 @@
 pub mod build;
 pub mod codegen;
 pub mod data;
+pub mod fuse;
 pub mod ir;
 pub mod machine;
 pub mod ops;
 pub mod overrides;
 pub mod parse;
+pub mod plan;
 pub mod resolve;
 pub mod standard;
 pub mod text;

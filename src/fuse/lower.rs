@@ -1,0 +1,468 @@
+//! Makes the kernel of a group: its members' expressions in passes over rows, behind a reduction of leading axes, or
+//! behind a matrix product. It decides how work is cut into tasks, by shape alone.
+
+use super::body::{Bodies, Slot, Value};
+use super::contract::{Run, arranged, below_views, extent, merged};
+use super::emit::{Emitter, Memory};
+use super::group::{GroupKind, Groups};
+use super::layout::{Axes, Loops, axes_of, finish, member_element, member_index};
+use super::position::composed;
+use super::program::Program;
+use super::tidy::without_unused;
+use crate::ir::affine::{Affine, Position};
+use crate::ir::graph::{GatherPosition, NodeId, Op};
+use crate::ir::kernel::*;
+use crate::ir::kernel_verify::ValueKind;
+
+/// A kernel's body and the tensors of its buffers.
+pub struct Lowered {
+    /// What it does.
+    pub body: KernelBody,
+    /// In the order of its buffers.
+    pub tensors: Vec<TensorId>,
+}
+
+/// Makes the kernel of a group; `written` says which members are stored.
+pub fn lowered(
+    program: &Program,
+    groups: &Groups,
+    at: usize,
+    memory: &dyn Memory,
+    written: &dyn Fn(NodeId) -> bool,
+) -> Lowered {
+    let group = &groups.groups[at];
+    let axes = match group.kind {
+        GroupKind::Scatter => return scatter(program, group.members[0], memory),
+        _ => axes_of(program, group, group.vector),
+    };
+    let lowering = Lowering {
+        program,
+        groups,
+        at,
+        written,
+        emitter: Emitter::new(
+            program,
+            memory,
+            axes.sizes.clone(),
+            Bodies::new(&[], 0..0),
+            group.members.clone(),
+        ),
+        axes,
+        stores: vec![],
+    };
+    match group.kind {
+        GroupKind::Rows => lowering.rows(),
+        GroupKind::Columns => lowering.columns(),
+        _ => lowering.product(memory),
+    }
+}
+
+struct Lowering<'a> {
+    program: &'a Program,
+    groups: &'a Groups,
+    at: usize,
+    written: &'a dyn Fn(NodeId) -> bool,
+    emitter: Emitter<'a>,
+    axes: Axes,
+    stores: Vec<(NodeId, Position, Value, usize)>,
+}
+
+impl Lowering<'_> {
+    fn members(&self) -> Vec<NodeId> {
+        self.groups.groups[self.at].members.clone()
+    }
+
+    /// Computes a member for its store, in a body.
+    fn store_later(&mut self, id: NodeId, slot: usize) {
+        let placement = self.groups.placement[id.0 as usize]
+            .as_ref()
+            .expect("a member is placed");
+        let at = member_element(self.program, id, placement, &self.axes);
+        let value = match self.emitter.ready.get(&id) {
+            Some(&value) => value,
+            None => {
+                let index = member_index(self.program, id, placement, &self.axes).expect("checked when it joined");
+                self.emitter.bodies.current = slot;
+                self.emitter.expression(id, &index, &[])
+            }
+        };
+        self.stores.push((id, at, value, slot));
+    }
+
+    /// Stores stand behind all loads, since a tensor may be updated in place.
+    fn put_stores(&mut self) {
+        for (id, at, value, slot) in std::mem::take(&mut self.stores) {
+            self.emitter.bodies.current = slot;
+            self.emitter.store(id, at, value);
+        }
+    }
+
+    /// A reduction's operand in the current body.
+    fn operand(&mut self, id: NodeId) -> Value {
+        let placement = self.groups.placement[id.0 as usize]
+            .as_ref()
+            .expect("a member is placed");
+        let index = member_index(self.program, id, placement, &self.axes).expect("checked when it joined");
+        let value = self.emitter.value(self.program.node(id).operands[0], &index, &[]);
+        self.emitter.bodies.as_real(value)
+    }
+
+    fn function(&self, id: NodeId) -> Option<crate::ir::graph::ReduceFunction> {
+        match self.program.node(id).op {
+            Op::Reduce { function, .. } => Some(function),
+            _ => None,
+        }
+    }
+
+    /// One row pass and one vector pass for each depth.
+    fn rows(mut self) -> Lowered {
+        let members = self.members();
+        let depths = self.groups.depths(self.program, self.at);
+        let deepest = members
+            .iter()
+            .zip(&depths)
+            .map(|(&m, d)| d + usize::from(self.function(m).is_some()))
+            .max();
+        let deepest = deepest.expect("a group has members");
+        let rows: Vec<bool> = (0..=2 * deepest + 1).map(|slot| slot % 2 == 0).collect();
+        let vector = self.axes.sizes.len() - 1;
+        self.emitter.bodies = Bodies::new(&rows, vector..vector + 1);
+        self.emitter.keeps = true;
+        for depth in 0..=deepest {
+            for (&id, _) in members.iter().zip(&depths).filter(|(_, d)| **d == depth) {
+                let placement = self.groups.placement[id.0 as usize]
+                    .as_ref()
+                    .expect("a member is placed");
+                let row = placement.row;
+                if let Some(function) = self.function(id) {
+                    self.emitter.bodies.current = 2 * depth + 1;
+                    let value = self.operand(id);
+                    let value = self
+                        .emitter
+                        .bodies
+                        .reduce(function, value, Along::Vector, 2 * (depth + 1));
+                    self.emitter.ready.insert(id, value);
+                    if (self.written)(id) {
+                        self.store_later(id, 2 * (depth + 1));
+                    }
+                } else if (self.written)(id) {
+                    self.store_later(id, if row { 2 * depth } else { 2 * depth + 1 });
+                }
+            }
+        }
+        self.put_stores();
+        self.finished_rows()
+    }
+
+    fn finished_rows(mut self) -> Lowered {
+        let slots = &mut self.emitter.bodies.slots;
+        without_unused(slots);
+        let reduces = self.axes.along_vector;
+        // An element-wise kernel has one body: it may be cut along the vector axis.
+        let elementwise = !reduces && self.emitter.rows_kept == 0;
+        let loops = finish(slots, &self.axes, reduces);
+        let mut passes = passes_of(slots);
+        let count = self.emitter.rows_kept;
+        let rows: usize = loops.outer.iter().product();
+        let instructions: usize = passes.iter().map(|p| p.body.len()).sum();
+        let per_task = (TASK_INSTRUCTIONS / instructions.max(1)).max(LANES);
+        let cut = elementwise && rows < ROWS_ENOUGH && loops.vector > per_task;
+        if cut || (elementwise && rows == 1) {
+            join_passes(&mut passes);
+        }
+        self.kernel(loops, passes, count, cut.then_some(per_task), per_task)
+    }
+
+    fn kernel(
+        self,
+        loops: Loops,
+        passes: Vec<Pass>,
+        rows_kept: u32,
+        cut: Option<usize>,
+        elements_per_task: usize,
+    ) -> Lowered {
+        let body = LoopKernel {
+            rows_per_task: match cut {
+                Some(_) => 1,
+                None => (elements_per_task / loops.vector).max(1),
+            },
+            vector_per_task: cut.map(|cut| cut.next_multiple_of(4 * LANES)),
+            outer: loops.outer,
+            vector: loops.vector,
+            rows_kept,
+            passes,
+        };
+        Lowered {
+            body: KernelBody::Loop(body),
+            tensors: self.emitter.tensors,
+        }
+    }
+
+    /// A sequential loop for each element of the result, then what follows.
+    fn columns(mut self) -> Lowered {
+        let members = self.members();
+        let vector = self.axes.sizes.len() - 1;
+        let varying = self.axes.sequential.start..vector + 1;
+        self.emitter.bodies = Bodies::new(&[true, false, false, true], varying);
+        self.emitter.bodies.current = 1;
+        let id = members[0];
+        let function = self.function(id).expect("a column group begins with its reduction");
+        let value = self.operand(id);
+        let mut value = self.emitter.bodies.reduce(function, value, Along::Sequential, 2);
+        let mut tail = 2;
+        if self.axes.along_vector {
+            self.emitter.bodies.current = 2;
+            value = self.emitter.bodies.reduce(function, value, Along::Vector, 3);
+            tail = 3;
+        }
+        self.emitter.ready.insert(id, value);
+        for &member in members.iter().filter(|&&m| (self.written)(m)) {
+            self.store_later(member, tail);
+        }
+        self.put_stores();
+        let along_vector = self.axes.along_vector;
+        let slots = &mut self.emitter.bodies.slots;
+        without_unused(slots);
+        let loops = finish(slots, &self.axes, along_vector);
+        let [before, body, behind, after] = slots.as_slice() else {
+            unreachable!("four bodies")
+        };
+        let mut passes = vec![];
+        if !before.body.is_empty() {
+            passes.push(row_pass(before.body.clone()));
+        }
+        passes.push(Pass {
+            vector: true,
+            sequential: loops.sequential.clone(),
+            body: body.body.clone(),
+            finish: behind.body.clone(),
+        });
+        if !after.body.is_empty() {
+            passes.push(row_pass(after.body.clone()));
+        }
+        let length: usize = loops.sequential.iter().product();
+        let per_task = (TASK_INSTRUCTIONS / (body.body.len() * length).max(1)).max(4 * LANES);
+        let rows: usize = loops.outer.iter().product();
+        let cut = !along_vector && rows < ROWS_ENOUGH && loops.vector > per_task;
+        if cut && passes.len() > 1 {
+            let before = passes.remove(0).body;
+            let pass = &mut passes[0];
+            // What is the same for the row is computed in both bodies, each for itself.
+            pass.finish = duplicated(&before, &pass.finish, &mut self.emitter.bodies);
+            pass.body = [before, std::mem::take(&mut pass.body)].concat();
+            let mut both = [Slot::default(), Slot::default()];
+            both[0].body = std::mem::take(&mut pass.body);
+            both[1].body = std::mem::take(&mut pass.finish);
+            without_unused(&mut both);
+            let [body, finish] = both;
+            (pass.body, pass.finish) = (body.body, finish.body);
+        }
+        self.kernel(loops, passes, 0, cut.then_some(per_task), per_task)
+    }
+
+    fn product(mut self, memory: &dyn Memory) -> Lowered {
+        let members = self.members();
+        let id = members[0];
+        let arranged = arranged(&self.program.graph, id, &|n| self.program.is_stored(n)).expect("normalised");
+        self.emitter.bodies = Bodies::new(&[false], 0..0);
+        let [a, b] = arranged.roots.map(|(root, _)| self.emitter.buffer(memory.tensor(root)));
+        let product = self
+            .emitter
+            .bodies
+            .push(&[], &[], ValueKind::Real, |_| Instruction::Product);
+        self.emitter.ready.insert(id, product);
+        for &member in members.iter().filter(|&&m| (self.written)(m)) {
+            self.store_later(member, 0);
+        }
+        self.put_stores();
+        let slots = &mut self.emitter.bodies.slots;
+        without_unused(slots);
+        super::layout::renumber(slots, &self.axes.sizes);
+        let epilogue = std::mem::take(&mut slots[0].body);
+        let stride = |runs: &[Run], of: fn(&Run) -> i64| merged(runs, of).expect("arranged");
+        let matrix = |which: usize, buffer: BufferId, of: fn(&Run) -> i64, row: &[Run], column: &[Run]| Matrix {
+            buffer,
+            constant: arranged.roots[which].1,
+            batch: arranged.batch.iter().map(of).collect(),
+            row_stride: stride(row, of),
+            column_stride: stride(column, of),
+        };
+        let (m, n, k) = (
+            extent(&arranged.rows),
+            extent(&arranged.columns),
+            extent(&arranged.summed),
+        );
+        let (rows_per_task, columns_per_task) = product_cut(arranged.batch.iter().map(|r| r.size).product(), m, n, k);
+        let body = MatrixProduct {
+            batch: arranged.batch.iter().map(|r| r.size).collect(),
+            m,
+            n,
+            k,
+            a: matrix(0, a, |r| r.a, &arranged.rows, &arranged.summed),
+            b: matrix(1, b, |r| r.b, &arranged.summed, &arranged.columns),
+            epilogue,
+            rows_per_task,
+            columns_per_task,
+        };
+        Lowered {
+            body: KernelBody::Product(body),
+            tensors: self.emitter.tensors,
+        }
+    }
+}
+
+/// Instructions that one task should run, by element: long against the cost of handing it out.
+const TASK_INSTRUCTIONS: usize = 1 << 17;
+/// With this many rows, whole rows are tasks enough.
+const ROWS_ENOUGH: usize = 8;
+/// Products that one task of a matrix product should have at most.
+const TASK_PRODUCTS: usize = 1 << 23;
+/// Tasks that a matrix product should have, if each keeps at least [`TASK_PRODUCTS_LEAST`].
+const TASKS_WANTED: usize = 16;
+/// Products below which a task is not cut again.
+const TASK_PRODUCTS_LEAST: usize = 1 << 19;
+
+/// Rows and columns of a product's tasks: halved until they are small enough, in multiples that tiles divide.
+fn product_cut(batch: usize, m: usize, n: usize, k: usize) -> (usize, usize) {
+    const ROWS: usize = 48;
+    const COLUMNS: usize = 192;
+    let (mut rows, mut columns) = (m, n);
+    loop {
+        let products = rows * columns * k;
+        let tasks = batch * m.div_ceil(rows) * n.div_ceil(columns);
+        let enough = products <= TASK_PRODUCTS && (tasks >= TASKS_WANTED || products <= TASK_PRODUCTS_LEAST);
+        let (can_cut_rows, can_cut_columns) = (rows > ROWS, columns > COLUMNS);
+        if enough || !(can_cut_rows || can_cut_columns) {
+            return (rows, columns);
+        }
+        if can_cut_rows && (rows >= columns || !can_cut_columns) {
+            rows = (rows / 2).next_multiple_of(ROWS);
+        } else {
+            columns = (columns / 2).next_multiple_of(COLUMNS);
+        }
+    }
+}
+
+fn row_pass(body: Body) -> Pass {
+    Pass {
+        vector: false,
+        sequential: vec![],
+        body,
+        finish: vec![],
+    }
+}
+
+fn passes_of(slots: &[Slot]) -> Vec<Pass> {
+    let filled = slots.iter().filter(|s| !s.body.is_empty());
+    filled
+        .map(|slot| Pass {
+            vector: !slot.row,
+            sequential: vec![],
+            body: slot.body.clone(),
+            finish: vec![],
+        })
+        .collect()
+}
+
+/// One vector pass does what the row passes did.
+fn join_passes(passes: &mut Vec<Pass>) {
+    let body = passes.drain(..).flat_map(|p| p.body).collect();
+    passes.push(Pass {
+        vector: true,
+        sequential: vec![],
+        body,
+        finish: vec![],
+    });
+}
+
+/// A body with a copy of another in front, under new numbers.
+fn duplicated(before: &Body, body: &Body, bodies: &mut Bodies) -> Body {
+    let mut result = before.clone();
+    let renamed: Vec<(ValueId, ValueId)> = before.iter().map(|d| (d.value, bodies.fresh())).collect();
+    let rename = |value: &mut ValueId| {
+        if let Some((_, new)) = renamed.iter().find(|(old, _)| old == value) {
+            *value = *new;
+        }
+    };
+    result.extend(body.iter().cloned());
+    for define in &mut result {
+        rename(&mut define.value);
+        super::tidy::each_argument(&mut define.instruction, &mut |v| rename(v));
+    }
+    result
+}
+
+/// A scatter: outer axes are those of the table, items the rest, the vector axis the last one if the table has it.
+fn scatter(program: &Program, id: NodeId, memory: &dyn Memory) -> Lowered {
+    let node = program.node(id);
+    let Op::ScatterAdd { positions } = &node.op else {
+        unreachable!("a scatter group holds a scatter")
+    };
+    let stored = |n| program.is_stored(n);
+    let (root, source_at) = below_views(&program.graph, node.operands[0], &stored);
+    let source = &program.node(node.operands[0]).shape;
+    let table_axis = |axis: usize| positions.iter().position(|p| *p == GatherPosition::Axis(axis));
+    let strides = super::position::strides(&node.shape);
+    let last = source
+        .len()
+        .checked_sub(1)
+        .filter(|&l| table_axis(l) == Some(node.shape.len() - 1));
+    let outer: Vec<usize> = (0..source.len())
+        .filter(|&a| Some(a) != last && source[a] > 1 && table_axis(a).is_some())
+        .collect();
+    let items: Vec<usize> = (0..source.len())
+        .filter(|&a| source[a] > 1 && table_axis(a).is_none())
+        .collect();
+    let mut place = vec![Position::default(); source.len()];
+    for (number, &axis) in outer.iter().chain(&items).enumerate() {
+        place[axis] = Position::axis(number + 1);
+    }
+    if let Some(last) = last {
+        place[last] = Position::axis(VECTOR_AXIS);
+    }
+    let vector = last.map_or(1, |l| source[l]);
+    let mut sizes = vec![vector];
+    sizes.extend(outer.iter().chain(&items).map(|&a| source[a]));
+    let mut tensors = vec![memory.tensor(root)];
+    let mut buffer = |tensor: TensorId| {
+        let at = tensors.iter().position(|&t| t == tensor).unwrap_or_else(|| {
+            tensors.push(tensor);
+            tensors.len() - 1
+        });
+        BufferId(at as u32)
+    };
+    let mut ids = vec![];
+    let mut table_at = Affine::default();
+    for (position, stride) in positions.iter().zip(strides) {
+        match position {
+            GatherPosition::Axis(axis) => {
+                let at = place[*axis].as_affine().expect("a plain axis").times(stride);
+                table_at = table_at.plus(&at);
+            }
+            GatherPosition::Ids { operand, axes } => {
+                let (root, at) = below_views(&program.graph, node.operands[*operand], &stored);
+                let there: Vec<Position> = axes.iter().map(|&a| place[a].clone()).collect();
+                let at = composed(&at, &there, &sizes).expect("a chain of views was composed");
+                ids.push((buffer(memory.tensor(root)), at, stride));
+            }
+        }
+    }
+    let body = Scatter {
+        outer: outer.iter().map(|&a| source[a]).collect(),
+        items: items.iter().map(|&a| source[a]).collect(),
+        vector,
+        source: BufferId(0),
+        source_at: composed(&source_at, &place, &sizes).expect("a chain of views was composed"),
+        ids,
+        table: buffer(memory.tensor(id)),
+        table_at: table_at.into(),
+        vector_per_task: vector.min(SCATTER_COLUMNS),
+    };
+    Lowered {
+        body: KernelBody::Scatter(body),
+        tensors,
+    }
+}
+
+/// Columns of a scatter's task: a cache line's worth several times over.
+const SCATTER_COLUMNS: usize = 4 * LANES;

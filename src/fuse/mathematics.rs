@@ -1,0 +1,408 @@
+//! Expands functions into arithmetic that every emitter computes to the same bits: our own polynomials, never a library's.
+//! Each states where its coefficients come from; the tests sweep all of them against float64.
+
+use crate::ir::kernel::Arithmetic;
+
+/// What an expansion is written with: a kernel's body, or plain f32 in the tests.
+pub trait Code {
+    /// A value.
+    type Value: Copy;
+    /// An f32.
+    fn real(&mut self, value: f32) -> Self::Value;
+    /// An i32.
+    fn integer(&mut self, value: i32) -> Self::Value;
+    /// Of one value.
+    fn one(&mut self, function: Arithmetic, a: Self::Value) -> Self::Value;
+    /// Of two.
+    fn two(&mut self, function: Arithmetic, a: Self::Value, b: Self::Value) -> Self::Value;
+    /// `a · b + c`, rounded once.
+    fn multiply_add(&mut self, a: Self::Value, b: Self::Value, c: Self::Value) -> Self::Value;
+    /// Mask, then, else.
+    fn select(&mut self, mask: Self::Value, then: Self::Value, otherwise: Self::Value) -> Self::Value;
+    /// I32 shifted left.
+    fn shift_left(&mut self, a: Self::Value, by: u8) -> Self::Value;
+    /// I32 shifted right, zeros coming in.
+    fn shift_right(&mut self, a: Self::Value, by: u8) -> Self::Value;
+}
+
+use Arithmetic::*;
+
+/// Horner's rule, highest coefficient first.
+fn polynomial<C: Code>(code: &mut C, x: C::Value, coefficients: &[f32]) -> C::Value {
+    let mut sum = code.real(coefficients[0]);
+    for &c in &coefficients[1..] {
+        let c = code.real(c);
+        sum = code.multiply_add(sum, x, c);
+    }
+    sum
+}
+
+/// `fma(a, constant, c)`.
+fn multiply_add_constant<C: Code>(code: &mut C, a: C::Value, b: f32, c: C::Value) -> C::Value {
+    let b = code.real(b);
+    code.multiply_add(a, b, c)
+}
+
+/// eˣ: `x = n·ln 2 + r`, a polynomial of degree 7 on |r| ≤ ln 2 / 2 (coefficients of Cephes' `expf`, S. Moshier),
+/// and 2ⁿ in two factors, so that results that are subnormal are rounded once.
+pub fn exponential<C: Code>(code: &mut C, x: C::Value) -> C::Value {
+    let (least, most) = (code.real(-104.0), code.real(89.0));
+    let x = code.two(Maximum, x, least);
+    let x = code.two(Minimum, x, most);
+    let scale = code.real(std::f32::consts::LOG2_E);
+    let n = code.two(Multiply, x, scale);
+    let n = code.one(Nearest, n);
+    let r = multiply_add_constant(code, n, -0.693_359_4, x);
+    let r = multiply_add_constant(code, n, 2.121_944_4e-4, r);
+    let p = polynomial(
+        code,
+        r,
+        &[
+            1.987_569_1e-4,
+            1.398_199_9e-3,
+            8.333_452e-3,
+            4.166_579_6e-2,
+            1.666_666_5e-1,
+            0.5,
+        ],
+    );
+    let square = code.two(Multiply, r, r);
+    let one = code.real(1.0);
+    let p = code.multiply_add(p, square, r);
+    let y = code.two(Add, p, one);
+    let half = code.real(0.5);
+    let low = code.two(Multiply, n, half);
+    let low = code.one(Floor, low);
+    let high = code.two(Subtract, n, low);
+    let low = power_of_two(code, low);
+    let high = power_of_two(code, high);
+    let y = code.two(Multiply, y, low);
+    code.two(Multiply, y, high)
+}
+
+/// 2ⁿ for a whole number from -126 to 127.
+fn power_of_two<C: Code>(code: &mut C, n: C::Value) -> C::Value {
+    let n = code.one(ToInteger, n);
+    let bias = code.integer(127);
+    let n = code.two(IntegerAdd, n, bias);
+    let bits = code.shift_left(n, 23);
+    code.one(IntegerBits, bits)
+}
+
+/// Takes `x > 0` apart: the exponent as a number and the significand in [√½, √2). Subnormal numbers are scaled first.
+fn parted<C: Code>(code: &mut C, x: C::Value) -> (C::Value, C::Value) {
+    let (least, scale) = (code.real(f32::MIN_POSITIVE), code.real(8_388_608.0));
+    let small = code.two(Less, x, least);
+    let scaled = code.two(Multiply, x, scale);
+    let x = code.select(small, scaled, x);
+    let bits = code.one(RealBits, x);
+    let root_half = code.integer(0x3f35_04f3);
+    let bias = code.integer(0x3f80_0000 - 0x3f35_04f3);
+    let shifted = code.two(IntegerAdd, bits, bias);
+    let exponent = code.shift_right(shifted, 23);
+    let exponent = code.one(ToReal, exponent);
+    let (usual, lower) = (code.real(127.0), code.real(150.0));
+    let less = code.select(small, lower, usual);
+    let exponent = code.two(Subtract, exponent, less);
+    let mask = code.integer(0x007f_ffff);
+    let fraction = code.two(BitAnd, shifted, mask);
+    let fraction = code.two(IntegerAdd, fraction, root_half);
+    (exponent, code.one(IntegerBits, fraction))
+}
+
+/// The natural logarithm: Cephes' `logf` (S. Moshier) on the significand, ln 2 in two parts.
+pub fn logarithm<C: Code>(code: &mut C, x: C::Value) -> C::Value {
+    let (exponent, significand) = parted(code, x);
+    let one = code.real(1.0);
+    let f = code.two(Subtract, significand, one);
+    let square = code.two(Multiply, f, f);
+    let p = polynomial(
+        code,
+        f,
+        &[
+            7.037_683_6e-2,
+            -1.151_461e-1,
+            1.167_699_84e-1,
+            -1.242_014_1e-1,
+            1.424_932_3e-1,
+            -1.666_805_8e-1,
+            2.000_071_5e-1,
+            -2.499_999_4e-1,
+            3.333_333e-1,
+        ],
+    );
+    let cube = code.two(Multiply, square, f);
+    let y = code.two(Multiply, p, cube);
+    let y = multiply_add_constant(code, exponent, -2.121_944_4e-4, y);
+    let y = multiply_add_constant(code, square, -0.5, y);
+    let y = code.two(Add, f, y);
+    let y = multiply_add_constant(code, exponent, 0.693_359_4, y);
+    let (zero, infinity) = (code.real(0.0), code.real(f32::INFINITY));
+    let (lowest, none) = (code.real(f32::NEG_INFINITY), code.real(f32::NAN));
+    let positive = code.two(Less, zero, x);
+    let is_zero = code.two(Equal, x, zero);
+    let other = code.select(is_zero, lowest, none);
+    let y = code.select(positive, y, other);
+    let finite = code.two(Less, x, infinity);
+    let is_infinite = code.two(Equal, x, infinity);
+    let beyond = code.select(is_infinite, infinity, y);
+    code.select(finite, y, beyond)
+}
+
+/// The hyperbolic tangent: Cephes' polynomial below 0.625, beyond it `1 - 2 / (e^2|x| + 1)`.
+pub fn hyperbolic_tangent<C: Code>(code: &mut C, x: C::Value) -> C::Value {
+    let size = code.one(Absolute, x);
+    let square = code.two(Multiply, x, x);
+    let p = polynomial(
+        code,
+        square,
+        &[
+            -5.704_988_6e-3,
+            2.063_909e-2,
+            -5.373_971_6e-2,
+            1.333_144_2e-1,
+            -3.333_328_3e-1,
+        ],
+    );
+    let p = code.two(Multiply, p, square);
+    let near = code.multiply_add(p, x, x);
+    let twice = code.two(Add, size, size);
+    let e = exponential(code, twice);
+    let (one, two, limit) = (code.real(1.0), code.real(2.0), code.real(0.625));
+    let e = code.two(Add, e, one);
+    let e = code.two(Divide, two, e);
+    let far = code.two(Subtract, one, e);
+    let far = with_sign(code, far, x);
+    let is_near = code.two(Less, size, limit);
+    code.select(is_near, near, far)
+}
+
+/// A number that is not negative with the sign of another.
+fn with_sign<C: Code>(code: &mut C, size: C::Value, sign: C::Value) -> C::Value {
+    let mask = code.integer(i32::MIN);
+    let sign = code.one(RealBits, sign);
+    let sign = code.two(BitAnd, sign, mask);
+    let bits = code.one(RealBits, size);
+    let bits = code.two(BitOr, bits, sign);
+    code.one(IntegerBits, bits)
+}
+
+/// The error function: one polynomial below 0.9277, beyond it 1 less the exponential of another (after N. Juffa).
+pub fn error_function<C: Code>(code: &mut C, x: C::Value) -> C::Value {
+    let size = code.one(Absolute, x);
+    let most = code.real(4.0);
+    let t = code.two(Minimum, size, most);
+    let square = code.two(Multiply, t, t);
+    let far = polynomial(code, t, &[-1.728_534_7e-5, 3.831_971_3e-4]);
+    let odd = polynomial(code, t, &[-3.883_964_4e-3, 2.425_462_2e-2]);
+    let far = code.multiply_add(far, square, odd);
+    let c = code.real(-1.067_778_8e-1);
+    let far = code.multiply_add(far, t, c);
+    let c = code.real(-6.348_467e-1);
+    let far = code.multiply_add(far, t, c);
+    let c = code.real(-1.287_175_1e-1);
+    let far = code.multiply_add(far, t, c);
+    let negative = code.one(Negate, t);
+    let far = code.multiply_add(far, t, negative);
+    let far = exponential(code, far);
+    let one = code.real(1.0);
+    let far = code.two(Subtract, one, far);
+    let far = with_sign(code, far, x);
+    let near = polynomial(
+        code,
+        square,
+        &[
+            -5.967_617e-4,
+            4.991_194e-3,
+            -2.676_813_5e-2,
+            1.128_199_3e-1,
+            -3.761_253_4e-1,
+            1.283_791_7e-1,
+        ],
+    );
+    let near = code.multiply_add(near, x, x);
+    let limit = code.real(0.927_734_4);
+    let is_far = code.two(Less, limit, size);
+    code.select(is_far, far, near)
+}
+
+/// Sine, or cosine: `x = n·π/2 + r` with π/2 in three parts (exact enough below 10⁵), one polynomial for each quarter.
+pub fn sine<C: Code>(code: &mut C, x: C::Value, cosine: bool) -> C::Value {
+    let scale = code.real(std::f32::consts::FRAC_2_PI);
+    let n = code.two(Multiply, x, scale);
+    let n = code.one(Nearest, n);
+    let r = multiply_add_constant(code, n, -f32::from_bits(0x3fc9_0fd8), x);
+    let r = multiply_add_constant(code, n, -3.139_164_7e-7, r);
+    let r = multiply_add_constant(code, n, -5.390_302_5e-15, r);
+    let square = code.two(Multiply, r, r);
+    let p = polynomial(
+        code,
+        square,
+        &[2.865_679_6e-6, -1.985_599_2e-4, 8.333_386e-3, -1.666_666_7e-1],
+    );
+    let cube = code.two(Multiply, r, square);
+    let odd = code.multiply_add(p, cube, r);
+    let even = polynomial(
+        code,
+        square,
+        &[2.446_770_7e-5, -1.388_773e-3, 4.166_666_6e-2, -0.5, 1.0],
+    );
+    let mut quarter = code.one(ToInteger, n);
+    if cosine {
+        let one = code.integer(1);
+        quarter = code.two(IntegerAdd, quarter, one);
+    }
+    let (low, high, zero) = (code.integer(1), code.integer(2), code.integer(0));
+    let swap = code.two(BitAnd, quarter, low);
+    let is_odd = code.two(IntegerEqual, swap, zero);
+    let y = code.select(is_odd, odd, even);
+    let negate = code.two(BitAnd, quarter, high);
+    let sign = code.shift_left(negate, 30);
+    let bits = code.one(RealBits, y);
+    let bits = code.two(BitXor, bits, sign);
+    code.one(IntegerBits, bits)
+}
+
+/// `x` to a constant power, where that is shorter than the general way.
+pub fn constant_power<C: Code>(code: &mut C, x: C::Value, exponent: f64) -> Option<C::Value> {
+    let one = |code: &mut C| code.real(1.0);
+    Some(match exponent {
+        0.0 => one(code),
+        0.5 => code.one(SquareRoot, x),
+        -0.5 => {
+            let (one, root) = (one(code), code.one(SquareRoot, x));
+            code.two(Divide, one, root)
+        }
+        1.5 => {
+            let root = code.one(SquareRoot, x);
+            code.two(Multiply, x, root)
+        }
+        n if n.fract() == 0.0 && n.abs() <= 16.0 => {
+            let power = whole_power(code, x, n.abs() as u32);
+            if n > 0.0 {
+                return Some(power);
+            }
+            let one = one(code);
+            code.two(Divide, one, power)
+        }
+        _ => return None,
+    })
+}
+
+fn whole_power<C: Code>(code: &mut C, x: C::Value, n: u32) -> C::Value {
+    if n == 1 {
+        return x;
+    }
+    let root = whole_power(code, x, n / 2);
+    let square = code.two(Multiply, root, root);
+    if n % 2 == 1 {
+        code.two(Multiply, square, x)
+    } else {
+        square
+    }
+}
+
+/// `x` to the power `y` as IEEE 754 has it: `e^(y ln |x|)` with the logarithm in two numbers.
+pub fn power<C: Code>(code: &mut C, x: C::Value, y: C::Value) -> C::Value {
+    let size = code.one(Absolute, x);
+    let (high, low) = wide_logarithm(code, size);
+    let product = code.two(Multiply, high, y);
+    let negative = code.one(Negate, product);
+    let rest = code.multiply_add(high, y, negative);
+    let rest = code.multiply_add(low, y, rest);
+    let e = exponential(code, product);
+    let corrected = code.multiply_add(e, rest, e);
+    // Beyond the range of the exponential the correction is not a number or has no part in the result.
+    let (zero, limit, infinity) = (code.real(0.0), code.real(100.0), code.real(f32::INFINITY));
+    let far = code.one(Absolute, product);
+    let near = code.two(Less, far, limit);
+    let finite = code.two(Less, e, infinity);
+    let near = code.two(And, near, finite);
+    let e = code.select(near, corrected, e);
+    let is_zero = code.two(Equal, size, zero);
+    let is_infinite = code.two(Equal, size, infinity);
+    let rising = code.two(Less, zero, y);
+    let falling = code.two(Less, y, zero);
+    let vanishes = select_mask(code, is_zero, rising, falling);
+    let at_edge = code.select(vanishes, zero, infinity);
+    let edge = code.two(Or, is_zero, is_infinite);
+    let e = code.select(edge, at_edge, e);
+    let one = code.real(1.0);
+    let is_unit = code.two(Equal, size, one);
+    let e = code.select(is_unit, one, e);
+    let e = signed_power(code, x, y, e);
+    let (known, given) = (code.two(Equal, x, x), code.two(Equal, y, y));
+    let known = code.two(And, known, given);
+    let none = code.real(f32::NAN);
+    let e = code.select(known, e, none);
+    let to_zero = code.two(Equal, y, zero);
+    let of_one = code.two(Equal, x, one);
+    let trivial = code.two(Or, to_zero, of_one);
+    code.select(trivial, one, e)
+}
+
+fn select_mask<C: Code>(code: &mut C, first: C::Value, then: C::Value, otherwise: C::Value) -> C::Value {
+    let not = code.one(Not, first);
+    let a = code.two(And, first, then);
+    let b = code.two(And, not, otherwise);
+    code.two(Or, a, b)
+}
+
+/// The sign of a power of a negative number: odd whole exponents keep it, others that are not whole give NaN.
+fn signed_power<C: Code>(code: &mut C, x: C::Value, y: C::Value, e: C::Value) -> C::Value {
+    let (zero, half, none) = (code.real(0.0), code.real(0.5), code.real(f32::NAN));
+    let floor = code.one(Floor, y);
+    let whole = code.two(Equal, floor, y);
+    let halved = code.two(Multiply, y, half);
+    let floor = code.one(Floor, halved);
+    let even = code.two(Equal, floor, halved);
+    let signed = with_sign(code, e, x);
+    let by_parity = code.select(even, e, signed);
+    let fraction = code.two(Less, x, zero);
+    let defined = code.one(Not, fraction);
+    let defined = code.two(Or, defined, whole);
+    let by_parity = code.select(whole, by_parity, e);
+    let result = code.select(defined, by_parity, none);
+    // An infinite x has a power even where the exponent is not whole.
+    let lowest = code.real(f32::NEG_INFINITY);
+    let is_lowest = code.two(Equal, x, lowest);
+    code.select(is_lowest, by_parity, result)
+}
+
+/// ln x as a sum of two numbers: `2 atanh((m-1)/(m+1)) + n ln 2` in double-f32 arithmetic (after N. Juffa).
+fn wide_logarithm<C: Code>(code: &mut C, x: C::Value) -> (C::Value, C::Value) {
+    let (exponent, m) = parted(code, x);
+    let (one, minus_two) = (code.real(1.0), code.real(-2.0));
+    let below = code.two(Add, m, one);
+    let above = code.two(Subtract, m, one);
+    let reciprocal = code.two(Divide, one, below);
+    let q = code.two(Multiply, above, reciprocal);
+    let rest = code.multiply_add(q, minus_two, above);
+    let minus_above = code.one(Negate, above);
+    let rest = code.multiply_add(q, minus_above, rest);
+    let q_low = code.two(Multiply, reciprocal, rest);
+    let s = code.two(Multiply, q, q);
+    let r = polynomial(code, s, &[0.129_333_5, 0.141_992_8, 0.200_014_83, 0.333_333_25]);
+    let minus_s = code.one(Negate, s);
+    let t = code.multiply_add(q, q, minus_s);
+    let twice_low = code.two(Add, q_low, q_low);
+    let t = code.multiply_add(q, twice_low, t);
+    let p = code.two(Multiply, s, q);
+    let minus_p = code.one(Negate, p);
+    let u = code.multiply_add(s, q, minus_p);
+    let u = code.multiply_add(t, q, u);
+    let u = code.multiply_add(s, q_low, u);
+    let v = code.multiply_add(r, u, q_low);
+    let s = code.multiply_add(r, p, v);
+    const HALF_LN_2: f32 = std::f32::consts::LN_2 * 0.5;
+    let t = multiply_add_constant(code, exponent, HALF_LN_2, q);
+    let p = multiply_add_constant(code, exponent, -HALF_LN_2, t);
+    let lost = code.two(Subtract, q, p);
+    let s = code.two(Add, lost, s);
+    let s = multiply_add_constant(code, exponent, -1.904_654_2e-9 * 0.5, s);
+    let two = code.real(2.0);
+    let r = code.two(Add, t, t);
+    let high = code.multiply_add(two, s, r);
+    let gone = code.two(Subtract, r, high);
+    (high, code.multiply_add(two, s, gone))
+}

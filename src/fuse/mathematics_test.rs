@@ -1,0 +1,220 @@
+//! The expansions computed at once in plain f32 and swept against `libm` in float64.
+
+use super::mathematics::*;
+use crate::ir::kernel::Arithmetic::{self, *};
+
+/// A value is 32 bits.
+pub struct Plain;
+
+const TRUE: u32 = u32::MAX;
+
+impl Code for Plain {
+    type Value = u32;
+
+    fn real(&mut self, value: f32) -> u32 {
+        value.to_bits()
+    }
+    fn integer(&mut self, value: i32) -> u32 {
+        value as u32
+    }
+    fn one(&mut self, function: Arithmetic, a: u32) -> u32 {
+        let x = f32::from_bits(a);
+        match function {
+            Negate => (-x).to_bits(),
+            Absolute => x.abs().to_bits(),
+            SquareRoot => x.sqrt().to_bits(),
+            Nearest => x.round_ties_even().to_bits(),
+            Floor => x.floor().to_bits(),
+            Not => !a,
+            ToReal => (a as i32 as f32).to_bits(),
+            ToInteger => x as i32 as u32,
+            RealBits | IntegerBits => a,
+            other => unreachable!("{other:?} has two arguments"),
+        }
+    }
+    fn two(&mut self, function: Arithmetic, a: u32, b: u32) -> u32 {
+        let (x, y) = (f32::from_bits(a), f32::from_bits(b));
+        let truth = |c: bool| if c { TRUE } else { 0 };
+        match function {
+            Add => (x + y).to_bits(),
+            Subtract => (x - y).to_bits(),
+            Multiply => (x * y).to_bits(),
+            Divide => (x / y).to_bits(),
+            Minimum => {
+                if y < x {
+                    b
+                } else {
+                    a
+                }
+            }
+            Maximum => {
+                if y > x {
+                    b
+                } else {
+                    a
+                }
+            }
+            Less => truth(x < y),
+            LessEqual => truth(x <= y),
+            Equal => truth(x == y),
+            IntegerEqual => truth(a == b),
+            And | BitAnd => a & b,
+            Or | BitOr => a | b,
+            BitXor => a ^ b,
+            IntegerAdd => a.wrapping_add(b),
+            IntegerSubtract => a.wrapping_sub(b),
+            IntegerMultiply => a.wrapping_mul(b),
+            other => unreachable!("{other:?} has one argument"),
+        }
+    }
+    fn multiply_add(&mut self, a: u32, b: u32, c: u32) -> u32 {
+        f32::from_bits(a)
+            .mul_add(f32::from_bits(b), f32::from_bits(c))
+            .to_bits()
+    }
+    fn select(&mut self, mask: u32, then: u32, otherwise: u32) -> u32 {
+        if mask == 0 { otherwise } else { then }
+    }
+    fn shift_left(&mut self, a: u32, by: u8) -> u32 {
+        a << by
+    }
+    fn shift_right(&mut self, a: u32, by: u8) -> u32 {
+        a >> by
+    }
+}
+
+/// How many steps between neighbouring f32 lie between a result and the exact value.
+fn steps(found: f32, exact: f64) -> f64 {
+    let rounded = exact as f32;
+    if found.is_nan() || exact.is_nan() {
+        return if found.is_nan() && exact.is_nan() {
+            0.0
+        } else {
+            f64::INFINITY
+        };
+    }
+    if found == rounded {
+        return 0.0;
+    }
+    if !found.is_finite() || !rounded.is_finite() {
+        // Next to overflow, the largest number and infinity are one step apart.
+        let clamp = |x: f32| x.clamp(f32::MIN, f32::MAX);
+        return if clamp(found) == clamp(rounded) {
+            1.0
+        } else {
+            f64::INFINITY
+        };
+    }
+    let exponent = rounded.abs().max(f32::MIN_POSITIVE).log2().floor();
+    let step = f64::from(exponent).exp2() * f64::from(f32::EPSILON);
+    (f64::from(found) - exact).abs() / step
+}
+
+/// The greatest error over arguments from all of f32, and at the edges.
+fn check(function: impl Fn(&mut Plain, u32) -> u32, exact: impl Fn(f64) -> f64, inside: impl Fn(f32) -> bool) -> f64 {
+    const EDGES: [f32; 12] = [
+        0.0,
+        -0.0,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        f32::MAX,
+        f32::MIN,
+        f32::MIN_POSITIVE,
+        1.0,
+        -1.0,
+        1e-45,
+        -1e-45,
+    ];
+    let all = (0..u32::MAX).step_by(7919).map(f32::from_bits);
+    let usual = (-200_000..200_000).map(|i| i as f32 * 0.000_53);
+    let mut worst = (0.0, 0.0);
+    for x in EDGES.into_iter().chain(all).chain(usual).filter(|x| inside(*x)) {
+        let found = f32::from_bits(function(&mut Plain, x.to_bits()));
+        let error = steps(found, exact(f64::from(x)));
+        if error > worst.0 {
+            worst = (error, x);
+        }
+        assert!(
+            error.is_finite(),
+            "of {x:e}: {found:e} instead of {:e}",
+            exact(f64::from(x))
+        );
+    }
+    println!("{worst:?}");
+    worst.0
+}
+
+#[test]
+fn exponential_is_accurate() {
+    assert!(check(exponential, libm::exp, |_| true) < 1.1);
+}
+
+#[test]
+fn logarithm_is_accurate() {
+    assert!(check(logarithm, libm::log, |_| true) < 1.1);
+}
+
+#[test]
+fn hyperbolic_tangent_is_accurate() {
+    assert!(check(hyperbolic_tangent, libm::tanh, |_| true) < 2.0);
+}
+
+#[test]
+fn error_function_is_accurate() {
+    assert!(check(error_function, libm::erf, |_| true) < 2.0);
+}
+
+#[test]
+fn sine_and_cosine_are_accurate_up_to_100000() {
+    let inside = |x: f32| x.abs() < 1e5 || !x.is_finite();
+    assert!(check(|c, x| sine(c, x, false), libm::sin, inside) < 2.0);
+    assert!(check(|c, x| sine(c, x, true), libm::cos, inside) < 2.0);
+}
+
+#[test]
+fn powers_are_accurate() {
+    for y in [
+        0.0,
+        0.5,
+        2.0,
+        3.0,
+        -1.0,
+        -0.75,
+        0.1,
+        1.7,
+        10.0,
+        -33.0,
+        1e-3,
+        1e10,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+    ] {
+        let bits = y.to_bits();
+        let error = check(|c, x| power(c, x, bits), |x| libm::pow(x, f64::from(y)), |_| true);
+        assert!(error < 2.0, "to the power {y}: {error}");
+    }
+    for y in [0.0, 0.5, 1.0, 2.0, 3.0, 4.0, -1.0, -2.0, 1.5, -0.5] {
+        let short = |c: &mut Plain, x| constant_power(c, x, y).expect("a short form");
+        let error = check(short, |x| libm::pow(x, y), |x| x >= 1e-8 && x < 1e8);
+        assert!(error < 3.0, "to the power {y}: {error}");
+    }
+}
+
+#[test]
+fn draws_are_uniform_and_differ_by_key_and_stream() {
+    let draw = |key: [u32; 2], stream, element| {
+        f64::from(f32::from_bits(super::random::uniform(&mut Plain, key, stream, element)))
+    };
+    let mean = |key, stream| (0..20_000).map(|i| draw(key, stream, i)).sum::<f64>() / 20_000.0;
+    assert!((mean([1, 2], 0) - 0.5).abs() < 0.01);
+    let product: f64 = (0..20_000)
+        .map(|i| (draw([1, 2], 0, i) - 0.5) * (draw([1, 2], 1, i) - 0.5))
+        .sum();
+    assert!(product.abs() / 20_000.0 < 0.003, "streams are independent");
+    let product: f64 = (0..20_000)
+        .map(|i| (draw([1, 2], 0, i) - 0.5) * (draw([1, 3], 0, i) - 0.5))
+        .sum();
+    assert!(product.abs() / 20_000.0 < 0.003, "keys are independent");
+    assert!((0..20_000).all(|i| (0.0..1.0).contains(&draw([1, 2], 0, i))));
+}

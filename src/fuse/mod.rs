@@ -1,0 +1,38 @@
+//! Fusion: the tensor graph → kernels and the order of their calls. It decides what is stored and what is computed again
+//! where it is used, groups what runs over the same elements or rows, and writes kernel bodies. There is no list of
+//! patterns: softmax, layer norm or an optimizer become one kernel because of what they read. It never sees addresses,
+//! threads or machine code.
+//!
+//! In the order of processing: `normalise` → `program` (what may be stored) → `walk` and `group` (which kernels) →
+//! `lower` with `layout`, `emit`, `body`, `mathematics`, `random` (their bodies) → `tidy` → `schedule`.
+
+mod body;
+mod contract;
+mod emit;
+mod group;
+mod layout;
+mod lower;
+mod mathematics;
+#[cfg(test)]
+mod mathematics_test;
+mod normalise;
+mod position;
+mod program;
+mod random;
+mod reason;
+mod schedule;
+mod tidy;
+pub mod verify;
+mod walk;
+
+use crate::ir::graph::Graph;
+use crate::ir::kernel::Schedule;
+
+/// The schedule that computes all outputs of a graph without placeholders of gradients.
+pub fn fuse(graph: &Graph) -> Schedule {
+    let mut program = program::Program::new(normalise::normalised(graph));
+    let groups = group::grouped(&mut program);
+    let schedule = schedule::scheduled(&program, &groups);
+    debug_assert_eq!(verify::verify(&schedule), Ok(()));
+    schedule
+}

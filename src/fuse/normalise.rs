@@ -1,0 +1,243 @@
+//! Rewrites the graph into the form that fusion works on: no `Stop`, no view of a view, no node without use;
+//! contractions that are matrix products in memory (operands copied into shape where they must be) or else products
+//! and sums. Never decides what is stored.
+
+use super::contract::{Obstacle, arranged, groups, size_of};
+use super::position::composed;
+use crate::ir::affine::Position;
+use crate::ir::graph::{Graph, MapFunction, Node, NodeId, Op, ReduceFunction, elements};
+
+/// The graph that is fused.
+pub struct Normal {
+    /// Only nodes that an output needs.
+    pub graph: Graph,
+    /// The node of the given graph that each stems from.
+    pub origin: Vec<NodeId>,
+    /// Copies into another layout: they must be stored.
+    pub copies: Vec<NodeId>,
+}
+
+/// Rewrites all that the outputs need.
+pub fn normalised(graph: &Graph) -> Normal {
+    let mut needed = vec![false; graph.len()];
+    for output in &graph.outputs {
+        needed[output.node.0 as usize] = true;
+    }
+    for id in graph.ids().rev() {
+        if needed[id.0 as usize] {
+            graph.node(id).operands.iter().for_each(|o| needed[o.0 as usize] = true);
+        }
+    }
+    let mut normal = Normal {
+        graph: Graph::with_declarations_of(graph),
+        origin: vec![],
+        copies: vec![],
+    };
+    let mut new: Vec<Option<NodeId>> = vec![None; graph.len()];
+    for id in graph.ids().filter(|id| needed[id.0 as usize]) {
+        let mut node = graph.node(id).clone();
+        for operand in &mut node.operands {
+            *operand = new[operand.0 as usize].expect("operands come first");
+        }
+        new[id.0 as usize] = Some(normal.add(node, id));
+    }
+    for output in &graph.outputs {
+        let mut output = output.clone();
+        output.node = new[output.node.0 as usize].expect("outputs are needed");
+        normal.graph.outputs.push(output);
+    }
+    normal
+}
+
+/// Sums of at most this many products are not worth a matrix product's packing.
+const PRODUCTS_MIN: usize = 4096;
+
+impl Normal {
+    fn push(&mut self, node: Node, origin: NodeId) -> NodeId {
+        self.origin.push(origin);
+        self.graph.add(node)
+    }
+
+    fn add(&mut self, node: Node, origin: NodeId) -> NodeId {
+        match &node.op {
+            Op::Stop => node.operands[0],
+            Op::View { .. } => self.add_view(node, origin),
+            Op::Contract { a, b, out } => {
+                let (a, b, out) = (a.clone(), b.clone(), out.clone());
+                self.add_contract(node, origin, &a, &b, &out)
+            }
+            _ => self.push(node, origin),
+        }
+    }
+
+    fn add_view(&mut self, node: Node, origin: NodeId) -> NodeId {
+        let node = self.composed_view(node);
+        let Op::View { positions, guards, .. } = &node.op else {
+            unreachable!("a view stays one")
+        };
+        let identity = positions.iter().enumerate().all(|(axis, p)| p.as_axis() == Some(axis));
+        if identity && guards.is_empty() && self.graph.node(node.operands[0]).shape == node.shape {
+            return node.operands[0];
+        }
+        self.push(node, origin)
+    }
+
+    /// A view of what the view below reads, if its positions can be written.
+    fn composed_view(&self, mut node: Node) -> Node {
+        loop {
+            let below = self.graph.node(node.operands[0]);
+            let (
+                Op::View {
+                    positions,
+                    guards,
+                    fill,
+                },
+                Op::View {
+                    positions: inner,
+                    guards: none,
+                    ..
+                },
+            ) = (&node.op, &below.op)
+            else {
+                return node;
+            };
+            let composed: Option<Vec<Position>> = inner.iter().map(|p| composed(p, positions, &node.shape)).collect();
+            let (Some(positions), true) = (composed, none.is_empty()) else {
+                return node;
+            };
+            node.op = Op::View {
+                positions,
+                guards: guards.clone(),
+                fill: *fill,
+            };
+            node.operands = below.operands.clone();
+        }
+    }
+
+    fn add_contract(&mut self, mut node: Node, origin: NodeId, a: &[u8], b: &[u8], out: &[u8]) -> NodeId {
+        let shapes = [0, 1].map(|i| self.graph.node(node.operands[i]).shape.clone());
+        let size = |label: u8| size_of(label, (a, &shapes[0]), (b, &shapes[1]));
+        let sorted = groups(a, b, out);
+        let extent = |labels: &[u8]| labels.iter().map(|&l| size(l)).product::<usize>();
+        let (rows, columns, summed) = (extent(&sorted.rows), extent(&sorted.columns), extent(&sorted.summed));
+        let small = rows == 1 || columns == 1 || summed <= 1 || rows * columns * summed <= PRODUCTS_MIN;
+        if sorted.odd || small {
+            return self.add_products_and_sum(node, origin, a, b, out);
+        }
+        let mut labels = [a.to_vec(), b.to_vec()];
+        loop {
+            let id = self.push(node.clone(), origin);
+            let Err(obstacle) = arranged(&self.graph, id, &|n| self.copies.contains(&n)) else {
+                return id;
+            };
+            // The contraction just added is left without use; the operand in the way is stored as it is if that
+            // helps, else in another order of its axes.
+            let which = if obstacle == Obstacle::First { 0 } else { 1 };
+            let operand = node.operands[which];
+            if matches!(self.graph.node(operand).op, Op::View { .. }) && !self.copies.contains(&operand) {
+                self.copies.push(operand);
+                continue;
+            }
+            let order: Vec<u8> = match which {
+                0 => [&sorted.batch[..], &sorted.rows[..], &sorted.summed[..]].concat(),
+                _ => [&sorted.batch[..], &sorted.summed[..], &sorted.columns[..]].concat(),
+            };
+            assert_ne!(labels[which], order, "a matrix in order is a matrix");
+            self.copies.retain(|&c| c != operand);
+            node.operands[which] = self.copy(operand, &labels[which], &order, origin);
+            labels[which] = order;
+            node.op = Op::Contract {
+                a: labels[0].clone(),
+                b: labels[1].clone(),
+                out: out.to_vec(),
+            };
+        }
+    }
+
+    /// The operand with its axes in another order, to be stored so.
+    fn copy(&mut self, operand: NodeId, labels: &[u8], order: &[u8], origin: NodeId) -> NodeId {
+        let source = self.graph.node(operand).clone();
+        let axis_of = |label: u8| order.iter().position(|&l| l == label).expect("a permutation");
+        let shape = order
+            .iter()
+            .map(|l| source.shape[labels.iter().position(|k| k == l).expect("a permutation")])
+            .collect();
+        let node = Node {
+            op: Op::View {
+                positions: labels.iter().map(|&l| Position::axis(axis_of(l))).collect(),
+                guards: vec![],
+                fill: 0.0,
+            },
+            operands: vec![operand],
+            shape,
+            ..source
+        };
+        let node = self.composed_view(node);
+        let id = self.push(node, origin);
+        self.copies.push(id);
+        id
+    }
+
+    /// The same as an element-wise product and a sum; the summed axes stand where the larger operand has its last one.
+    fn add_products_and_sum(&mut self, node: Node, origin: NodeId, a: &[u8], b: &[u8], out: &[u8]) -> NodeId {
+        let shapes = [0, 1].map(|i| self.graph.node(node.operands[i]).shape.clone());
+        let mut summed: Vec<u8> = vec![];
+        for &label in a.iter().chain(b) {
+            if !out.contains(&label) && !summed.contains(&label) {
+                summed.push(label);
+            }
+        }
+        let larger = if elements(&shapes[0]) >= elements(&shapes[1]) {
+            a
+        } else {
+            b
+        };
+        let along_sum = larger.last().is_none_or(|l| summed.contains(l)) || out.is_empty();
+        let order: Vec<u8> = match along_sum {
+            true => [out, &summed[..]].concat(),
+            false => [&summed[..], out].concat(),
+        };
+        let sizes: Vec<usize> = order
+            .iter()
+            .map(|&l| size_of(l, (a, &shapes[0]), (b, &shapes[1])))
+            .collect();
+        let axis_of = |label: u8| order.iter().position(|&l| l == label).expect("every label is in order");
+        let sides: Vec<NodeId> = [a, b]
+            .iter()
+            .zip(&node.operands)
+            .map(|(labels, &operand)| {
+                let view = Node {
+                    op: Op::View {
+                        positions: labels.iter().map(|&l| Position::axis(axis_of(l))).collect(),
+                        guards: vec![],
+                        fill: 0.0,
+                    },
+                    operands: vec![operand],
+                    shape: sizes.clone(),
+                    ..node.clone()
+                };
+                self.add_view(view, origin)
+            })
+            .collect();
+        let product = Node {
+            op: Op::Map(MapFunction::Multiply),
+            operands: sides,
+            shape: sizes,
+            ..node.clone()
+        };
+        let product = self.push(product, origin);
+        if summed.is_empty() {
+            return product;
+        }
+        let axes = summed.iter().map(|&l| axis_of(l)).collect();
+        let reduce = Node {
+            op: Op::Reduce {
+                function: ReduceFunction::Sum,
+                axes,
+            },
+            operands: vec![product],
+            ..node
+        };
+        self.push(reduce, origin)
+    }
+}

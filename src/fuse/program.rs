@@ -1,0 +1,264 @@
+//! What fusion knows of the normal graph: users, what is stored in memory, how dear a node is to recompute.
+//! It chooses the nodes that may be stored; whether one is depends on the kernels that are made.
+
+use super::contract::{arranged, below_views};
+use super::normalise::Normal;
+use super::position::{inverted, linear};
+use super::reason;
+use crate::ir::graph::{Element, GatherPosition, Graph, MapFunction, Node, NodeId, Op, elements};
+use crate::ir::kernel::{Decision, Storage};
+
+/// The normal graph with what was decided about its nodes.
+pub struct Program {
+    /// Normal.
+    pub graph: Graph,
+    /// The given graph's node of each.
+    pub origin: Vec<NodeId>,
+    /// Whether the node is computed by a kernel of its own or as a member of one (else where it is used).
+    pub anchor: Vec<bool>,
+    /// Whether it is needed at all.
+    pub live: Vec<bool>,
+    /// Why.
+    pub decisions: Vec<Decision>,
+    users: Vec<Vec<NodeId>>,
+    work: Vec<u32>,
+}
+
+/// Instructions beyond which a value with several users is not computed again for each.
+const WORK_MAX: u32 = 48;
+/// Tensors beyond which a value with several users is not read together again for each.
+const READS_MAX: usize = 3;
+
+impl Program {
+    /// Decides which nodes are anchors.
+    pub fn new(normal: Normal) -> Program {
+        let Normal { graph, origin, copies } = normal;
+        let mut live = vec![false; graph.len()];
+        for output in &graph.outputs {
+            live[output.node.0 as usize] = true;
+        }
+        for id in graph.ids().rev() {
+            if live[id.0 as usize] {
+                graph.node(id).operands.iter().for_each(|o| live[o.0 as usize] = true);
+            }
+        }
+        let mut users = vec![vec![]; graph.len()];
+        for id in graph.ids().filter(|id| live[id.0 as usize]) {
+            for operand in &graph.node(id).operands {
+                let list: &mut Vec<NodeId> = &mut users[operand.0 as usize];
+                if list.last() != Some(&id) {
+                    list.push(id);
+                }
+            }
+        }
+        let mut program = Program {
+            anchor: vec![false; graph.len()],
+            work: vec![0; graph.len()],
+            decisions: vec![],
+            graph,
+            origin,
+            live,
+            users,
+        };
+        for copy in copies {
+            program.require(copy, reason::COPY_FOR_PRODUCT);
+        }
+        program.require_needed();
+        program.follow_chains();
+        program.require_dear();
+        program
+    }
+
+    /// One node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        self.graph.node(id)
+    }
+
+    /// The nodes that use it, ascending.
+    pub fn users(&self, id: NodeId) -> &[NodeId] {
+        &self.users[id.0 as usize]
+    }
+
+    /// About how many instructions its value costs where it is not loaded.
+    pub fn work(&self, id: NodeId) -> u32 {
+        self.work[id.0 as usize]
+    }
+
+    /// Lies in memory before the step begins.
+    pub fn is_leaf(&self, id: NodeId) -> bool {
+        matches!(self.node(id).op, Op::Input(_) | Op::Param(_) | Op::State(_))
+    }
+
+    /// An anchor or a leaf: others read it from memory.
+    pub fn is_stored(&self, id: NodeId) -> bool {
+        self.anchor[id.0 as usize] || self.is_leaf(id)
+    }
+
+    /// Makes it an anchor, if it is no leaf.
+    pub fn require(&mut self, id: NodeId, reason: &'static str) {
+        if !self.is_stored(id) {
+            self.anchor[id.0 as usize] = true;
+            let node = self.origin[id.0 as usize];
+            self.decisions.push(Decision { node, reason });
+        }
+    }
+
+    /// Whether the node is an output.
+    pub fn is_output(&self, id: NodeId) -> bool {
+        self.graph.outputs.iter().any(|o| o.node == id)
+    }
+
+    fn require_needed(&mut self) {
+        for at in 0..self.graph.outputs.len() {
+            self.require(self.graph.outputs[at].node, reason::OUTPUT);
+        }
+        for id in self
+            .graph
+            .ids()
+            .filter(|id| self.live[id.0 as usize])
+            .collect::<Vec<_>>()
+        {
+            let node = self.graph.node(id).clone();
+            match &node.op {
+                Op::Reduce { .. } => self.require(id, reason::REDUCTION),
+                Op::Contract { .. } => {
+                    self.require(id, reason::PRODUCT);
+                    for &operand in &node.operands {
+                        self.require_operand(operand);
+                    }
+                    if arranged(&self.graph, id, &|n| self.is_stored(n)).is_err() {
+                        // A view that was made an anchor stands in a layout that does not fit after all.
+                        node.operands.iter().for_each(|&o| self.require(o, reason::OPERAND));
+                    }
+                }
+                Op::Gather { .. } => self.require(node.operands[0], reason::TABLE),
+                Op::ScatterAdd { positions } if scatters(positions, &self.graph, &node) => {
+                    self.require(id, reason::SCATTER);
+                    for &operand in &node.operands {
+                        let (root, _) = below_views(&self.graph, operand, &|n| self.is_stored(n));
+                        self.require(root, reason::OPERAND);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The operand of a product: a view that only rearranges a value nobody else needs is stored in its place.
+    fn require_operand(&mut self, operand: NodeId) {
+        let (root, element) = below_views(&self.graph, operand, &|n| self.is_stored(n));
+        if root == operand {
+            return self.require(operand, reason::OPERAND);
+        }
+        let shape = &self.node(operand).shape;
+        let alone = !self.is_leaf(root) && self.users(root).len() == 1 && !self.is_output(root);
+        if alone && elements(shape) == elements(&self.node(root).shape) && inverted(&element, shape).is_some() {
+            return self.require(operand, reason::OPERAND);
+        }
+        self.require(root, reason::OPERAND);
+    }
+
+    /// Where a value has one user that is as large, storing the user instead costs nothing: the chain behind each
+    /// anchor is followed to the first node that several need.
+    fn follow_chains(&mut self) {
+        for id in self.graph.ids().collect::<Vec<_>>() {
+            if !self.anchor[id.0 as usize] || !self.live[id.0 as usize] {
+                continue;
+            }
+            let mut end = id;
+            while let [user] = self.users(end) {
+                let user = *user;
+                if self.anchor[user.0 as usize] || (end != id && self.is_output(end)) || !self.follows(end, user) {
+                    break;
+                }
+                end = user;
+            }
+            if end != id {
+                self.require(end, reason::CHAIN);
+            }
+        }
+    }
+
+    fn follows(&self, from: NodeId, user: NodeId) -> bool {
+        let (below, above) = (self.node(from), self.node(user));
+        if elements(&below.shape) != elements(&above.shape) || self.is_output(from) {
+            return false;
+        }
+        match &above.op {
+            Op::Map(_) => true,
+            Op::View { positions, guards, .. } if guards.is_empty() => {
+                inverted(&linear(&below.shape, positions, &above.shape), &above.shape).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    fn require_dear(&mut self) {
+        let mut reads: Vec<Vec<NodeId>> = vec![vec![]; self.graph.len()];
+        for id in self.graph.ids().collect::<Vec<_>>() {
+            if !self.live[id.0 as usize] {
+                continue;
+            }
+            let node = self.graph.node(id);
+            let mut read: Vec<NodeId> = vec![];
+            let mut work = weight(&node.op);
+            for &operand in &node.operands {
+                if self.is_stored(operand) {
+                    read.push(operand);
+                    work += 1;
+                } else {
+                    read.extend(&reads[operand.0 as usize]);
+                    work = work.saturating_add(self.work[operand.0 as usize]);
+                }
+            }
+            read.sort_unstable();
+            read.dedup();
+            // Small tensors stay in the cache; a few large ones are all that must be counted.
+            let size = elements(&node.shape);
+            read.retain(|&r| elements(&self.graph.node(r).shape) * 2 > size);
+            read.truncate(READS_MAX + 1);
+            self.work[id.0 as usize] = work;
+            let several = self.users(id).len() > 1 && size > 1;
+            let pure = matches!(
+                node.op,
+                Op::Constant(_) | Op::Index { .. } | Op::View { .. } | Op::StepNumber(_)
+            );
+            if several && !pure && read.len() >= READS_MAX {
+                self.require(id, reason::MANY_READS);
+            } else if several && !pure && work > WORK_MAX {
+                self.require(id, reason::LONG);
+            }
+            reads[id.0 as usize] = read;
+        }
+    }
+}
+
+/// About how many instructions a node adds.
+fn weight(op: &Op) -> u32 {
+    match op {
+        Op::Map(function) => match function {
+            MapFunction::Exponential | MapFunction::Logarithm => 16,
+            MapFunction::Sine | MapFunction::Cosine | MapFunction::HyperbolicTangent | MapFunction::Erf => 24,
+            MapFunction::Power => 40,
+            MapFunction::Divide | MapFunction::SquareRoot => 4,
+            _ => 1,
+        },
+        Op::Random { .. } => 16,
+        Op::View { guards, .. } => guards.len() as u32,
+        _ => 1,
+    }
+}
+
+/// Whether rows may collide: else the transposed gather is element-wise, a choice by index.
+pub fn scatters(positions: &[GatherPosition], graph: &Graph, node: &Node) -> bool {
+    let source = &graph.node(node.operands[0]).shape;
+    (0..source.len()).any(|axis| source[axis] > 1 && !positions.contains(&GatherPosition::Axis(axis)))
+}
+
+/// How a node's elements lie in memory.
+pub fn storage(element: Element) -> Storage {
+    match element {
+        Element::Id { .. } => Storage::I32,
+        Element::Real | Element::Condition => Storage::F32,
+    }
+}

@@ -1,0 +1,472 @@
+//! Groups → schedule: tensors, what is updated in place, the order of calls, shared kernels.
+
+use super::emit::Memory;
+use super::group::{GroupKind, Groups};
+use super::lower::lowered;
+use super::position::composed;
+use super::program::{Program, storage};
+use super::reason;
+use super::tidy::{Kernels, canonical, written};
+use super::walk::domain;
+use crate::ir::affine::Position;
+use crate::ir::graph::*;
+use crate::ir::kernel::*;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+
+/// What runs: a group, or a copy of one tensor to another.
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    Group(usize),
+    Copy { from: TensorId, to: TensorId, node: NodeId },
+}
+
+struct Builder<'a> {
+    program: &'a Program,
+    groups: &'a Groups,
+    tensors: Vec<Tensor>,
+    of_node: Vec<Option<TensorId>>,
+    numbers: Option<TensorId>,
+    random_key: Option<TensorId>,
+    /// Whether an anchor is read by another group or is an output.
+    written: Vec<bool>,
+    /// For each leaf node, the groups that read it.
+    readers: Vec<BTreeSet<usize>>,
+    units: Vec<Unit>,
+    before: Vec<BTreeSet<usize>>,
+    outputs: Vec<(OutputKind, TensorId)>,
+    decisions: Vec<Decision>,
+}
+
+impl Memory for Builder<'_> {
+    fn tensor(&self, node: NodeId) -> TensorId {
+        self.of_node[node.0 as usize].expect("what is read is stored")
+    }
+    fn numbers(&self) -> TensorId {
+        self.numbers.expect("there are step numbers")
+    }
+    fn random_key(&self) -> TensorId {
+        self.random_key.expect("something draws")
+    }
+}
+
+/// Makes the schedule.
+pub fn scheduled(program: &Program, groups: &Groups) -> Schedule {
+    let count = program.graph.len();
+    let mut builder = Builder {
+        program,
+        groups,
+        tensors: vec![],
+        of_node: vec![None; count],
+        numbers: None,
+        random_key: None,
+        written: vec![false; count],
+        readers: vec![BTreeSet::new(); count],
+        units: (0..groups.groups.len()).map(Unit::Group).collect(),
+        before: groups.groups.iter().map(|g| g.reads_from.clone()).collect(),
+        outputs: vec![],
+        decisions: vec![],
+    };
+    builder.declare();
+    builder.find_reads();
+    builder.place_outputs();
+    builder.place_temporaries();
+    let order = builder.order();
+    builder.schedule(&order)
+}
+
+impl Builder<'_> {
+    fn tensor(&mut self, kind: TensorKind, storage: Storage, elements: usize, node: Option<NodeId>) -> TensorId {
+        self.tensors.push(Tensor {
+            kind,
+            storage,
+            elements,
+            node,
+        });
+        TensorId(self.tensors.len() as u32 - 1)
+    }
+
+    /// The tensors that exist before the step.
+    fn declare(&mut self) {
+        let graph = &self.program.graph;
+        for (i, input) in graph.inputs.iter().enumerate() {
+            let kind = TensorKind::Input(InputId(i as u32));
+            self.tensor(kind, storage(input.element), elements(&input.shape), None);
+        }
+        for (i, param) in graph.params.iter().enumerate() {
+            self.tensor(
+                TensorKind::Param(ParamId(i as u32)),
+                Storage::F32,
+                elements(&param.shape),
+                None,
+            );
+        }
+        for (i, state) in graph.states.iter().enumerate() {
+            self.tensor(
+                TensorKind::State(StateId(i as u32)),
+                Storage::F32,
+                elements(&state.shape),
+                None,
+            );
+        }
+        if !graph.numbers.is_empty() {
+            self.numbers = Some(self.tensor(TensorKind::Numbers, Storage::F32, graph.numbers.len(), None));
+        }
+        let live = |id: &NodeId| self.program.live[id.0 as usize];
+        if graph
+            .ids()
+            .filter(live)
+            .any(|id| matches!(graph.node(id).op, Op::Random { .. }))
+        {
+            self.random_key = Some(self.tensor(TensorKind::RandomKey, Storage::I32, 2, None));
+        }
+        for id in graph.ids() {
+            if let Some(tensor) = self.leaf(&graph.node(id).op) {
+                self.of_node[id.0 as usize] = Some(tensor);
+                let origin = self.program.origin[id.0 as usize];
+                self.tensors[tensor.0 as usize].node.get_or_insert(origin);
+            }
+        }
+    }
+
+    fn leaf(&self, op: &Op) -> Option<TensorId> {
+        let graph = &self.program.graph;
+        let number = match op {
+            Op::Input(id) => id.0 as usize,
+            Op::Param(id) => graph.inputs.len() + id.0 as usize,
+            Op::State(id) => graph.inputs.len() + graph.params.len() + id.0 as usize,
+            _ => return None,
+        };
+        Some(TensorId(number as u32))
+    }
+
+    fn find_reads(&mut self) {
+        for (number, group) in self.groups.groups.iter().enumerate() {
+            for &member in &group.members {
+                for read in &self.groups.reads[member.0 as usize] {
+                    let node = read.node.0 as usize;
+                    if self.program.is_leaf(read.node) {
+                        self.readers[node].insert(number);
+                    } else if self.groups.group_of[node] != Some(number) {
+                        self.written[node] = true;
+                    }
+                }
+            }
+        }
+        for output in &self.program.graph.outputs {
+            self.written[output.node.0 as usize] = true;
+        }
+    }
+
+    /// Updates go into the tensor that they update if its old value is no longer read then; other outputs get their own.
+    fn place_outputs(&mut self) {
+        let outputs = self.program.graph.outputs.clone();
+        for output in &outputs {
+            let target = match output.kind {
+                OutputKind::ParamUpdate(id) => self.leaf(&Op::Param(id)),
+                OutputKind::StateUpdate(id) => self.leaf(&Op::State(id)),
+                _ => continue,
+            };
+            let target = target.expect("a leaf has a tensor");
+            self.place_update(output.node, target);
+            self.outputs.push((output.kind.clone(), target));
+        }
+        let updated: Vec<TensorId> = self.outputs.iter().map(|o| o.1).collect();
+        for output in &outputs {
+            if matches!(output.kind, OutputKind::ParamUpdate(_) | OutputKind::StateUpdate(_)) {
+                continue;
+            }
+            let mut tensor = self.tensor_of(output.node);
+            if self.program.is_leaf(output.node) && updated.contains(&tensor) {
+                let size = self.tensors[tensor.0 as usize].elements;
+                let storage = self.tensors[tensor.0 as usize].storage;
+                let to = self.tensor(TensorKind::Temporary, storage, size, None);
+                self.copy(tensor, to, output.node);
+                let copy = self.units.len() - 1;
+                // The old value is copied before whoever writes the new one.
+                for at in 0..copy {
+                    if self.writes(at, tensor) {
+                        self.before[at].insert(copy);
+                    }
+                }
+                tensor = to;
+            }
+            self.outputs.push((output.kind.clone(), tensor));
+        }
+    }
+
+    fn writes(&self, unit: usize, tensor: TensorId) -> bool {
+        match self.units[unit] {
+            Unit::Copy { to, .. } => to == tensor,
+            Unit::Group(group) => self.groups.groups[group]
+                .members
+                .iter()
+                .any(|m| self.of_node[m.0 as usize] == Some(tensor)),
+        }
+    }
+
+    fn place_update(&mut self, node: NodeId, target: TensorId) {
+        let leaf = self
+            .program
+            .graph
+            .ids()
+            .find(|id| self.of_node[id.0 as usize] == Some(target));
+        let leaf = leaf.filter(|&id| self.program.is_leaf(id));
+        if leaf == Some(node) {
+            return;
+        }
+        let group = self.groups.group_of[node.0 as usize];
+        if let Some(group) = group
+            && self.of_node[node.0 as usize].is_none()
+            && self.in_place(node, group, leaf)
+        {
+            self.decide(node, reason::IN_PLACE);
+            self.of_node[node.0 as usize] = Some(target);
+            if let Some(leaf) = leaf {
+                let others: Vec<usize> = self.readers[leaf.0 as usize]
+                    .iter()
+                    .copied()
+                    .filter(|&g| g != group)
+                    .collect();
+                self.before[group].extend(others);
+            }
+            return;
+        }
+        self.decide(node, reason::NOT_IN_PLACE);
+        let from = self.tensor_of(node);
+        self.copy(from, target, node);
+        let copy = self.units.len() - 1;
+        if let Some(leaf) = leaf {
+            let readers = self.readers[leaf.0 as usize].clone();
+            self.before[copy].extend(readers);
+        }
+    }
+
+    fn decide(&mut self, node: NodeId, reason: &'static str) {
+        let node = self.program.origin[node.0 as usize];
+        self.decisions.push(Decision { node, reason });
+    }
+
+    /// Whether the group may overwrite the leaf: it reads it only where it writes it, and no reader waits for the group.
+    fn in_place(&self, node: NodeId, group: usize, leaf: Option<NodeId>) -> bool {
+        let Some(leaf) = leaf else { return true };
+        if self.program.node(leaf).shape != self.program.node(node).shape {
+            return false;
+        }
+        let mut others = self.readers[leaf.0 as usize].iter().filter(|&&g| g != group);
+        if others.any(|&g| self.waits_for(g, group)) {
+            return false;
+        }
+        let own = self.groups.placement[node.0 as usize]
+            .as_ref()
+            .expect("a member is placed");
+        let members = &self.groups.groups[group].members;
+        members.iter().all(|&member| {
+            let mut reads = self.groups.reads[member.0 as usize].iter().filter(|r| r.node == leaf);
+            let sizes = domain(self.program, member);
+            let (place, in_row) = self
+                .groups
+                .place_of(self.program, member, self.groups.groups[group].vector);
+            reads.all(|read| {
+                let same = composed(&own.element, std::slice::from_ref(&place), sizes);
+                in_row == own.row && self.groups.groups[group].kind != GroupKind::Columns && same == read.element
+            })
+        })
+    }
+
+    /// Whether a unit runs behind another.
+    fn waits_for(&self, unit: usize, other: usize) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut pending = vec![unit];
+        while let Some(at) = pending.pop() {
+            if at == other {
+                return true;
+            }
+            if seen.insert(at) {
+                pending.extend(&self.before[at]);
+            }
+        }
+        false
+    }
+
+    fn copy(&mut self, from: TensorId, to: TensorId, node: NodeId) {
+        self.units.push(Unit::Copy { from, to, node });
+        self.before
+            .push(self.groups.group_of[node.0 as usize].into_iter().collect());
+    }
+
+    fn tensor_of(&mut self, node: NodeId) -> TensorId {
+        if let Some(tensor) = self.of_node[node.0 as usize] {
+            return tensor;
+        }
+        let described = self.program.node(node);
+        let (storage, size) = (storage(described.element), elements(&described.shape));
+        let origin = self.program.origin[node.0 as usize];
+        let tensor = self.tensor(TensorKind::Temporary, storage, size, Some(origin));
+        self.of_node[node.0 as usize] = Some(tensor);
+        tensor
+    }
+
+    fn place_temporaries(&mut self) {
+        for id in self.program.graph.ids() {
+            if self.written[id.0 as usize] {
+                self.tensor_of(id);
+            }
+        }
+    }
+
+    /// Topological, the unit with the earliest node first.
+    fn order(&self) -> Vec<usize> {
+        let live: Vec<usize> = (0..self.units.len())
+            .filter(|&u| match self.units[u] {
+                Unit::Group(g) => !self.groups.groups[g].members.is_empty(),
+                Unit::Copy { .. } => true,
+            })
+            .collect();
+        let first = |unit: usize| match self.units[unit] {
+            Unit::Group(g) => self.groups.groups[g].members[0],
+            Unit::Copy { node, .. } => node,
+        };
+        let mut waiting: Vec<usize> = self.before.iter().map(BTreeSet::len).collect();
+        let mut behind: Vec<Vec<usize>> = vec![vec![]; self.units.len()];
+        for &unit in &live {
+            self.before[unit].iter().for_each(|&b| behind[b].push(unit));
+        }
+        let mut ready: BinaryHeap<Reverse<(NodeId, usize)>> = live
+            .iter()
+            .filter(|&&u| waiting[u] == 0)
+            .map(|&u| Reverse((first(u), u)))
+            .collect();
+        let mut order = vec![];
+        while let Some(Reverse((_, unit))) = ready.pop() {
+            order.push(unit);
+            for &next in &behind[unit] {
+                waiting[next] -= 1;
+                if waiting[next] == 0 {
+                    ready.push(Reverse((first(next), next)));
+                }
+            }
+        }
+        assert_eq!(
+            order.len(),
+            live.len(),
+            "kernels do not wait for each other in a circle"
+        );
+        order
+    }
+
+    fn schedule(self, order: &[usize]) -> Schedule {
+        let mut kernels = Kernels::default();
+        let mut calls = vec![];
+        for &unit in order {
+            let (mut body, tensors, nodes, name) = match self.units[unit] {
+                Unit::Copy { from, to, node } => {
+                    let length = self.tensors[from.0 as usize].elements;
+                    (copy_body(length), vec![from, to], vec![node], "copy".to_string())
+                }
+                Unit::Group(at) => {
+                    let made = lowered(self.program, self.groups, at, &self, &|id| self.written[id.0 as usize]);
+                    let members = self.groups.groups[at].members.clone();
+                    (made.body, made.tensors, members, name(self.program, self.groups, at))
+                }
+            };
+            let tensors = canonical(&mut body, &tensors);
+            let writes = written(&mut body);
+            let buffers = tensors.iter().enumerate().map(|(i, t)| {
+                let tensor = &self.tensors[t.0 as usize];
+                Buffer {
+                    storage: tensor.storage,
+                    elements: tensor.elements,
+                    written: writes.contains(&BufferId(i as u32)),
+                }
+            });
+            let buffers = buffers.collect();
+            let origin = |id: &NodeId| self.program.origin[id.0 as usize];
+            let span = self.program.node(nodes[0]).span;
+            calls.push(Call {
+                kernel: kernels.number(Kernel { buffers, body }),
+                tensors,
+                nodes: nodes.iter().map(origin).collect(),
+                span,
+                name,
+            });
+        }
+        let mut decisions = self.program.decisions.clone();
+        decisions.extend(self.decisions);
+        decisions.sort_by_key(|d| d.node);
+        Schedule {
+            kernels: kernels.list,
+            calls,
+            tensors: self.tensors,
+            outputs: self.outputs,
+            decisions,
+        }
+    }
+}
+
+fn copy_body(length: usize) -> KernelBody {
+    let at = Position::axis(VECTOR_AXIS);
+    let load = Instruction::Load {
+        buffer: BufferId(0),
+        at: at.clone(),
+        guards: vec![],
+        fill: 0.0,
+    };
+    let store = Instruction::Store {
+        buffer: BufferId(1),
+        at,
+        value: ValueId(0),
+    };
+    let body = [load, store].into_iter().enumerate();
+    KernelBody::Loop(LoopKernel {
+        outer: vec![],
+        vector: length,
+        rows_kept: 0,
+        passes: vec![Pass {
+            vector: true,
+            sequential: vec![],
+            body: body
+                .map(|(i, instruction)| Define {
+                    value: ValueId(i as u32),
+                    instruction,
+                })
+                .collect(),
+            finish: vec![],
+        }],
+        rows_per_task: 1,
+        vector_per_task: Some(COPY_PER_TASK),
+    })
+}
+
+/// Elements that one task copies.
+const COPY_PER_TASK: usize = 1 << 15;
+
+/// What a group does, in words.
+fn name(program: &Program, groups: &Groups, at: usize) -> String {
+    let group = &groups.groups[at];
+    let mut words: Vec<&str> = vec![match group.kind {
+        GroupKind::Product => "product",
+        GroupKind::Scatter => "scatter",
+        GroupKind::Columns => "columns",
+        GroupKind::Rows if group.vector.is_some() => "rows",
+        GroupKind::Rows => "elements",
+    }];
+    for &member in &group.members {
+        let word = match program.node(member).op {
+            Op::Reduce { function, .. } => match function {
+                ReduceFunction::Sum => "sum",
+                ReduceFunction::Maximum => "max",
+                ReduceFunction::Minimum => "min",
+                ReduceFunction::Product => "prod",
+            },
+            Op::Map(_) => "map",
+            Op::View { .. } => "view",
+            Op::Gather { .. } => "gather",
+            _ => continue,
+        };
+        if words.last() != Some(&word) {
+            words.push(word);
+        }
+    }
+    words.join(" + ")
+}

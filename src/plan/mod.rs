@@ -1,0 +1,154 @@
+//! The schedule → addresses: parameters and states in the persistent region, everything else in one transient region
+//! whose places are used again as soon as nothing reads them. It changes no kernel and no order.
+
+mod lifetime;
+
+use crate::ir::graph::{Graph, OutputKind};
+use crate::ir::kernel::{Schedule, Storage, TensorId, TensorKind};
+use crate::ir::plan::*;
+use lifetime::{Interval, offsets};
+use std::collections::HashMap;
+
+/// Bytes of one element, whatever its storage.
+const ELEMENT_BYTES: usize = 4;
+
+/// Gives every tensor a place. Parameters and states lie where `layout` has them, if it is given: the evaluation
+/// program of an experiment works on the tensors of its training program.
+pub fn plan(schedule: &Schedule, graph: &Graph, layout: Option<&PersistentLayout>) -> Plan {
+    let persistent = match layout {
+        Some(layout) => layout.clone(),
+        None => persistent_layout(graph),
+    };
+    let (transient, transient_bytes) = transient_offsets(schedule);
+    let by_path: HashMap<&str, Location> = persistent.slots.iter().map(|s| (s.name.as_str(), s.location)).collect();
+    let location = |id: TensorId| match schedule.tensors[id.0 as usize].kind {
+        TensorKind::Param(p) => by_path[graph.params[p.0 as usize].path.as_str()],
+        TensorKind::State(s) => by_path[graph.states[s.0 as usize].path.as_str()],
+        _ => Location {
+            region: Region::Transient,
+            offset: transient[id.0 as usize],
+        },
+    };
+    let launches = schedule.calls.iter().map(|call| Launch {
+        call: call.clone(),
+        locations: call.tensors.iter().map(|&t| location(t)).collect(),
+    });
+    let slot = |kind: TensorKind, name: &str, shape: Vec<usize>| {
+        let at = schedule.tensors.iter().position(|t| t.kind == kind)?;
+        Some(Slot {
+            kind,
+            name: name.to_string(),
+            shape,
+            storage: schedule.tensors[at].storage,
+            location: location(TensorId(at as u32)),
+        })
+    };
+    let inputs = (0..graph.inputs.len()).map(|i| {
+        let input = &graph.inputs[i];
+        let kind = TensorKind::Input(crate::ir::graph::InputId(i as u32));
+        slot(kind, &input.name, input.shape.clone()).expect("every input has a tensor")
+    });
+    let reported = schedule.outputs.iter().filter(|(kind, _)| !is_update(kind));
+    let outputs = reported.map(|(kind, tensor)| OutputSlot {
+        kind: kind.clone(),
+        shape: graph.output(kind).map_or(vec![], |node| graph.node(node).shape.clone()),
+        storage: schedule.tensors[tensor.0 as usize].storage,
+        location: location(*tensor),
+    });
+    Plan {
+        launches: launches.collect(),
+        inputs: inputs.collect(),
+        numbers: slot(TensorKind::Numbers, "numbers", vec![graph.numbers.len()]),
+        random_key: slot(TensorKind::RandomKey, "random key", vec![2]),
+        outputs: outputs.collect(),
+        kernels: schedule.kernels.clone(),
+        persistent,
+        transient_bytes,
+    }
+}
+
+/// Parameters, then the model's states, then the optimizer's, in the order of their declaration.
+fn persistent_layout(graph: &Graph) -> PersistentLayout {
+    let mut layout = PersistentLayout::default();
+    let mut place = |kind: TensorKind, name: &str, shape: &[usize]| {
+        layout.slots.push(Slot {
+            kind,
+            name: name.to_string(),
+            shape: shape.to_vec(),
+            storage: Storage::F32,
+            location: Location {
+                region: Region::Persistent,
+                offset: layout.bytes,
+            },
+        });
+        layout.bytes += bytes(shape.iter().product());
+    };
+    for (i, param) in graph.params.iter().enumerate() {
+        place(
+            TensorKind::Param(crate::ir::graph::ParamId(i as u32)),
+            &param.path,
+            &param.shape,
+        );
+    }
+    for optimizer in [false, true] {
+        for (i, state) in graph
+            .states
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.optimizer == optimizer)
+        {
+            place(
+                TensorKind::State(crate::ir::graph::StateId(i as u32)),
+                &state.path,
+                &state.shape,
+            );
+        }
+    }
+    layout
+}
+
+/// The room that a tensor takes.
+fn bytes(elements: usize) -> usize {
+    (elements * ELEMENT_BYTES).next_multiple_of(ALIGNMENT)
+}
+
+fn is_update(kind: &OutputKind) -> bool {
+    matches!(kind, OutputKind::ParamUpdate(_) | OutputKind::StateUpdate(_))
+}
+
+/// Inputs, numbers and the key live from before the first call, outputs to behind the last one.
+fn transient_offsets(schedule: &Schedule) -> (Vec<usize>, usize) {
+    let end = schedule.calls.len();
+    let mut intervals: Vec<Option<Interval>> = schedule
+        .tensors
+        .iter()
+        .map(|tensor| match tensor.kind {
+            TensorKind::Param(_) | TensorKind::State(_) | TensorKind::Temporary => None,
+            // The trainer writes them before the step, so they must not share their place with anything before.
+            TensorKind::Input(_) | TensorKind::Numbers | TensorKind::RandomKey => Some(Interval {
+                first: 0,
+                last: end,
+                bytes: bytes(tensor.elements),
+            }),
+        })
+        .collect();
+    for (time, call) in schedule.calls.iter().enumerate() {
+        for tensor in &call.tensors {
+            let described = &schedule.tensors[tensor.0 as usize];
+            if described.kind == TensorKind::Temporary {
+                let interval = intervals[tensor.0 as usize].get_or_insert(Interval {
+                    first: time,
+                    last: time,
+                    bytes: bytes(described.elements),
+                });
+                interval.last = interval.last.max(time);
+            }
+        }
+    }
+    for (_, tensor) in &schedule.outputs {
+        if let Some(interval) = &mut intervals[tensor.0 as usize] {
+            interval.last = end;
+        }
+    }
+    offsets(&intervals)
+}
