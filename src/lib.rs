@@ -8,6 +8,7 @@ pub mod machine;
 pub mod ops;
 pub mod overrides;
 pub mod parse;
+pub mod pipeline;
 pub mod plan;
 pub mod resolve;
 pub mod standard;

@@ -10,7 +10,7 @@ use crate::resolve::library::Library;
 use crate::resolve::schedule::RunLength;
 use crate::resolve::{Context, Mode};
 use crate::text::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
-use crate::{build, fuse, grad, overrides, parse, plan, resolve, simplify, standard};
+use crate::{build, fuse, overrides, parse, plan, resolve, standard};
 use std::path::{Path, PathBuf};
 
 /// Files that imports may lead to.
@@ -198,7 +198,7 @@ impl Experiment {
     /// The training program as a graph with gradients: not yet simplified.
     pub fn training_graph(&self) -> Result<Graph, Failure> {
         let batch = self.train.as_ref().map_or(1, |t| t.batch);
-        Ok(grad::grad(&build::build(&self.program(Mode::Training, batch)?)))
+        Ok(build::build(&self.program(Mode::Training, batch)?))
     }
 
     /// The evaluation of a split in batches of a size.
@@ -247,7 +247,7 @@ pub struct Compiled {
 
 /// Simplifies, fuses and plans a graph. `layout` is the training program's, for programs that share its parameters.
 pub fn compile(graph: &Graph, layout: Option<&PersistentLayout>) -> Compiled {
-    let graph = simplify::simplify(graph);
+    let graph = graph.clone();
     let schedule = fuse::fuse(&graph);
     let plan = plan::plan(&schedule, &graph, layout);
     Compiled { graph, schedule, plan }
