@@ -3,6 +3,7 @@ pub mod build;
 pub mod codegen;
 pub mod data;
 pub mod fuse;
+pub mod grad;
 pub mod ir;
 pub mod machine;
 pub mod ops;

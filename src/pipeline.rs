@@ -10,7 +10,7 @@ use crate::resolve::library::Library;
 use crate::resolve::schedule::RunLength;
 use crate::resolve::{Context, Mode};
 use crate::text::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
-use crate::{build, fuse, overrides, parse, plan, resolve, standard};
+use crate::{build, fuse, grad, overrides, parse, plan, resolve, standard};
 use std::path::{Path, PathBuf};
 
 /// Files that imports may lead to.
@@ -198,7 +198,7 @@ impl Experiment {
     /// The training program as a graph with gradients: not yet simplified.
     pub fn training_graph(&self) -> Result<Graph, Failure> {
         let batch = self.train.as_ref().map_or(1, |t| t.batch);
-        Ok(build::build(&self.program(Mode::Training, batch)?))
+        Ok(grad::grad(&build::build(&self.program(Mode::Training, batch)?)))
     }
 
     /// The evaluation of a split in batches of a size.
