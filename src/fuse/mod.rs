@@ -21,6 +21,8 @@ mod program;
 mod random;
 mod reason;
 mod schedule;
+#[cfg(test)]
+mod tests;
 mod tidy;
 pub mod verify;
 mod walk;

@@ -1,0 +1,145 @@
+//! The graphs that every framework fuses by hand.
+
+use super::build::Build;
+use super::{calls, check};
+use crate::ir::graph::*;
+use insta::assert_snapshot;
+
+#[test]
+fn softmax_is_one_kernel() {
+    let mut b = Build::default();
+    let x = b.input(&[3, 4, 37]);
+    let y = b.softmax(x);
+    b.output(y);
+    assert_snapshot!(calls(&check(&b.graph)), @"k0 rows + max + sum + map");
+}
+
+#[test]
+fn layer_norm_is_one_kernel() {
+    let mut b = Build::default();
+    let x = b.input(&[3, 4, 37]);
+    let (gain, shift) = (b.param(&[37]), b.param(&[37]));
+    let (y, mean, reciprocal) = b.layer_norm(x, gain, shift);
+    b.output(y);
+    b.output(mean);
+    b.output(reciprocal);
+    assert_snapshot!(calls(&check(&b.graph)), @"k0 rows + sum + map + sum + map");
+}
+
+#[test]
+fn gelu_and_the_bias_are_an_epilogue() {
+    let mut b = Build::default();
+    let x = b.input(&[3, 8, 32]);
+    let (w, bias) = (b.param(&[32, 48]), b.param(&[48]));
+    let y = b.contract(x, w, "bti,io->bto");
+    let bias = b.spread(bias, &[3, 8, 48], &[2]);
+    let y = b.plus(y, bias);
+    let y = b.gelu(y);
+    b.output(y);
+    assert_snapshot!(calls(&check(&b.graph)), @"k0 product + map");
+}
+
+#[test]
+fn cross_entropy_with_its_gradient_is_one_kernel_and_a_sum() {
+    let mut b = Build::default();
+    let (z, target) = (b.input(&[6, 50]), b.ids(&[6], 50));
+    let top = b.reduce(ReduceFunction::Maximum, z, &[1]);
+    let wide = b.spread(top, &[6, 50], &[0]);
+    let centred = b.minus(z, wide);
+    let e = b.map(MapFunction::Exponential, &[centred]);
+    let total = b.sum(e, &[1]);
+    let log = b.map(MapFunction::Logarithm, &[total]);
+    let positions = || {
+        let ids = GatherPosition::Ids {
+            operand: 1,
+            axes: vec![0],
+        };
+        vec![GatherPosition::Axis(0), ids]
+    };
+    let at = b.add(Op::Gather { positions: positions() }, &[z, target], &[6], Element::Real);
+    let nll = b.plus(top, log);
+    let nll = b.minus(nll, at);
+    let loss = b.sum(nll, &[0]);
+    let loss = b.scaled(loss, 1.0 / 6.0);
+    let d = b.constant(&[6], 1.0 / 6.0);
+    let minus = b.map(MapFunction::Negate, &[d]);
+    let at = b.add(
+        Op::ScatterAdd { positions: positions() },
+        &[minus, target],
+        &[6, 50],
+        Element::Real,
+    );
+    let share = b.over(d, total);
+    let share = b.spread(share, &[6, 50], &[0]);
+    let dz = b.times(e, share);
+    let dz = b.plus(dz, at);
+    b.output(loss);
+    b.output(dz);
+    assert_snapshot!(calls(&check(&b.graph)), @"
+    k0 rows + max + sum + map
+    k1 rows + sum + map
+    ");
+}
+
+#[test]
+fn adamw_is_one_kernel_in_place() {
+    let mut b = Build::default();
+    let shape = [40, 30];
+    let (p, g) = (b.param(&shape), b.input(&shape));
+    let (m, v, rate) = (b.state(&shape), b.state(&shape), b.number());
+    let (old, new) = (b.scaled(m, 0.9), b.scaled(g, 0.1));
+    let m = b.plus(old, new);
+    let square = b.times(g, g);
+    let (old, new) = (b.times(v, v), b.scaled(square, 0.01));
+    let v = b.plus(old, new);
+    let root = b.map(MapFunction::SquareRoot, &[v]);
+    let root = b.shifted(root, 1e-3);
+    let step = b.over(m, root);
+    let rate = b.spread(rate, &shape, &[]);
+    let step = b.times(step, rate);
+    let new = b.minus(p, step);
+    let update = |b: &mut Build, kind, node| b.graph.outputs.push(Output { kind, node });
+    update(&mut b, OutputKind::StateUpdate(StateId(0)), m);
+    update(&mut b, OutputKind::StateUpdate(StateId(1)), v);
+    update(&mut b, OutputKind::ParamUpdate(ParamId(0)), new);
+    assert_snapshot!(calls(&check(&b.graph)), @"k0 elements + map");
+}
+
+#[test]
+fn attention_is_two_products_and_a_row_kernel() {
+    let mut b = Build::default();
+    let (batch, time, heads, size) = (2, 18, 2, 24);
+    let width = heads * size;
+    let x = b.input(&[batch, time, width]);
+    let mut split = vec![];
+    for _ in 0..3 {
+        let w = b.param(&[width, width]);
+        let y = b.contract(x, w, "bti,io->bto");
+        let y = b.reshaped(y, &[batch, time, heads, size]);
+        split.push(b.spread(y, &[batch, heads, time, size], &[0, 2, 1, 3]));
+    }
+    let score = b.contract(split[0], split[1], "bhte,bhse->bhts");
+    let score = b.scaled(score, 1.0 / (size as f64).sqrt());
+    let shape = [batch, heads, time, time];
+    let (t, s) = (b.index(&shape, 2), b.index(&shape, 3));
+    let causal = b.map(MapFunction::LessEqual, &[s, t]);
+    let never = b.constant(&shape, f64::NEG_INFINITY);
+    let score = b.map(MapFunction::Where, &[causal, score, never]);
+    let p = b.softmax(score);
+    let y = b.contract(p, split[2], "bhts,bhse->bhte");
+    let y = b.spread(y, &[batch, time, heads, size], &[0, 2, 1, 3]);
+    let y = b.reshaped(y, &[batch, time, width]);
+    let w = b.param(&[width, width]);
+    let y = b.contract(y, w, "bti,io->bto");
+    let y = b.plus(x, y);
+    b.output(y);
+    assert_snapshot!(calls(&check(&b.graph)), @"
+    k0 product + view
+    k0 product + view
+    k0 product + view
+    k1 product + map
+    k2 rows + max + sum + map
+    k3 product + view
+    k4 product + map
+    ");
+}
