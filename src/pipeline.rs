@@ -47,11 +47,21 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
     let bytes = read(path);
-    let Some((id, mut file)) = parse_file(&path.display().to_string(), bytes, Span::NOWHERE, &mut sources, &mut diagnostics) else {
+    let Some((id, mut file)) = parse_file(
+        &path.display().to_string(),
+        bytes,
+        Span::NOWHERE,
+        &mut sources,
+        &mut diagnostics,
+    ) else {
         return Err(Failure { sources, diagnostics });
     };
     let length = sources.file(id).map_or(0, |f| f.text.trim_end().len() as u32);
-    let end = Span { file: id, start: length.saturating_sub(1), end: length };
+    let end = Span {
+        file: id,
+        start: length.saturating_sub(1),
+        end: length,
+    };
     let mut others = vec![];
     let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let mut seen = vec![path.to_path_buf()];
@@ -61,12 +71,22 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
             continue;
         }
         if seen.len() > IMPORTS {
-            diagnostics.push(Diagnostic::new(Code::TooMuchWork, span, format!("imports lead to more than {IMPORTS} files")));
+            diagnostics.push(Diagnostic::new(
+                Code::TooMuchWork,
+                span,
+                format!("imports lead to more than {IMPORTS} files"),
+            ));
             break;
         }
         seen.push(target.clone());
         let bytes = read(&target);
-        if let Some((_, imported)) = parse_file(&target.display().to_string(), bytes, span, &mut sources, &mut diagnostics) {
+        if let Some((_, imported)) = parse_file(
+            &target.display().to_string(),
+            bytes,
+            span,
+            &mut sources,
+            &mut diagnostics,
+        ) {
             let base = target.parent().map(Path::to_path_buf).unwrap_or_default();
             waiting.extend(imports(&imported, &base));
             others.push(imported);
@@ -80,7 +100,13 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
     if diagnostics.has_errors() {
         return Err(Failure { sources, diagnostics });
     }
-    Ok(Spec { sources, file, others, warnings: diagnostics, end })
+    Ok(Spec {
+        sources,
+        file,
+        others,
+        warnings: diagnostics,
+        end,
+    })
 }
 
 fn parse_file(
@@ -99,7 +125,11 @@ fn parse_file(
             return None;
         }
         Err(message) => {
-            diagnostics.push(Diagnostic::new(Code::CannotRead, importer, format!("can't read {name}: {message}")));
+            diagnostics.push(Diagnostic::new(
+                Code::CannotRead,
+                importer,
+                format!("can't read {name}: {message}"),
+            ));
             return None;
         }
     };
@@ -122,7 +152,10 @@ impl Spec {
     }
 
     fn failure(&self, diagnostics: Diagnostics) -> Failure {
-        Failure { sources: self.sources.clone(), diagnostics }
+        Failure {
+            sources: self.sources.clone(),
+            diagnostics,
+        }
     }
 
     /// What the data section says.
@@ -140,20 +173,45 @@ impl Spec {
     pub fn resolve(self, schema: Schema) -> Result<Experiment, Failure> {
         let mut diagnostics = self.warnings.clone();
         let library = self.library(&mut diagnostics);
-        let Some(parts) = resolve::parts(&self.file, self.end, &mut diagnostics) else { return Err(self.failure(diagnostics)) };
+        let Some(parts) = resolve::parts(&self.file, self.end, &mut diagnostics) else {
+            return Err(self.failure(diagnostics));
+        };
         let data = resolve::data::data_settings(parts.data, &mut diagnostics);
-        let train = parts.train.and_then(|section| resolve::train::train_settings(section, &mut diagnostics));
+        let train = parts
+            .train
+            .and_then(|section| resolve::train::train_settings(section, &mut diagnostics));
         let name = parts.model.name.text.clone();
-        let mode = if train.is_some() { Mode::Training } else { Mode::Prediction };
+        let mode = if train.is_some() {
+            Mode::Training
+        } else {
+            Mode::Prediction
+        };
         let batch = schema.batch.or(train.as_ref().map(|t| t.batch)).unwrap_or(1);
         let settings = train.clone().map(|t| TrainSettings { batch, ..t });
-        let context = Context { sources: &self.sources, library: &library, schema: &schema, settings: settings.as_ref(), batch, probe: false };
+        let context = Context {
+            sources: &self.sources,
+            library: &library,
+            schema: &schema,
+            settings: settings.as_ref(),
+            batch,
+            probe: false,
+        };
         if !diagnostics.has_errors() || train.is_some() {
             let (_, said) = resolve::resolve(&parts, &context, mode);
             diagnostics.extend(said);
         }
-        let (Some(data), false) = (data, diagnostics.has_errors()) else { return Err(self.failure(diagnostics)) };
-        Ok(Experiment { spec: self, name, data, train: settings, schema, warnings: diagnostics, probe: false })
+        let (Some(data), false) = (data, diagnostics.has_errors()) else {
+            return Err(self.failure(diagnostics));
+        };
+        Ok(Experiment {
+            spec: self,
+            name,
+            data,
+            train: settings,
+            schema,
+            warnings: diagnostics,
+            probe: false,
+        })
     }
 }
 
@@ -182,7 +240,9 @@ impl Experiment {
         let mut diagnostics = Diagnostics::default();
         let library = self.spec.library(&mut diagnostics);
         let parts = resolve::parts(&self.spec.file, self.spec.end, &mut diagnostics);
-        let Some(parts) = parts else { return Err(self.spec.failure(diagnostics)) };
+        let Some(parts) = parts else {
+            return Err(self.spec.failure(diagnostics));
+        };
         let context = Context {
             sources: &self.spec.sources,
             library: &library,
@@ -207,7 +267,11 @@ impl Experiment {
         build::evaluation(&program).map_err(|message| {
             let mut diagnostics = Diagnostics::default();
             let place = self.train.as_ref().map_or(Span::NOWHERE, |t| t.span);
-            diagnostics.push(Diagnostic::new(Code::NotSupported, place, format!("a metric can't be evaluated batch by batch: {message}")));
+            diagnostics.push(Diagnostic::new(
+                Code::NotSupported,
+                place,
+                format!("a metric can't be evaluated batch by batch: {message}"),
+            ));
             self.spec.failure(diagnostics)
         })
     }
@@ -221,14 +285,21 @@ impl Experiment {
     pub fn run_length(&self) -> RunLength {
         match &self.train {
             Some(train) => resolve::run_length(train, &self.schema),
-            None => RunLength { steps: 0, steps_per_epoch: None },
+            None => RunLength {
+                steps: 0,
+                steps_per_epoch: None,
+            },
         }
     }
 
     /// Parameters and states, as the training program declares them.
     pub fn declarations(&self) -> Result<(Vec<ParamDeclaration>, Vec<StateDeclaration>), Failure> {
         let batch = self.train.as_ref().map_or(1, |t| t.batch);
-        let mode = if self.train.is_some() { Mode::Training } else { Mode::Prediction };
+        let mode = if self.train.is_some() {
+            Mode::Training
+        } else {
+            Mode::Prediction
+        };
         let program = self.program(mode, batch)?;
         Ok((program.params, program.states))
     }

@@ -9,7 +9,12 @@ use crate::ir::model::{Axis, Definition, Equation, Expr, IndexId, Output, Place,
 ///
 /// Errors name a metric that needs something else than sums, maxima or minima over the batch.
 pub fn evaluation(program: &Program) -> Result<Evaluation, String> {
-    let mut split = Split { batch: program.clone(), finish: Program::default(), accumulators: vec![], moved: vec![None; program.tensors.len()] };
+    let mut split = Split {
+        batch: program.clone(),
+        finish: Program::default(),
+        accumulators: vec![],
+        moved: vec![None; program.tensors.len()],
+    };
     split.batch.outputs.clear();
     split.finish.numbers = program.numbers.clone();
     let needed = super::needed(program);
@@ -20,17 +25,28 @@ pub fn evaluation(program: &Program) -> Result<Evaluation, String> {
         if !whole_split {
             continue;
         }
-        let Definition::Equation(equation) = &tensor.definition else { continue };
+        let Definition::Equation(equation) = &tensor.definition else {
+            continue;
+        };
         let body = split.rewrite(&equation.body, equation, &depends)?;
-        let definition = Definition::Equation(Equation { body, ..equation.clone() });
-        split.moved[at] = Some(split.finish.add(Tensor { definition, ..tensor.clone() }));
+        let definition = Definition::Equation(Equation {
+            body,
+            ..equation.clone()
+        });
+        split.moved[at] = Some(split.finish.add(Tensor {
+            definition,
+            ..tensor.clone()
+        }));
     }
     for output in &program.outputs {
         let tensor = match split.moved[output.tensor.0 as usize] {
             Some(tensor) => tensor,
             None => return Err(format!("{:?} does not depend on the data", output.kind)),
         };
-        split.finish.outputs.push(Output { kind: output.kind.clone(), tensor });
+        split.finish.outputs.push(Output {
+            kind: output.kind.clone(),
+            tensor,
+        });
     }
     Ok(Evaluation {
         batch: super::build(&split.batch),
@@ -54,14 +70,26 @@ impl Split {
             Expr::Reduce(function, over, body) if over.iter().any(|&i| equation.indices[i].0 == "batch") => {
                 self.accumulate(*function, over, body, equation)?
             }
-            Expr::Reduce(function, over, body) => Expr::Reduce(*function, over.clone(), Box::new(self.rewrite(body, equation, depends)?)),
+            Expr::Reduce(function, over, body) => Expr::Reduce(
+                *function,
+                over.clone(),
+                Box::new(self.rewrite(body, equation, depends)?),
+            ),
             Expr::Apply(function, list) => {
                 let list: Result<Vec<Expr>, String> = list.iter().map(|e| self.rewrite(e, equation, depends)).collect();
                 Expr::Apply(*function, list?)
             }
             Expr::Stop(body) => Expr::Stop(Box::new(self.rewrite(body, equation, depends)?)),
-            Expr::Read { tensor, places, otherwise } => match self.moved[tensor.0 as usize] {
-                Some(moved) => Expr::Read { tensor: moved, places: places.clone(), otherwise: otherwise.clone() },
+            Expr::Read {
+                tensor,
+                places,
+                otherwise,
+            } => match self.moved[tensor.0 as usize] {
+                Some(moved) => Expr::Read {
+                    tensor: moved,
+                    places: places.clone(),
+                    otherwise: otherwise.clone(),
+                },
                 None if !depends[tensor.0 as usize] => return self.outside(*tensor, places),
                 None => return Err("it reads single samples outside of a sum over the batch".into()),
             },
@@ -73,40 +101,93 @@ impl Split {
     fn outside(&mut self, tensor: TensorId, places: &[Place]) -> Result<Expr, String> {
         let axes = self.batch.tensor(tensor).axes.clone();
         let input = self.input(tensor, axes, ReduceFunction::Maximum);
-        Ok(Expr::Read { tensor: input, places: places.to_vec(), otherwise: None })
+        Ok(Expr::Read {
+            tensor: input,
+            places: places.to_vec(),
+            otherwise: None,
+        })
     }
 
     /// Makes the reduction a result of the batch program and an input of the finish program.
-    fn accumulate(&mut self, function: ReduceFunction, over: &[IndexId], body: &Expr, equation: &Equation) -> Result<Expr, String> {
+    fn accumulate(
+        &mut self,
+        function: ReduceFunction,
+        over: &[IndexId],
+        body: &Expr,
+        equation: &Equation,
+    ) -> Result<Expr, String> {
         let mut reads_finished = false;
         super::reads(body, &mut |id| reads_finished |= self.moved[id.0 as usize].is_some());
         if reads_finished {
             return Err("it needs the whole split before it can look at single samples".into());
         }
-        let free: Vec<IndexId> = (0..equation.indices.len()).filter(|i| !over.contains(i) && uses(body, *i)).collect();
+        let free: Vec<IndexId> = (0..equation.indices.len())
+            .filter(|i| !over.contains(i) && uses(body, *i))
+            .collect();
         let axes: Vec<Axis> = free
             .iter()
-            .map(|&i| Axis { size: equation.indices[i].1, label: equation.indices[i].0.clone(), origin: crate::text::Span::NOWHERE })
+            .map(|&i| Axis {
+                size: equation.indices[i].1,
+                label: equation.indices[i].0.clone(),
+                origin: crate::text::Span::NOWHERE,
+            })
             .collect();
         let left = free.iter().map(|&i| vec![i]).collect();
         let body = Expr::Reduce(function, over.to_vec(), Box::new(body.clone()));
-        let definition = Definition::Equation(Equation { indices: equation.indices.clone(), left, body });
+        let definition = Definition::Equation(Equation {
+            indices: equation.indices.clone(),
+            left,
+            body,
+        });
         let name = format!("accumulated_{}", self.accumulators.len());
-        let tensor = Tensor { name, axes: axes.clone(), element: Element::Real, definition, span: crate::text::Span::NOWHERE };
+        let tensor = Tensor {
+            name,
+            axes: axes.clone(),
+            element: Element::Real,
+            definition,
+            span: crate::text::Span::NOWHERE,
+        };
         let tensor = self.batch.add(tensor);
         let input = self.input(tensor, axes, function);
-        let places = free.iter().map(|&i| Place::At { position: crate::ir::affine::Position::axis(i), exact: None }).collect();
-        Ok(Expr::Read { tensor: input, places, otherwise: None })
+        let places = free
+            .iter()
+            .map(|&i| Place::At {
+                position: crate::ir::affine::Position::axis(i),
+                exact: None,
+            })
+            .collect();
+        Ok(Expr::Read {
+            tensor: input,
+            places,
+            otherwise: None,
+        })
     }
 
     fn input(&mut self, tensor: TensorId, axes: Vec<Axis>, function: ReduceFunction) -> TensorId {
         let name = format!("accumulated_{}", self.accumulators.len());
         let shape: Vec<usize> = axes.iter().map(|a| a.size).collect();
-        self.batch.outputs.push(Output { kind: OutputKind::Value(name.clone()), tensor });
-        self.accumulators.push(Accumulator { name: name.clone(), shape: shape.clone(), function });
-        self.finish.inputs.push(InputDeclaration { name: name.clone(), shape, element: Element::Real });
+        self.batch.outputs.push(Output {
+            kind: OutputKind::Value(name.clone()),
+            tensor,
+        });
+        self.accumulators.push(Accumulator {
+            name: name.clone(),
+            shape: shape.clone(),
+            function,
+        });
+        self.finish.inputs.push(InputDeclaration {
+            name: name.clone(),
+            shape,
+            element: Element::Real,
+        });
         let definition = Definition::Input(InputId(self.finish.inputs.len() as u32 - 1));
-        self.finish.add(Tensor { name, axes, element: Element::Real, definition, span: crate::text::Span::NOWHERE })
+        self.finish.add(Tensor {
+            name,
+            axes,
+            element: Element::Real,
+            definition,
+            span: crate::text::Span::NOWHERE,
+        })
     }
 }
 

@@ -26,11 +26,25 @@ struct Lowering<'a> {
 }
 
 /// Lowers an equation; the result has the left's axes.
-pub fn equation(equation: &Equation, program: &Program, nodes: &[Option<NodeId>], builder: &mut GraphBuilder) -> NodeId {
+pub fn equation(
+    equation: &Equation,
+    program: &Program,
+    nodes: &[Option<NodeId>],
+    builder: &mut GraphBuilder,
+) -> NodeId {
     let left: Vec<IndexId> = equation.left.iter().flatten().copied().collect();
     let count = equation.indices.len();
-    let rank = (0..count).map(|i| left.iter().position(|&l| l == i).unwrap_or(left.len() + i)).collect();
-    let mut lowering = Lowering { equation, program, nodes, builder, rank, around: left.clone() };
+    let rank = (0..count)
+        .map(|i| left.iter().position(|&l| l == i).unwrap_or(left.len() + i))
+        .collect();
+    let mut lowering = Lowering {
+        equation,
+        program,
+        nodes,
+        builder,
+        rank,
+        around: left.clone(),
+    };
     let term = lowering.expr(&equation.body);
     let whole = lowering.spread(&term, &left);
     if equation.left.iter().all(|part| part.len() == 1) {
@@ -64,7 +78,12 @@ impl Lowering<'_> {
         let axes: Vec<usize> = term
             .indices
             .iter()
-            .map(|i| indices.iter().position(|j| i == j).expect("a term's index is among the wanted ones"))
+            .map(|i| {
+                indices
+                    .iter()
+                    .position(|j| i == j)
+                    .expect("a term's index is among the wanted ones")
+            })
             .collect();
         let shape = self.shape(indices);
         self.builder.broadcast(term.node, &shape, &axes)
@@ -72,14 +91,27 @@ impl Lowering<'_> {
 
     fn expr(&mut self, expr: &Expr) -> Term {
         match expr {
-            Expr::Constant(value) => Term { node: self.builder.constant(&[], *value), indices: vec![] },
-            Expr::Number(id) => Term { node: self.builder.step_number(*id), indices: vec![] },
+            Expr::Constant(value) => Term {
+                node: self.builder.constant(&[], *value),
+                indices: vec![],
+            },
+            Expr::Number(id) => Term {
+                node: self.builder.step_number(*id),
+                indices: vec![],
+            },
             Expr::Index(index) => {
                 let shape = [self.size(*index)];
-                Term { node: self.builder.index(&shape, 0), indices: vec![*index] }
+                Term {
+                    node: self.builder.index(&shape, 0),
+                    indices: vec![*index],
+                }
             }
             Expr::Position(position) => self.position(position),
-            Expr::Read { tensor, places, otherwise } => self.read(*tensor, places, otherwise.as_deref()),
+            Expr::Read {
+                tensor,
+                places,
+                otherwise,
+            } => self.read(*tensor, places, otherwise.as_deref()),
             Expr::Apply(function, arguments) => {
                 let terms: Vec<Term> = arguments.iter().map(|a| self.expr(a)).collect();
                 self.apply(*function, &terms)
@@ -88,11 +120,17 @@ impl Lowering<'_> {
             Expr::Random(stream) => {
                 let indices = self.sorted(self.around.clone());
                 let shape = self.shape(&indices);
-                Term { node: self.builder.random(&shape, *stream), indices }
+                Term {
+                    node: self.builder.random(&shape, *stream),
+                    indices,
+                }
             }
             Expr::Stop(body) => {
                 let term = self.expr(body);
-                Term { node: self.builder.stop(term.node), indices: term.indices }
+                Term {
+                    node: self.builder.stop(term.node),
+                    indices: term.indices,
+                }
             }
         }
     }
@@ -100,7 +138,10 @@ impl Lowering<'_> {
     fn apply(&mut self, function: MapFunction, terms: &[Term]) -> Term {
         let indices = self.sorted(terms.iter().flat_map(|t| t.indices.clone()).collect());
         let operands: Vec<NodeId> = terms.iter().map(|t| self.spread(t, &indices)).collect();
-        Term { node: self.builder.map(function, &operands), indices }
+        Term {
+            node: self.builder.map(function, &operands),
+            indices,
+        }
     }
 
     /// A position as a number: a view of the numbers from its least to its greatest value.
@@ -114,22 +155,42 @@ impl Lowering<'_> {
         let positions = vec![self.on_axes(&shifted, &indices)];
         let shape = self.shape(&indices);
         let node = self.builder.view(numbers, &shape, positions, vec![], 0.0);
-        let node = if low == 0 { node } else { self.builder.map_constant(MapFunction::Add, node, low as f64) };
+        let node = if low == 0 {
+            node
+        } else {
+            self.builder.map_constant(MapFunction::Add, node, low as f64)
+        };
         Term { node, indices }
     }
 
     /// A position over index ids as one over the axes of a result with these indices.
     fn on_axes(&self, position: &Position, indices: &[IndexId]) -> Position {
         let affine = |a: &Affine| self.affine_on_axes(a, indices);
-        let digits = position.digits.iter().map(|d| crate::ir::affine::Digit { of: affine(&d.of), ..d.clone() }).collect();
-        Position { affine: affine(&position.affine), digits }
+        let digits = position
+            .digits
+            .iter()
+            .map(|d| crate::ir::affine::Digit {
+                of: affine(&d.of),
+                ..d.clone()
+            })
+            .collect();
+        Position {
+            affine: affine(&position.affine),
+            digits,
+        }
     }
 
     fn affine_on_axes(&self, affine: &Affine, indices: &[IndexId]) -> Affine {
-        affine.terms.iter().fold(Affine::constant(affine.constant), |sum, &(index, c)| {
-            let axis = indices.iter().position(|&i| i == index).expect("a position's index is among the result's");
-            sum.plus(&Affine::axis(axis).times(c))
-        })
+        affine
+            .terms
+            .iter()
+            .fold(Affine::constant(affine.constant), |sum, &(index, c)| {
+                let axis = indices
+                    .iter()
+                    .position(|&i| i == index)
+                    .expect("a position's index is among the result's");
+                sum.plus(&Affine::axis(axis).times(c))
+            })
     }
 
     fn read(&mut self, tensor: TensorId, places: &[Place], otherwise: Option<&Expr>) -> Term {
@@ -154,26 +215,42 @@ impl Lowering<'_> {
             let (low, high) = position.range(&all);
             let on_axes = self.on_axes(position, &indices);
             if otherwise.is_some() && (low < 0 || high >= size as i64) {
-                guards.push(Guard::Within { of: on_axes.clone(), low: 0, high: size as i64 });
+                guards.push(Guard::Within {
+                    of: on_axes.clone(),
+                    low: 0,
+                    high: size as i64,
+                });
             }
             if let Some((of, by)) = exact {
-                guards.push(Guard::Divisible { of: self.affine_on_axes(of, &indices), by: *by });
+                guards.push(Guard::Divisible {
+                    of: self.affine_on_axes(of, &indices),
+                    by: *by,
+                });
             }
             positions.push(on_axes);
         }
         let shape = self.shape(&indices);
         match otherwise {
-            Some(Expr::Constant(fill)) => Term { node: self.builder.view(node, &shape, positions, guards, *fill), indices },
+            Some(Expr::Constant(fill)) => Term {
+                node: self.builder.view(node, &shape, positions, guards, *fill),
+                indices,
+            },
             Some(expr) if !guards.is_empty() => {
                 let value = self.builder.view(node, &shape, positions.clone(), guards.clone(), 0.0);
                 let ones = self.builder.constant(&sizes, 1.0);
                 let inside = self.builder.view(ones, &shape, positions, guards, 0.0);
                 let half = self.builder.constant_like(inside, 0.5);
-                let inside = Term { node: self.builder.map(MapFunction::Less, &[half, inside]), indices: indices.clone() };
+                let inside = Term {
+                    node: self.builder.map(MapFunction::Less, &[half, inside]),
+                    indices: indices.clone(),
+                };
                 let outside = self.expr(expr);
                 self.apply(MapFunction::Where, &[inside, Term { node: value, indices }, outside])
             }
-            _ => Term { node: self.builder.view(node, &shape, positions, vec![], 0.0), indices },
+            _ => Term {
+                node: self.builder.view(node, &shape, positions, vec![], 0.0),
+                indices,
+            },
         }
     }
 
@@ -209,10 +286,17 @@ impl Lowering<'_> {
         let permutes = natural.len() == positions.len() && seen.len() == natural.len() && natural.len() == shape.len();
         let (table, order) = match permutes {
             true => (table, natural),
-            false => (self.builder.view(table, &shape, positions, vec![], 0.0), (0..shape.len()).collect()),
+            false => (
+                self.builder.view(table, &shape, positions, vec![], 0.0),
+                (0..shape.len()).collect(),
+            ),
         };
         let terms: Vec<Term> = ids.iter().map(|id| self.expr(id)).collect();
-        let all = plain.iter().chain(terms.iter().flat_map(|t| &t.indices)).copied().collect();
+        let all = plain
+            .iter()
+            .chain(terms.iter().flat_map(|t| &t.indices))
+            .copied()
+            .collect();
         let indices = self.sorted(all);
         let axis_of = |index: &IndexId| indices.iter().position(|i| i == index).expect("an index of the gather");
         let gather_positions = order
@@ -221,13 +305,19 @@ impl Lowering<'_> {
                 Some(index) => GatherPosition::Axis(axis_of(index)),
                 None => {
                     let at = axis - plain.len();
-                    GatherPosition::Ids { operand: at + 1, axes: terms[at].indices.iter().map(axis_of).collect() }
+                    GatherPosition::Ids {
+                        operand: at + 1,
+                        axes: terms[at].indices.iter().map(axis_of).collect(),
+                    }
                 }
             })
             .collect();
         let operands: Vec<NodeId> = terms.iter().map(|t| t.node).collect();
         let shape = self.shape(&indices);
-        Term { node: self.builder.gather(table, gather_positions, &operands, &shape), indices }
+        Term {
+            node: self.builder.gather(table, gather_positions, &operands, &shape),
+            indices,
+        }
     }
 
     fn reduce(&mut self, function: ReduceFunction, over: &[IndexId], body: &Expr) -> Term {
@@ -246,8 +336,18 @@ impl Lowering<'_> {
 
     /// Reduces the axes of a term; an index that it does not depend on repeats the same value.
     fn reduce_term(&mut self, function: ReduceFunction, over: &[IndexId], term: &Term) -> Term {
-        let axes: Vec<usize> = (0..term.indices.len()).filter(|&a| over.contains(&term.indices[a])).collect();
-        let repeats = elements(&self.shape(&over.iter().copied().filter(|i| !term.indices.contains(i)).collect::<Vec<_>>()));
+        let axes: Vec<usize> = (0..term.indices.len())
+            .filter(|&a| over.contains(&term.indices[a]))
+            .collect();
+        let repeats = elements(
+            &self.shape(
+                &over
+                    .iter()
+                    .copied()
+                    .filter(|i| !term.indices.contains(i))
+                    .collect::<Vec<_>>(),
+            ),
+        );
         let node = self.builder.reduce(function, term.node, &axes);
         let indices: Vec<IndexId> = term.indices.iter().copied().filter(|i| !over.contains(i)).collect();
         let node = match function {
@@ -273,12 +373,17 @@ impl Lowering<'_> {
         let (inside, outside): (Vec<Term>, Vec<Term>) = above.into_iter().partition(touched);
         let mut result = match &inside[..] {
             [] => {
-                let one = Term { node: self.builder.constant(&[], 1.0), indices: vec![] };
+                let one = Term {
+                    node: self.builder.constant(&[], 1.0),
+                    indices: vec![],
+                };
                 self.reduce_term(ReduceFunction::Sum, over, &one)
             }
             [a, b] if is_matrix_product(a, b, over) => self.contract(a, b, over),
             [first, rest @ ..] => {
-                let product = rest.iter().fold(first.clone(), |p, f| self.apply(MapFunction::Multiply, &[p, f.clone()]));
+                let product = rest
+                    .iter()
+                    .fold(first.clone(), |p, f| self.apply(MapFunction::Multiply, &[p, f.clone()]));
                 self.reduce_term(ReduceFunction::Sum, over, &product)
             }
         };
@@ -292,13 +397,29 @@ impl Lowering<'_> {
     }
 
     fn contract(&mut self, a: &Term, b: &Term, over: &[IndexId]) -> Term {
-        let kept = a.indices.iter().chain(&b.indices).copied().filter(|i| !over.contains(i)).collect();
+        let kept = a
+            .indices
+            .iter()
+            .chain(&b.indices)
+            .copied()
+            .filter(|i| !over.contains(i))
+            .collect();
         let mut kept: Vec<IndexId> = kept;
         kept.sort_unstable();
         let indices = self.sorted(kept);
-        let label = |list: &[IndexId]| -> Vec<u8> { list.iter().map(|&i| u8::try_from(i).expect("an equation has few indices")).collect() };
-        let node = self.builder.contract(a.node, &label(&a.indices), b.node, &label(&b.indices), &label(&indices));
-        let absent: Vec<IndexId> = over.iter().copied().filter(|i| !a.indices.contains(i) && !b.indices.contains(i)).collect();
+        let label = |list: &[IndexId]| -> Vec<u8> {
+            list.iter()
+                .map(|&i| u8::try_from(i).expect("an equation has few indices"))
+                .collect()
+        };
+        let node = self
+            .builder
+            .contract(a.node, &label(&a.indices), b.node, &label(&b.indices), &label(&indices));
+        let absent: Vec<IndexId> = over
+            .iter()
+            .copied()
+            .filter(|i| !a.indices.contains(i) && !b.indices.contains(i))
+            .collect();
         self.reduce_term(ReduceFunction::Sum, &absent, &Term { node, indices })
     }
 }

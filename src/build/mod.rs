@@ -12,7 +12,13 @@ use crate::ops::construct::GraphBuilder;
 
 /// Builds the graph of a program: what its outputs need, and all its declarations.
 pub fn build(program: &Program) -> Graph {
-    let Program { inputs, params, states, numbers, .. } = program.clone();
+    let Program {
+        inputs,
+        params,
+        states,
+        numbers,
+        ..
+    } = program.clone();
     let graph = Graph::declaring(inputs, params, states, numbers);
     let mut builder = GraphBuilder::new(graph);
     let needed = needed(program);
@@ -52,7 +58,11 @@ fn needed(program: &Program) -> Vec<bool> {
 fn reads(expr: &Expr, f: &mut dyn FnMut(TensorId)) {
     match expr {
         Expr::Constant(_) | Expr::Number(_) | Expr::Index(_) | Expr::Position(_) | Expr::Random(_) => {}
-        Expr::Read { tensor, places, otherwise } => {
+        Expr::Read {
+            tensor,
+            places,
+            otherwise,
+        } => {
             f(*tensor);
             for place in places {
                 if let Place::Id(id) = place {

@@ -4,14 +4,28 @@ use crate::ir::graph::{MapFunction, Node, NodeId};
 use crate::ops::construct::GraphBuilder;
 
 /// What each operand that takes a gradient receives.
-pub fn contributions(b: &mut GraphBuilder, function: MapFunction, y: NodeId, node: &Node, d: NodeId, takes: &[bool]) -> Vec<(usize, NodeId)> {
+pub fn contributions(
+    b: &mut GraphBuilder,
+    function: MapFunction,
+    y: NodeId,
+    node: &Node,
+    d: NodeId,
+    takes: &[bool],
+) -> Vec<(usize, NodeId)> {
     (0..node.operands.len())
         .filter(|&operand| takes[operand])
         .filter_map(|operand| rule(b, function, operand, y, &node.operands, d).map(|c| (operand, c)))
         .collect()
 }
 
-fn rule(b: &mut GraphBuilder, function: MapFunction, operand: usize, y: NodeId, x: &[NodeId], d: NodeId) -> Option<NodeId> {
+fn rule(
+    b: &mut GraphBuilder,
+    function: MapFunction,
+    operand: usize,
+    y: NodeId,
+    x: &[NodeId],
+    d: NodeId,
+) -> Option<NodeId> {
     use MapFunction::*;
     let zero = b.constant_like(d, 0.0);
     Some(match (function, operand) {
@@ -35,11 +49,19 @@ fn rule(b: &mut GraphBuilder, function: MapFunction, operand: usize, y: NodeId, 
         // Minimum(a, b) gives b where b < a, else a; Maximum gives b where b > a, else a.
         (Minimum, _) => {
             let second = b.map(Less, &[x[1], x[0]]);
-            if operand == 0 { b.select(second, zero, d) } else { b.select(second, d, zero) }
+            if operand == 0 {
+                b.select(second, zero, d)
+            } else {
+                b.select(second, d, zero)
+            }
         }
         (Maximum, _) => {
             let second = b.map(Less, &[x[0], x[1]]);
-            if operand == 0 { b.select(second, zero, d) } else { b.select(second, d, zero) }
+            if operand == 0 {
+                b.select(second, zero, d)
+            } else {
+                b.select(second, d, zero)
+            }
         }
         (Where, 1) => b.select(x[0], d, zero),
         (Where, 2) => b.select(x[0], zero, d),

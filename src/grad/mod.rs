@@ -30,7 +30,12 @@ pub fn grad(graph: &Graph) -> Graph {
             Some(param) => {
                 let shape = &graph.node(id).shape;
                 builder.span = graph.node(id).span;
-                copied[id.0 as usize] = Some(gradients.get(&param).copied().unwrap_or_else(|| builder.constant(shape, 0.0)));
+                copied[id.0 as usize] = Some(
+                    gradients
+                        .get(&param)
+                        .copied()
+                        .unwrap_or_else(|| builder.constant(shape, 0.0)),
+                );
             }
             None => copy(graph, id, &mut copied, &mut builder),
         }
@@ -54,10 +59,16 @@ fn copy(graph: &Graph, id: NodeId, copied: &mut [Option<NodeId>], builder: &mut 
         return;
     }
     let node = graph.node(id);
-    let operands: Vec<NodeId> =
-        node.operands.iter().map(|o| copied[o.0 as usize].expect("operands come first")).collect();
+    let operands: Vec<NodeId> = node
+        .operands
+        .iter()
+        .map(|o| copied[o.0 as usize].expect("operands come first"))
+        .collect();
     builder.span = node.span;
-    let stated = TensorType { shape: node.shape.clone(), element: node.element };
+    let stated = TensorType {
+        shape: node.shape.clone(),
+        element: node.element,
+    };
     copied[id.0 as usize] = Some(builder.push(node.op.clone(), &operands, stated));
 }
 

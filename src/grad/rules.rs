@@ -73,8 +73,16 @@ fn linear_index(b: &mut GraphBuilder, axes: &[usize], shape: &[usize]) -> NodeId
     let mut sum = b.constant(shape, 0.0);
     for &axis in axes.iter().rev() {
         let index = b.index(shape, axis);
-        let scaled = if stride == 1.0 { index } else { b.map_constant(MapFunction::Multiply, index, stride) };
-        sum = if b.as_constant(sum) == Some(0.0) { scaled } else { b.add(sum, scaled) };
+        let scaled = if stride == 1.0 {
+            index
+        } else {
+            b.map_constant(MapFunction::Multiply, index, stride)
+        };
+        sum = if b.as_constant(sum) == Some(0.0) {
+            scaled
+        } else {
+            b.add(sum, scaled)
+        };
         stride *= shape[axis] as f64;
     }
     sum
@@ -82,14 +90,28 @@ fn linear_index(b: &mut GraphBuilder, axes: &[usize], shape: &[usize]) -> NodeId
 
 /// The gradient by one operand of a contraction: the contraction of `d` with the other one; labels that only this
 /// operand has were summed, so the gradient repeats along them.
-fn contract(b: &mut GraphBuilder, d: NodeId, out: &[u8], other: NodeId, other_labels: &[u8], own: NodeId, own_labels: &[u8]) -> NodeId {
-    let shared: Vec<u8> = own_labels.iter().copied().filter(|l| out.contains(l) || other_labels.contains(l)).collect();
+fn contract(
+    b: &mut GraphBuilder,
+    d: NodeId,
+    out: &[u8],
+    other: NodeId,
+    other_labels: &[u8],
+    own: NodeId,
+    own_labels: &[u8],
+) -> NodeId {
+    let shared: Vec<u8> = own_labels
+        .iter()
+        .copied()
+        .filter(|l| out.contains(l) || other_labels.contains(l))
+        .collect();
     let gradient = b.contract(d, out, other, other_labels, &shared);
     if shared.len() == own_labels.len() {
         return gradient;
     }
     let shape = b.shape(own).to_vec();
-    let axes: Vec<usize> = (0..own_labels.len()).filter(|&a| shared.contains(&own_labels[a])).collect();
+    let axes: Vec<usize> = (0..own_labels.len())
+        .filter(|&a| shared.contains(&own_labels[a]))
+        .collect();
     b.broadcast(gradient, &shape, &axes)
 }
 
@@ -105,7 +127,9 @@ fn gather(b: &mut GraphBuilder, positions: &[GatherPosition], node: &Node, d: No
     let mut gradient = b.broadcast(d, &table_shape, &axes);
     let zero = b.constant(&table_shape, 0.0);
     for (axis, position) in positions.iter().enumerate() {
-        let GatherPosition::Ids { operand, axes: id_axes } = position else { continue };
+        let GatherPosition::Ids { operand, axes: id_axes } = position else {
+            continue;
+        };
         let follows: Vec<usize> = id_axes.iter().map(|&out| axes[out]).collect();
         let ids = b.broadcast(node.operands[*operand], &table_shape, &follows);
         let index = b.index(&table_shape, axis);

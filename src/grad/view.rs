@@ -20,8 +20,19 @@ struct Solution {
 }
 
 /// The gradient by a view's operand of shape `operand`, from the gradient `d` by its result of shape `result`.
-pub fn transpose(b: &mut GraphBuilder, d: NodeId, result: &[usize], positions: &[Position], guards: &[Guard], operand: &[usize]) -> NodeId {
-    let mut solution = Solution { axes: vec![None; result.len()], guards: vec![], sizes: operand.to_vec() };
+pub fn transpose(
+    b: &mut GraphBuilder,
+    d: NodeId,
+    result: &[usize],
+    positions: &[Position],
+    guards: &[Guard],
+    operand: &[usize],
+) -> NodeId {
+    let mut solution = Solution {
+        axes: vec![None; result.len()],
+        guards: vec![],
+        sizes: operand.to_vec(),
+    };
     let mut equations: Vec<(usize, Affine)> = vec![];
     let mut digits: Vec<(usize, Digit)> = vec![];
     for (axis, position) in positions.iter().enumerate() {
@@ -38,7 +49,11 @@ pub fn transpose(b: &mut GraphBuilder, d: NodeId, result: &[usize], positions: &
             _ => unreachable!("a view's position is affine or one digit: {position}"),
         }
     }
-    let whole: Vec<(usize, i64)> = digits.iter().filter(|(_, g)| divides_wholly(g, guards)).map(|(a, g)| (*a, g.divide)).collect();
+    let whole: Vec<(usize, i64)> = digits
+        .iter()
+        .filter(|(_, g)| divides_wholly(g, guards))
+        .map(|(a, g)| (*a, g.divide))
+        .collect();
     digits.retain(|(_, digit)| !divides_wholly(digit, guards));
     solve_digits(&digits, result, &mut solution);
     for (axis, affine) in &equations {
@@ -56,10 +71,18 @@ pub fn transpose(b: &mut GraphBuilder, d: NodeId, result: &[usize], positions: &
             && !positions.contains(of)
         {
             let of = solution.substitute(of);
-            solution.guards.push(Guard::Within { of, low: *low, high: *high });
+            solution.guards.push(Guard::Within {
+                of,
+                low: *low,
+                high: *high,
+            });
         }
     }
-    let reads: Vec<Position> = solution.axes.iter().map(|a| a.clone().expect("every axis is solved or open")).collect();
+    let reads: Vec<Position> = solution
+        .axes
+        .iter()
+        .map(|a| a.clone().expect("every axis is solved or open"))
+        .collect();
     let open: Vec<usize> = (operand.len()..solution.sizes.len()).collect();
     let gathered = b.view(d, &solution.sizes, reads, solution.guards, 0.0);
     b.sum(gathered, &open)
@@ -82,12 +105,22 @@ impl Solution {
     fn substitute(&self, position: &Position) -> Position {
         let solved = |axis: usize| self.axes[axis].clone().expect("a guard's axes are solved");
         let affine = |a: &Affine| {
-            a.terms.iter().fold(Position::from(Affine::constant(a.constant)), |sum, &(axis, c)| sum.plus(&solved(axis).times(c)))
+            a.terms
+                .iter()
+                .fold(Position::from(Affine::constant(a.constant)), |sum, &(axis, c)| {
+                    sum.plus(&solved(axis).times(c))
+                })
         };
         position.digits.iter().fold(affine(&position.affine), |sum, digit| {
             let of = affine(&digit.of);
-            let of = of.as_affine().expect("a digit of a digit does not occur in a guard").clone();
-            sum.plus(&Position { affine: Affine::default(), digits: vec![Digit { of, ..digit.clone() }] })
+            let of = of
+                .as_affine()
+                .expect("a digit of a digit does not occur in a guard")
+                .clone();
+            sum.plus(&Position {
+                affine: Affine::default(),
+                digits: vec![Digit { of, ..digit.clone() }],
+            })
         })
     }
 
@@ -95,7 +128,11 @@ impl Solution {
     fn demand_inside(&mut self, position: &Position, size: usize) {
         let (low, high) = position.range(&self.sizes);
         if low < 0 || high >= size as i64 {
-            self.guards.push(Guard::Within { of: position.clone(), low: 0, high: size as i64 });
+            self.guards.push(Guard::Within {
+                of: position.clone(),
+                low: 0,
+                high: size as i64,
+            });
         }
     }
 }
@@ -130,9 +167,19 @@ fn solve_digits(digits: &[(usize, Digit)], result: &[usize], solution: &mut Solu
             let (axis, modulo) = (own[0].0, weight);
             let (target, c) = form.terms[0];
             if c == 1 && result[target] as i64 == modulo {
-                let turned = Affine::axis(axis).plus(&Affine::constant(modulo * (form.constant.div_euclid(modulo) + 1) - form.constant));
-                let digit = Digit { coefficient: 1, of: turned, divide: 1, modulo: Some(modulo) };
-                solution.axes[target] = Some(Position { affine: Affine::default(), digits: vec![digit] });
+                let turned = Affine::axis(axis).plus(&Affine::constant(
+                    modulo * (form.constant.div_euclid(modulo) + 1) - form.constant,
+                ));
+                let digit = Digit {
+                    coefficient: 1,
+                    of: turned,
+                    divide: 1,
+                    modulo: Some(modulo),
+                };
+                solution.axes[target] = Some(Position {
+                    affine: Affine::default(),
+                    digits: vec![digit],
+                });
                 continue;
             }
         }
@@ -173,17 +220,33 @@ fn solve_split(axis: usize, form: &Affine, result: &[usize], solution: &mut Solu
     for (i, &(target, c)) in terms.iter().enumerate() {
         let last = i + 1 == terms.len();
         let modulo = (!last).then_some(result[target] as i64);
-        let digit = Digit { coefficient: 1, of: Affine::axis(axis), divide: c, modulo };
-        solution.axes[target] = Some(Position { affine: Affine::default(), digits: vec![digit] });
+        let digit = Digit {
+            coefficient: 1,
+            of: Affine::axis(axis),
+            divide: c,
+            modulo,
+        };
+        solution.axes[target] = Some(Position {
+            affine: Affine::default(),
+            digits: vec![digit],
+        });
     }
     true
 }
 
 /// Solves `form(o) = value` for one axis of the result that is not solved yet; the others become open.
 fn equate(form: &Affine, value: &Affine, result: &[usize], solution: &mut Solution) {
-    let unsolved: Vec<(usize, i64)> = form.terms.iter().copied().filter(|t| solution.axes[t.0].is_none()).collect();
+    let unsolved: Vec<(usize, i64)> = form
+        .terms
+        .iter()
+        .copied()
+        .filter(|t| solution.axes[t.0].is_none())
+        .collect();
     // The axis with the smallest factor: with ±1 no division is needed.
-    let chosen = unsolved.iter().copied().min_by_key(|t| (t.1.abs(), std::cmp::Reverse(result[t.0])));
+    let chosen = unsolved
+        .iter()
+        .copied()
+        .min_by_key(|t| (t.1.abs(), std::cmp::Reverse(result[t.0])));
     for &(axis, _) in unsolved.iter().filter(|t| Some(**t) != chosen) {
         solution.open(axis, result[axis]);
     }
@@ -197,7 +260,11 @@ fn equate(form: &Affine, value: &Affine, result: &[usize], solution: &mut Soluti
         None => {
             let (low, high) = left.range(&solution.sizes);
             if (low, high) != (0, 0) {
-                solution.guards.push(Guard::Within { of: left, low: 0, high: 1 });
+                solution.guards.push(Guard::Within {
+                    of: left,
+                    low: 0,
+                    high: 1,
+                });
             }
         }
         Some((axis, c)) if c.abs() == 1 => {
@@ -207,13 +274,28 @@ fn equate(form: &Affine, value: &Affine, result: &[usize], solution: &mut Soluti
         }
         Some((axis, c)) => {
             let of = left.times(c.signum());
-            let of = of.as_affine().expect("a stride and a digit do not meet in one position").clone();
+            let of = of
+                .as_affine()
+                .expect("a stride and a digit do not meet in one position")
+                .clone();
             let by = c.abs();
             solution.guards.push(Guard::Divisible { of: of.clone(), by });
-            solution.guards.push(Guard::Within { of: of.clone().into(), low: 0, high: by * result[axis] as i64 });
+            solution.guards.push(Guard::Within {
+                of: of.clone().into(),
+                low: 0,
+                high: by * result[axis] as i64,
+            });
             // Where the guards hold the quotient is exact.
-            let digit = Digit { coefficient: 1, of, divide: by, modulo: None };
-            solution.axes[axis] = Some(Position { affine: Affine::default(), digits: vec![digit] });
+            let digit = Digit {
+                coefficient: 1,
+                of,
+                divide: by,
+                modulo: None,
+            };
+            solution.axes[axis] = Some(Position {
+                affine: Affine::default(),
+                digits: vec![digit],
+            });
         }
     }
 }

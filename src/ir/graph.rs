@@ -312,7 +312,14 @@ impl Graph {
         states: Vec<StateDeclaration>,
         numbers: Vec<Number>,
     ) -> Graph {
-        Graph { nodes: DiGraph::new(), inputs, params, states, numbers, outputs: vec![] }
+        Graph {
+            nodes: DiGraph::new(),
+            inputs,
+            params,
+            states,
+            numbers,
+            outputs: vec![],
+        }
     }
 
     /// Adds a node behind its operands.

@@ -166,7 +166,13 @@ impl Program {
 pub fn shape_text(axes: &[Axis]) -> String {
     let parts: Vec<String> = axes
         .iter()
-        .map(|a| if a.label == a.size.to_string() { a.label.clone() } else { format!("{} {}", a.label, a.size) })
+        .map(|a| {
+            if a.label == a.size.to_string() {
+                a.label.clone()
+            } else {
+                format!("{} {}", a.label, a.size)
+            }
+        })
         .collect();
     format!("[{}]", parts.join(", "))
 }
@@ -215,8 +221,16 @@ impl EquationText<'_> {
         let mut text = String::new();
         for &(axis, c) in &affine.terms {
             let sign = if c < 0 { " - " } else { " + " };
-            let sign = if text.is_empty() { sign.trim().trim_start_matches('+') } else { sign };
-            let factor = if c.abs() == 1 { String::new() } else { format!("{} * ", c.abs()) };
+            let sign = if text.is_empty() {
+                sign.trim().trim_start_matches('+')
+            } else {
+                sign
+            };
+            let factor = if c.abs() == 1 {
+                String::new()
+            } else {
+                format!("{} * ", c.abs())
+            };
             text += &format!("{sign}{factor}{}", self.index(axis));
         }
         match affine.constant {
@@ -254,16 +268,26 @@ impl EquationText<'_> {
             Expr::Number(id) => id.to_string(),
             Expr::Index(id) => self.index(*id).to_string(),
             Expr::Position(position) => format!("({})", self.position(position)),
-            Expr::Read { tensor, places, otherwise } => {
+            Expr::Read {
+                tensor,
+                places,
+                otherwise,
+            } => {
                 let places: Vec<String> = places
                     .iter()
                     .map(|p| match p {
-                        Place::At { exact: Some((of, by)), .. } => format!("({}) / {by}", self.affine(of)),
+                        Place::At {
+                            exact: Some((of, by)), ..
+                        } => format!("({}) / {by}", self.affine(of)),
                         Place::At { position, .. } => self.position(position),
                         Place::Id(id) => self.expr(id),
                     })
                     .collect();
-                let read = if places.is_empty() { tensor.to_string() } else { format!("{tensor}[{}]", places.join(", ")) };
+                let read = if places.is_empty() {
+                    tensor.to_string()
+                } else {
+                    format!("{tensor}[{}]", places.join(", "))
+                };
                 match otherwise {
                     Some(otherwise) => format!("({read} else {})", self.expr(otherwise)),
                     None => read,
@@ -275,7 +299,12 @@ impl EquationText<'_> {
             }
             Expr::Reduce(function, indices, body) => {
                 let names: Vec<&str> = indices.iter().map(|&i| self.index(i)).collect();
-                format!("{}[{}] {}", format!("{function:?}").to_lowercase(), names.join(", "), self.expr(body))
+                format!(
+                    "{}[{}] {}",
+                    format!("{function:?}").to_lowercase(),
+                    names.join(", "),
+                    self.expr(body)
+                )
             }
             Expr::Random(stream) => format!("random#{stream}"),
             Expr::Stop(body) => format!("stop({})", self.expr(body)),
@@ -291,7 +320,11 @@ impl fmt::Display for EquationText<'_> {
             .iter()
             .map(|part| {
                 let names: Vec<&str> = part.iter().map(|&i| self.index(i)).collect();
-                if names.len() == 1 { names[0].to_string() } else { format!("({})", names.join(", ")) }
+                if names.len() == 1 {
+                    names[0].to_string()
+                } else {
+                    format!("({})", names.join(", "))
+                }
             })
             .collect();
         write!(f, "[{}] {}", left.join(", "), self.expr(&self.0.body))

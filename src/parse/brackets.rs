@@ -43,8 +43,19 @@ struct Pairing<'a> {
 
 impl<'a> Pairing<'a> {
     fn new(file: FileId, text: &'a str, tokens: &'a [Token]) -> Pairing<'a> {
-        let result = Brackets { partners: vec![None; tokens.len()], lonely: vec![], forced_starts: vec![] };
-        Pairing { file, text, tokens, open: vec![], suspect: None, result }
+        let result = Brackets {
+            partners: vec![None; tokens.len()],
+            lonely: vec![],
+            forced_starts: vec![],
+        };
+        Pairing {
+            file,
+            text,
+            tokens,
+            open: vec![],
+            suspect: None,
+            result,
+        }
     }
 
     fn run(mut self, items_close: bool) -> Result<Brackets, Diagnostic> {
@@ -73,7 +84,10 @@ impl<'a> Pairing<'a> {
             "}" => brace,
             _ => {
                 let from = brace.map_or(0, |b| b + 1);
-                self.open[from..].iter().rposition(|o| closing(self.symbol(*o)) == kind).map(|p| p + from)
+                self.open[from..]
+                    .iter()
+                    .rposition(|o| closing(self.symbol(*o)) == kind)
+                    .map(|p| p + from)
             }
         };
         let Some(position) = found else {
@@ -82,7 +96,10 @@ impl<'a> Pairing<'a> {
         };
         for inner in self.open.split_off(position + 1) {
             let closer = self.symbol(inner);
-            let diagnostic = self.unclosed(inner).note(self.tokens[i].span(self.file), format!("expected `{}` before this", closing(closer)));
+            let diagnostic = self.unclosed(inner).note(
+                self.tokens[i].span(self.file),
+                format!("expected `{}` before this", closing(closer)),
+            );
             self.result.lonely.push((inner, diagnostic));
         }
         let opener = self.open.pop().expect("its position was found");
@@ -96,12 +113,20 @@ impl<'a> Pairing<'a> {
     /// What is still open has no partner: one error, at the outermost.
     fn leave_open(&mut self) {
         let suspect = self.suspect.take();
-        let Some(first) = self.open.first().copied() else { return };
+        let Some(first) = self.open.first().copied() else {
+            return;
+        };
         let mut diagnostic = self.unclosed(first);
         if let Some((opener, closer)) = suspect.filter(|(opener, _)| *opener > first) {
             diagnostic = diagnostic
-                .note(self.tokens[opener].span(self.file), "perhaps it is this one that lacks its `}`:")
-                .note(self.tokens[closer].span(self.file), "this brace closes it, but stands further left");
+                .note(
+                    self.tokens[opener].span(self.file),
+                    "perhaps it is this one that lacks its `}`:",
+                )
+                .note(
+                    self.tokens[closer].span(self.file),
+                    "this brace closes it, but stands further left",
+                );
         }
         self.result.lonely.push((first, diagnostic));
         self.open.clear();
@@ -115,7 +140,10 @@ impl<'a> Pairing<'a> {
     fn indent(&self, i: usize) -> usize {
         let start = self.tokens[i].start as usize;
         let line = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        self.text[line..].bytes().take_while(|b| matches!(b, b' ' | b'\t')).count()
+        self.text[line..]
+            .bytes()
+            .take_while(|b| matches!(b, b' ' | b'\t'))
+            .count()
     }
 
     /// Whether a word at the very left can only be the start of an item.
@@ -135,20 +163,32 @@ impl<'a> Pairing<'a> {
     }
 
     fn too_deep(&self, i: usize) -> Diagnostic {
-        Diagnostic::new(Code::NestingTooDeep, self.tokens[i].span(self.file), format!("more than {} brackets inside each other", limits::NESTING))
-            .label("this one is too deep")
-            .help("give a part of it a name, or make it a definition")
+        Diagnostic::new(
+            Code::NestingTooDeep,
+            self.tokens[i].span(self.file),
+            format!("more than {} brackets inside each other", limits::NESTING),
+        )
+        .label("this one is too deep")
+        .help("give a part of it a name, or make it a definition")
     }
 
     fn unclosed(&self, i: usize) -> Diagnostic {
         let symbol = self.symbol(i);
-        Diagnostic::new(Code::Syntax, self.tokens[i].span(self.file), format!("`{symbol}` is never closed"))
-            .label(format!("no `{}` belongs to this", closing(symbol)))
+        Diagnostic::new(
+            Code::Syntax,
+            self.tokens[i].span(self.file),
+            format!("`{symbol}` is never closed"),
+        )
+        .label(format!("no `{}` belongs to this", closing(symbol)))
     }
 
     fn unopened(&self, i: usize) -> Diagnostic {
         let symbol = self.symbol(i);
-        let diagnostic = Diagnostic::new(Code::Syntax, self.tokens[i].span(self.file), format!("`{symbol}` closes nothing"));
+        let diagnostic = Diagnostic::new(
+            Code::Syntax,
+            self.tokens[i].span(self.file),
+            format!("`{symbol}` closes nothing"),
+        );
         match self.open.last() {
             Some(open) => diagnostic.note(
                 self.tokens[*open].span(self.file),

@@ -27,14 +27,19 @@ impl Level {
     }
 
     fn separate(&mut self) {
-        *self = Level { deepest: self.deepest.max(self.depth()), ..Level::default() };
+        *self = Level {
+            deepest: self.deepest.max(self.depth()),
+            ..Level::default()
+        };
     }
 }
 
 impl Depth {
     /// At the start of a file.
     pub fn new() -> Depth {
-        Depth { levels: vec![Level::default()] }
+        Depth {
+            levels: vec![Level::default()],
+        }
     }
 
     fn last(&mut self) -> &mut Level {
@@ -82,6 +87,8 @@ impl Depth {
 
     /// Beyond [`limits::DEPTH`].
     pub fn is_too_deep(&self) -> bool {
-        self.levels.last().is_some_and(|level| level.depth().max(level.applied) > limits::DEPTH)
+        self.levels
+            .last()
+            .is_some_and(|level| level.depth().max(level.applied) > limits::DEPTH)
     }
 }

@@ -62,7 +62,10 @@ pub fn lay_out(file: FileId, text: &str, tokens: &[Token], brackets: &Brackets) 
         prepared[..'\u{feff}'.len_utf8()].fill(b' ');
     }
     let prepared = String::from_utf8(prepared).expect("whole tokens were replaced by spaces");
-    Ok(Layout { prepared, pieces: walk.pieces })
+    Ok(Layout {
+        prepared,
+        pieces: walk.pieces,
+    })
 }
 
 /// For each newline whether the next significant token is `->`.
@@ -114,7 +117,12 @@ impl Walk<'_> {
             Bracket::Parenthesis => None,
         });
         let piece = *self.current.get_or_insert_with(|| {
-            self.pieces.push(Piece { first: i, last: i, parent: parent.flatten(), broken: false });
+            self.pieces.push(Piece {
+                first: i,
+                last: i,
+                parent: parent.flatten(),
+                broken: false,
+            });
             self.pieces.len() - 1
         });
         self.pieces[piece].last = i;

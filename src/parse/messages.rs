@@ -6,22 +6,45 @@ use super::scan::{Token, TokenKind};
 use crate::text::{Code, Diagnostic, FileId, Span};
 
 /// The words that start an item.
-pub const ITEM_WORDS: [&str; 11] =
-    ["import", "def", "loss", "metric", "optimizer", "schedule", "init", "model", "data", "train", "tune"];
+pub const ITEM_WORDS: [&str; 11] = [
+    "import",
+    "def",
+    "loss",
+    "metric",
+    "optimizer",
+    "schedule",
+    "init",
+    "model",
+    "data",
+    "train",
+    "tune",
+];
 
 /// The error at the token `found` (of all `tokens`, or behind them) in a statement.
-pub fn syntax(file: FileId, text: &str, tokens: &[Token], found: usize, statement: &[Token], expected: &[Rule]) -> Diagnostic {
+pub fn syntax(
+    file: FileId,
+    text: &str,
+    tokens: &[Token],
+    found: usize,
+    statement: &[Token],
+    expected: &[Rule],
+) -> Diagnostic {
     let span = place(file, text, tokens, found);
     let expected = expectation(expected);
     let found_words = describe(text, tokens.get(found));
     let _ = statement;
-    Diagnostic::new(Code::Syntax, span, format!("expected {expected}, found {found_words}")).label(format!("expected {expected}"))
+    Diagnostic::new(Code::Syntax, span, format!("expected {expected}, found {found_words}"))
+        .label(format!("expected {expected}"))
 }
 
 fn place(file: FileId, text: &str, tokens: &[Token], found: usize) -> Span {
     match tokens.get(found) {
         Some(token) => token.span(file),
-        None => Span { file, start: text.len() as u32, end: text.len() as u32 },
+        None => Span {
+            file,
+            start: text.len() as u32,
+            end: text.len() as u32,
+        },
     }
 }
 

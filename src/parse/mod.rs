@@ -35,15 +35,23 @@ fn try_parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Result<
     let scan = scan::scan(file, text)?;
     let brackets = brackets::pair(file, text, &scan.tokens)?;
     let layout = layout::lay_out(file, text, &scan.tokens, &brackets)?;
-    let reported = scan.diagnostics.into_iter().chain(brackets.lonely.iter().map(|(_, d)| d.clone())).collect();
+    let reported = scan
+        .diagnostics
+        .into_iter()
+        .chain(brackets.lonely.iter().map(|(_, d)| d.clone()))
+        .collect();
     Ok(recover::Recovery::new(file, text, &scan.tokens, layout, reported).run(diagnostics))
 }
 
 /// The error for a file beyond [`limits::FILE_BYTES`].
 pub fn too_long(file: FileId) -> Diagnostic {
     let nowhere = Span { file, start: 0, end: 0 };
-    Diagnostic::new(Code::TextTooLong, nowhere, format!("the file has more than {} MB", limits::FILE_BYTES >> 20))
-        .help("a spec is a page or two: large tables belong into the data")
+    Diagnostic::new(
+        Code::TextTooLong,
+        nowhere,
+        format!("the file has more than {} MB", limits::FILE_BYTES >> 20),
+    )
+    .help("a spec is a page or two: large tables belong into the data")
 }
 
 /// The text of a file that was read as bytes. The error's span holds the first byte that is no UTF-8, in a file whose
@@ -56,7 +64,11 @@ pub fn decode(file: FileId, bytes: Vec<u8>) -> Result<String, Diagnostic> {
         let start = error.utf8_error().valid_up_to();
         let byte = error.as_bytes()[start];
         // The replacement character that stands for the byte in the lossy text has three bytes.
-        let span = Span { file, start: start as u32, end: start as u32 + 3 };
+        let span = Span {
+            file,
+            start: start as u32,
+            end: start as u32 + 3,
+        };
         Diagnostic::new(Code::InvalidText, span, format!("the byte 0x{byte:02x} is not UTF-8"))
             .label("the first byte that is not")
             .help("save the file as UTF-8")

@@ -26,11 +26,26 @@ pub struct Recovery<'a> {
 
 impl<'a> Recovery<'a> {
     /// For a file that was cut into pieces; `errors` were found on the way.
-    pub fn new(file: FileId, text: &'a str, tokens: &'a [Token], layout: Layout, errors: Vec<Diagnostic>) -> Recovery<'a> {
+    pub fn new(
+        file: FileId,
+        text: &'a str,
+        tokens: &'a [Token],
+        layout: Layout,
+        errors: Vec<Diagnostic>,
+    ) -> Recovery<'a> {
         let replaced = vec![0; layout.pieces.len()];
         let Layout { prepared, pieces } = layout;
         let errors = one_for_each_piece(&pieces, tokens, errors);
-        Recovery { file, text, tokens, pieces, prepared, replaced, errors, budget: limits::RECOVERY_BYTES }
+        Recovery {
+            file,
+            text,
+            tokens,
+            pieces,
+            prepared,
+            replaced,
+            errors,
+            budget: limits::RECOVERY_BYTES,
+        }
     }
 
     /// Matches all items and reports what was wrong, in the order of the text.
@@ -42,14 +57,20 @@ impl<'a> Recovery<'a> {
         }
         let mut from_builder = Diagnostics::default();
         let mut items = vec![];
-        let starts: Vec<usize> = (0..self.pieces.len()).filter(|p| self.pieces[*p].parent.is_none()).collect();
+        let starts: Vec<usize> = (0..self.pieces.len())
+            .filter(|p| self.pieces[*p].parent.is_none())
+            .collect();
         let mut skipping = false;
         for (position, piece) in starts.iter().copied().enumerate() {
             let next = starts.get(position + 1).copied().unwrap_or(self.pieces.len());
             if skipping && !self.is_item_word(piece) {
                 continue;
             }
-            let item = if self.pieces[piece].broken { None } else { self.item(piece..next, &mut from_builder) };
+            let item = if self.pieces[piece].broken {
+                None
+            } else {
+                self.item(piece..next, &mut from_builder)
+            };
             skipping = item.is_none();
             items.extend(item);
         }
@@ -92,7 +113,10 @@ impl<'a> Recovery<'a> {
     fn blamed(&self, pieces: std::ops::Range<usize>, at: usize) -> usize {
         let around = |piece: &usize| {
             let (start, end) = self.range(*piece);
-            let stop = self.tokens.get(self.token_at(end)).map_or(self.text.len(), |t| t.start as usize);
+            let stop = self
+                .tokens
+                .get(self.token_at(end))
+                .map_or(self.text.len(), |t| t.start as usize);
             start <= at && at <= stop
         };
         pieces.clone().rev().find(around).unwrap_or(pieces.start)
@@ -101,7 +125,14 @@ impl<'a> Recovery<'a> {
     fn report(&mut self, piece: usize, mismatch: Mismatch) {
         let statement = &self.tokens[self.pieces[piece].first..=self.pieces[piece].last];
         let found = self.token_at(mismatch.at);
-        self.errors.push(messages::syntax(self.file, self.text, self.tokens, found, statement, &mismatch.expected));
+        self.errors.push(messages::syntax(
+            self.file,
+            self.text,
+            self.tokens,
+            found,
+            statement,
+            &mismatch.expected,
+        ));
     }
 
     /// Puts a `?` in a piece's place: first only behind an equation's `=`, so that its name stays known.

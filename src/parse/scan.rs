@@ -47,7 +47,11 @@ impl Token {
 
     /// Where the token is.
     pub fn span(&self, file: FileId) -> Span {
-        Span { file, start: self.start, end: self.end }
+        Span {
+            file,
+            start: self.start,
+            end: self.end,
+        }
     }
 
     /// Neither a comment nor a newline.
@@ -66,7 +70,13 @@ pub struct Scan {
 
 /// Cuts a text into tokens. Fails only beyond a limit.
 pub fn scan(file: FileId, text: &str) -> Result<Scan, Diagnostic> {
-    let mut scanner = Scanner { file, text, at: 0, tokens: vec![], diagnostics: vec![] };
+    let mut scanner = Scanner {
+        file,
+        text,
+        at: 0,
+        tokens: vec![],
+        diagnostics: vec![],
+    };
     if text.starts_with('\u{feff}') {
         scanner.at = '\u{feff}'.len_utf8();
     }
@@ -74,13 +84,24 @@ pub fn scan(file: FileId, text: &str) -> Result<Scan, Diagnostic> {
         scanner.token();
         if scanner.tokens.len() > limits::TOKENS {
             let last = scanner.tokens[limits::TOKENS];
-            let span = Span { file, start: last.start, end: last.end };
-            return Err(Diagnostic::new(Code::TextTooLong, span, format!("more than {} words and symbols in one file", limits::TOKENS))
-                .label("this is one too many")
-                .help("split the file and `import` its parts"));
+            let span = Span {
+                file,
+                start: last.start,
+                end: last.end,
+            };
+            return Err(Diagnostic::new(
+                Code::TextTooLong,
+                span,
+                format!("more than {} words and symbols in one file", limits::TOKENS),
+            )
+            .label("this is one too many")
+            .help("split the file and `import` its parts"));
         }
     }
-    Ok(Scan { tokens: scanner.tokens, diagnostics: scanner.diagnostics })
+    Ok(Scan {
+        tokens: scanner.tokens,
+        diagnostics: scanner.diagnostics,
+    })
 }
 
 struct Scanner<'a> {
@@ -103,7 +124,10 @@ impl Scanner<'_> {
         match first {
             ' ' | '\t' | '\r' => self.at += 1,
             '\n' => self.push(TokenKind::Newline, 1),
-            '#' => self.push(TokenKind::Comment, rest.find('\n').map_or(rest.len(), |end| rest[..end].trim_end().len())),
+            '#' => self.push(
+                TokenKind::Comment,
+                rest.find('\n').map_or(rest.len(), |end| rest[..end].trim_end().len()),
+            ),
             'a'..='z' | 'A'..='Z' | '_' => self.word(rest),
             '0'..='9' => self.number(rest),
             '"' => self.string(rest),
@@ -116,11 +140,19 @@ impl Scanner<'_> {
     fn push(&mut self, kind: TokenKind, length: usize) {
         let start = self.at as u32;
         self.at += length;
-        self.tokens.push(Token { kind, start, end: self.at as u32 });
+        self.tokens.push(Token {
+            kind,
+            start,
+            end: self.at as u32,
+        });
     }
 
     fn strange(&mut self, length: usize, slip: slips::Slip) {
-        let span = Span { file: self.file, start: self.at as u32, end: (self.at + length) as u32 };
+        let span = Span {
+            file: self.file,
+            start: self.at as u32,
+            end: (self.at + length) as u32,
+        };
         self.diagnostics.push(slip.diagnostic(span));
         self.push(TokenKind::Strange, length);
     }
@@ -131,7 +163,9 @@ impl Scanner<'_> {
             () if length > limits::WORD_BYTES => self.strange(length, slips::long_word()),
             () => match rest[length..].chars().next() {
                 Some(next) if next.is_alphanumeric() => {
-                    let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                    let length = rest
+                        .find(|c: char| !c.is_alphanumeric() && c != '_')
+                        .unwrap_or(rest.len());
                     self.strange(length, slips::foreign_letters(&rest[..length]));
                 }
                 _ => self.push(TokenKind::Word, length),
@@ -186,5 +220,7 @@ impl Scanner<'_> {
 
 /// How many bytes of letters, digits and underscores a text starts with.
 fn continuing(text: &str) -> usize {
-    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
+    text.bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        .count()
 }

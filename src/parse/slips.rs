@@ -25,11 +25,21 @@ impl Slip {
 }
 
 fn slip(message: impl Into<String>, label: &'static str, help: impl Into<String>) -> Slip {
-    Slip { message: message.into(), label, help: Some(help.into()), replacement: None }
+    Slip {
+        message: message.into(),
+        label,
+        help: Some(help.into()),
+        replacement: None,
+    }
 }
 
 fn replace(message: impl Into<String>, label: &'static str, replacement: &'static str) -> Slip {
-    Slip { message: message.into(), label, help: None, replacement: Some(replacement) }
+    Slip {
+        message: message.into(),
+        label,
+        help: None,
+        replacement: Some(replacement),
+    }
 }
 
 /// A word beyond the limit.
@@ -39,7 +49,11 @@ pub fn long_word() -> Slip {
 
 /// A number beyond the limit.
 pub fn long_number() -> Slip {
-    slip("a number of more than 200 digits", "", "write it with an exponent: `1e300`")
+    slip(
+        "a number of more than 200 digits",
+        "",
+        "write it with an exponent: `1e300`",
+    )
 }
 
 /// A name with letters outside a to z.
@@ -60,44 +74,95 @@ pub fn number(digits: &str, suffix: &str) -> Slip {
     slip(
         message,
         "unknown ending",
-        format!("a product is written with `*`: `{digits} * {suffix}`; only `k` (thousand) and `M` (million) follow a number directly"),
+        format!(
+            "a product is written with `*`: `{digits} * {suffix}`; only `k` (thousand) and `M` (million) follow a number directly"
+        ),
     )
 }
 
 /// A string whose quote does not end on its line.
 pub fn open_string() -> Slip {
-    slip("the string does not end on its line", "this quote is never closed", "close it with `\"`; inside a string a quote is written `\\\"`")
+    slip(
+        "the string does not end on its line",
+        "this quote is never closed",
+        "close it with `\"`; inside a string a quote is written `\\\"`",
+    )
 }
 
 /// A character that starts nothing.
 pub fn character(c: char) -> Slip {
-    let shown = if c.is_control() || c == '\u{feff}' { format!("U+{:04X}", c as u32) } else { format!("`{c}`") };
+    let shown = if c.is_control() || c == '\u{feff}' {
+        format!("U+{:04X}", c as u32)
+    } else {
+        format!("`{c}`")
+    };
     match c {
-        '\u{a0}' | '\u{200b}' | '\u{2009}' | '\u{202f}' | '\u{3000}' => {
-            Slip { label: "looks like a space", ..replace(format!("U+{:04X} is no space of the language", c as u32), "", " ") }
-        }
+        '\u{a0}' | '\u{200b}' | '\u{2009}' | '\u{202f}' | '\u{3000}' => Slip {
+            label: "looks like a space",
+            ..replace(format!("U+{:04X} is no space of the language", c as u32), "", " ")
+        },
         _ if c.is_alphabetic() => slip(
             format!("{shown} is no letter of a name"),
             "",
             "names have the letters a to z, digits and underscores; column names in the data are strings",
         ),
-        _ => Slip { message: format!("{shown} has no meaning here"), label: "", help: None, replacement: None },
+        _ => Slip {
+            message: format!("{shown} has no meaning here"),
+            label: "",
+            help: None,
+            replacement: None,
+        },
     }
 }
 
 /// Symbols of other languages at the start of `rest`, with their length. `before` is the token in front.
 pub fn symbol(rest: &str, before: Option<TokenKind>) -> Option<(usize, Slip)> {
     let table: &[(&str, &str, &str, Option<&'static str>)] = &[
-        ("...", "`...` is written `..`", "all axes that the bracket does not name are `..`", Some("..")),
-        ("…", "`…` is written `..`", "all axes that the bracket does not name are `..`", Some("..")),
+        (
+            "...",
+            "`...` is written `..`",
+            "all axes that the bracket does not name are `..`",
+            Some(".."),
+        ),
+        (
+            "…",
+            "`…` is written `..`",
+            "all axes that the bracket does not name are `..`",
+            Some(".."),
+        ),
         ("**", "`**` is written `^`", "a power is `x^2`", Some("^")),
-        ("//", "`//` is no operator", "whole division is `div`, as in `width div heads`; a comment starts with `#`", None),
+        (
+            "//",
+            "`//` is no operator",
+            "whole division is `div`, as in `width div heads`; a comment starts with `#`",
+            None,
+        ),
         ("&&", "`&&` is written `and`", "", Some("and")),
         ("||", "`||` is written `or`", "", Some("or")),
-        ("+=", "`+=` is no operator", "names are defined once; a state is updated with `<-`, as in `m <- m + grad`", None),
-        ("-=", "`-=` is no operator", "names are defined once; a state is updated with `<-`, as in `param <- param - lr * grad`", None),
-        ("*=", "`*=` is no operator", "names are defined once; a state is updated with `<-`, as in `m <- beta * m`", None),
-        ("/=", "`/=` is no operator", "names are defined once; a state is updated with `<-`; unequal is `!=`", None),
+        (
+            "+=",
+            "`+=` is no operator",
+            "names are defined once; a state is updated with `<-`, as in `m <- m + grad`",
+            None,
+        ),
+        (
+            "-=",
+            "`-=` is no operator",
+            "names are defined once; a state is updated with `<-`, as in `param <- param - lr * grad`",
+            None,
+        ),
+        (
+            "*=",
+            "`*=` is no operator",
+            "names are defined once; a state is updated with `<-`, as in `m <- beta * m`",
+            None,
+        ),
+        (
+            "/=",
+            "`/=` is no operator",
+            "names are defined once; a state is updated with `<-`; unequal is `!=`",
+            None,
+        ),
         (":=", "`:=` is written `=`", "", Some("=")),
         ("=>", "`=>` is written `->`", "", Some("->")),
         ("|>", "`|>` is written `->`", "", Some("->")),
@@ -117,21 +182,45 @@ pub fn symbol(rest: &str, before: Option<TokenKind>) -> Option<(usize, Slip)> {
         ("’", "a string has straight quotes", "write `\"…\"`", Some("\"")),
         ("'", "a string has double quotes", "write `\"…\"`", Some("\"")),
         ("`", "a string has double quotes", "write `\"…\"`", Some("\"")),
-        ("@", "`@` is no operator", "a matrix product is written with its indices: `y[.., o] = sum[i] x[.., i] * w[i, o]`", None),
+        (
+            "@",
+            "`@` is no operator",
+            "a matrix product is written with its indices: `y[.., o] = sum[i] x[.., i] * w[i, o]`",
+            None,
+        ),
         ("&", "`&` is written `and`", "", Some("and")),
-        ("?", "`?` is no operator", "a choice is `if … { … } else { … }`, or for each element `where(condition, a, b)`", None),
-        ("\\", "a line needs no `\\` to go on", "inside parentheses and brackets, and before a line that starts with `->`, a newline ends nothing", None),
+        (
+            "?",
+            "`?` is no operator",
+            "a choice is `if … { … } else { … }`, or for each element `where(condition, a, b)`",
+            None,
+        ),
+        (
+            "\\",
+            "a line needs no `\\` to go on",
+            "inside parentheses and brackets, and before a line that starts with `->`, a newline ends nothing",
+            None,
+        ),
         ("$", "`$` has no meaning here", "a name is written without `$`", None),
     ];
     if rest.starts_with('!') && !rest.starts_with("!=") {
         return Some((1, replace("`!` is written `not`", "", "not ")));
     }
     if rest.starts_with('%') && before != Some(TokenKind::Number) {
-        let slip = slip("`%` is percent, behind a number", "not behind a number", "the remainder is `mod`, as in `width mod heads`");
+        let slip = slip(
+            "`%` is percent, behind a number",
+            "not behind a number",
+            "the remainder is `mod`, as in `width mod heads`",
+        );
         return Some((1, slip));
     }
     let (written, message, help, replacement) = table.iter().find(|(written, ..)| rest.starts_with(written))?;
     let help = (!help.is_empty()).then(|| help.to_string());
-    let slip = Slip { message: message.to_string(), label: "", help, replacement: *replacement };
+    let slip = Slip {
+        message: message.to_string(),
+        label: "",
+        help,
+        replacement: *replacement,
+    };
     Some((written.len(), slip))
 }

@@ -47,7 +47,11 @@ impl<'a> Elaborator<'a> {
         match flowing {
             Some(Value::Wrong) => Err(Wrong),
             Some(value) => Ok(value),
-            None => self.error(Code::EmptyBody, block.span, "nothing flows here: a body needs at least one line with a value"),
+            None => self.error(
+                Code::EmptyBody,
+                block.span,
+                "nothing flows here: a body needs at least one line with a value",
+            ),
         }
     }
 
@@ -72,12 +76,20 @@ impl<'a> Elaborator<'a> {
         self.spend(statement.span)?;
         match &statement.kind {
             StatementKind::Value(expr) => self.evaluate(expr, scope, Position::Value),
-            StatementKind::Equation { name, indices: None, value } => {
+            StatementKind::Equation {
+                name,
+                indices: None,
+                value,
+            } => {
                 let result = self.assigned(name, value, scope);
                 self.define(name, result.clone().unwrap_or(Value::Wrong), scope)?;
                 result
             }
-            StatementKind::Equation { name, indices: Some(indices), value } => {
+            StatementKind::Equation {
+                name,
+                indices: Some(indices),
+                value,
+            } => {
                 let result = self.equation(&name.text, indices, value, statement.span, scope);
                 let value = result.map(Value::Tensor);
                 self.define(name, value.clone().unwrap_or(Value::Wrong), scope)?;
@@ -96,21 +108,27 @@ impl<'a> Elaborator<'a> {
                         Ok(found) => found,
                         Err(Wrong) => (Value::Wrong, String::new()),
                     };
-                    if let Some(earlier) = scope.define_state(&declaration.name.text, value, declaration.name.span, path) {
+                    if let Some(earlier) =
+                        scope.define_state(&declaration.name.text, value, declaration.name.span, path)
+                    {
                         return self.twice(&declaration.name, earlier);
                     }
                 }
                 Ok(Value::Condition(true))
             }
-            StatementKind::Update { name, indices, value } => self.update(name, indices.as_deref(), value, statement.span, scope),
+            StatementKind::Update { name, indices, value } => {
+                self.update(name, indices.as_deref(), value, statement.span, scope)
+            }
             StatementKind::Require { condition, message } => self.require(condition, message, scope),
             StatementKind::Penalty(expr) => {
                 let value = self.evaluate(expr, scope, Position::Value)?;
                 self.penalty(value, expr.span)
             }
-            StatementKind::Carry(_) | StatementKind::Yield(_) => {
-                self.error(Code::NotSupported, statement.span, "`carry` and `yield` belong into a `scan`")
-            }
+            StatementKind::Carry(_) | StatementKind::Yield(_) => self.error(
+                Code::NotSupported,
+                statement.span,
+                "`carry` and `yield` belong into a `scan`",
+            ),
         }
     }
 
@@ -122,7 +140,11 @@ impl<'a> Elaborator<'a> {
                 Ok(Value::Tensor(id))
             }
             Value::Wrong => Err(Wrong),
-            other => self.error(Code::WrongKind, span, format!("a penalty must be one number, found {}", other.describe())),
+            other => self.error(
+                Code::WrongKind,
+                span,
+                format!("a penalty must be one number, found {}", other.describe()),
+            ),
         }
     }
 
@@ -133,11 +155,21 @@ impl<'a> Elaborator<'a> {
         let result = self.evaluate(value, scope, Position::Value)?;
         match result {
             Value::Layer(layer) if is_layer_call => match &*layer {
-                Layer::Call { definition, arguments, span, .. } => {
+                Layer::Call {
+                    definition,
+                    arguments,
+                    span,
+                    ..
+                } => {
                     scope.path.set_numbering(before);
                     let path = scope.path.part(&name.text);
                     let arguments = arguments.clone();
-                    Ok(Value::Layer(Rc::new(Layer::Call { definition, arguments, path, span: *span })))
+                    Ok(Value::Layer(Rc::new(Layer::Call {
+                        definition,
+                        arguments,
+                        path,
+                        span: *span,
+                    })))
                 }
                 _ => Ok(Value::Layer(layer)),
             },
@@ -183,7 +215,9 @@ impl<'a> Elaborator<'a> {
         let mut rest = message;
         let mut diagnostic = Diagnostic::new(Code::Requirement, condition.span, "").label("this must hold");
         while let Some((before, after)) = rest.split_once('{') {
-            let Some((name, after)) = after.split_once('}') else { break };
+            let Some((name, after)) = after.split_once('}') else {
+                break;
+            };
             text += before;
             match scope.find(name).map(|b| b.value) {
                 Some(Value::Number(q)) => {
@@ -205,12 +239,19 @@ impl<'a> Elaborator<'a> {
     /// Applies a layer to a value.
     pub fn apply(&mut self, layer: &Value<'a>, value: Value<'a>, span: Span) -> Checked<Value<'a>> {
         self.spend(span)?;
-        let Value::Layer(layer) = layer else { return self.not_a_layer(layer, span) };
+        let Value::Layer(layer) = layer else {
+            return self.not_a_layer(layer, span);
+        };
         if matches!(value, Value::Wrong) {
             return Err(Wrong);
         }
         match &**layer {
-            Layer::Call { definition, arguments, path, span } => self.apply_call(definition, arguments, path, *span, value),
+            Layer::Call {
+                definition,
+                arguments,
+                path,
+                span,
+            } => self.apply_call(definition, arguments, path, *span, value),
             Layer::Function("identity", _) => Ok(value),
             Layer::Function(name, span) => match number::unary_function(name) {
                 Some(function) => self.map(function, &[value], *span),
@@ -229,7 +270,11 @@ impl<'a> Elaborator<'a> {
                 let left = std::mem::replace(&mut sides[0], Err(Wrong))?;
                 self.binary(*operator, left, right, *span, *span)
             }
-            Layer::Block { block, scope, numbering } => {
+            Layer::Block {
+                block,
+                scope,
+                numbering,
+            } => {
                 let earlier = numbering.borrow().clone();
                 let current = scope.path.numbering();
                 match earlier {
@@ -245,13 +290,27 @@ impl<'a> Elaborator<'a> {
                     }
                 }
             }
-            Layer::Repeat { index, count, block, scope, path } => {
+            Layer::Repeat {
+                index,
+                count,
+                block,
+                scope,
+                path,
+            } => {
                 let mut value = value;
                 for round in 0..*count {
-                    let inner = scope.inner(PathScope::new(if path.is_empty() { round.to_string() } else { format!("{path}.{round}") }));
+                    let inner = scope.inner(PathScope::new(if path.is_empty() {
+                        round.to_string()
+                    } else {
+                        format!("{path}.{round}")
+                    }));
                     if let Some(index) = index {
                         let label = index.to_string();
-                        let q = super::value::Quantity { value: super::fraction::Known::whole(round as i128), origin: span, label };
+                        let q = super::value::Quantity {
+                            value: super::fraction::Known::whole(round as i128),
+                            origin: span,
+                            label,
+                        };
                         inner.define(index, Value::Number(q), span);
                     }
                     value = self.flow(block, Some(value), &inner)?;
@@ -271,13 +330,22 @@ impl<'a> Elaborator<'a> {
         scope: &Rc<Scope<'a>>,
     ) -> Checked<Value<'a>> {
         let quantity = self.quantity(count, scope)?;
-        let rounds = quantity.value.as_whole().filter(|n| (0..=limits::REPEAT as i128).contains(n));
+        let rounds = quantity
+            .value
+            .as_whole()
+            .filter(|n| (0..=limits::REPEAT as i128).contains(n));
         let Some(rounds) = rounds else {
             let message = format!("a `repeat` counts from 0 to {}, not {}", limits::REPEAT, quantity.value);
             let diagnostic = Diagnostic::new(Code::RepeatCount, count.span, message);
             return self.wrong(diagnostic.note(quantity.origin, "the number comes from here"));
         };
         let index = index.map(|n| n.text.as_str());
-        Ok(Value::Layer(Rc::new(Layer::Repeat { index, count: rounds as usize, block, scope: scope.clone(), path })))
+        Ok(Value::Layer(Rc::new(Layer::Repeat {
+            index,
+            count: rounds as usize,
+            block,
+            scope: scope.clone(),
+            path,
+        })))
     }
 }

@@ -69,37 +69,83 @@ impl<'a> Elaborator<'a> {
                 }
             }
         }
-        let complete = first.is_some() || leading && arguments.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == definition.parameters[0].name.text));
+        let complete = first.is_some()
+            || leading
+                && arguments.iter().any(|a| {
+                    a.name
+                        .as_ref()
+                        .is_some_and(|n| n.text == definition.parameters[0].name.text)
+                });
         let skip = if leading && !complete { 1 } else { 0 };
         let path = scope.path.part(&definition.name.text);
         let bound = self.bind(definition, arguments, skip, first, span, scope)?;
         if leading && !complete {
-            return Ok(Value::Layer(Rc::new(Layer::Call { definition, arguments: bound, path, span })));
+            return Ok(Value::Layer(Rc::new(Layer::Call {
+                definition,
+                arguments: bound,
+                path,
+                span,
+            })));
         }
         self.expand(definition, &bound, &path, span)
     }
 
-    fn call_value(&mut self, value: &Value<'a>, arguments: &'a [Argument], span: Span, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
+    fn call_value(
+        &mut self,
+        value: &Value<'a>,
+        arguments: &'a [Argument],
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<Value<'a>> {
         match (value, arguments) {
             (Value::Wrong, _) => Err(Wrong),
-            (Value::Layer(_), [Argument { name: None, value: argument }]) => {
+            (
+                Value::Layer(_),
+                [
+                    Argument {
+                        name: None,
+                        value: argument,
+                    },
+                ],
+            ) => {
                 let argument = self.evaluate(argument, scope, Position::Value)?;
                 self.apply(value, argument, span)
             }
             (Value::Layer(_), _) => self.error(Code::WrongArguments, span, "a layer that has a name takes one tensor"),
-            (other, _) => self.error(Code::WrongKind, span, format!("expected a definition or a layer, found {}", other.describe())),
+            (other, _) => self.error(
+                Code::WrongKind,
+                span,
+                format!("expected a definition or a layer, found {}", other.describe()),
+            ),
         }
     }
 
-    fn call_function(&mut self, name: &'a str, arguments: &'a [Argument], span: Span, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
-        let values: Vec<_> = arguments.iter().map(|a| self.evaluate(&a.value, scope, Position::Value)).collect();
+    fn call_function(
+        &mut self,
+        name: &'a str,
+        arguments: &'a [Argument],
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<Value<'a>> {
+        let values: Vec<_> = arguments
+            .iter()
+            .map(|a| self.evaluate(&a.value, scope, Position::Value))
+            .collect();
         let values = values.into_iter().collect::<Checked<Vec<_>>>()?;
         if let Some(named) = arguments.iter().find_map(|a| a.name.as_ref()) {
-            return self.error(Code::WrongArguments, named.span, format!("`{name}` has no named arguments"));
+            return self.error(
+                Code::WrongArguments,
+                named.span,
+                format!("`{name}` has no named arguments"),
+            );
         }
         let count = number::function(name).map_or(1, |f| f.0);
         if values.len() != count {
-            let message = format!("`{name}` takes {count} argument{}, found {}", if count == 1 { "" } else { "s" }, values.len());
+            let message = format!(
+                "`{name}` takes {count} argument{}, found {}",
+                if count == 1 { "" } else { "s" },
+                values.len()
+            );
             return self.error(Code::WrongArguments, span, message);
         }
         if name == "stop" {
@@ -112,12 +158,18 @@ impl<'a> Elaborator<'a> {
                 other => Ok(other.clone()),
             };
         }
-        let Some((_, function, _)) = number::function(name) else { return Err(Wrong) };
+        let Some((_, function, _)) = number::function(name) else {
+            return Err(Wrong);
+        };
         if values.iter().any(|v| matches!(v, Value::Tensor(_))) {
             return self.map(function, &values, span);
         }
         if values.iter().any(|v| matches!(v, Value::Layer(_))) && values.len() == 1 {
-            return self.error(Code::WrongKind, span, format!("`{name}` needs a number or a tensor, found a layer"));
+            return self.error(
+                Code::WrongKind,
+                span,
+                format!("`{name}` needs a number or a tensor, found a layer"),
+            );
         }
         number::apply(self, name, &values, span)
     }
@@ -152,7 +204,11 @@ impl<'a> Elaborator<'a> {
             };
             let Some(parameter) = definition.parameters.get(at) else {
                 let most = definition.parameters.len() - skip;
-                let message = format!("`{}` takes {most} argument{} here, found more", definition.name.text, if most == 1 { "" } else { "s" });
+                let message = format!(
+                    "`{}` takes {most} argument{} here, found more",
+                    definition.name.text,
+                    if most == 1 { "" } else { "s" }
+                );
                 let diagnostic = Diagnostic::new(Code::WrongArguments, argument.value.span, message);
                 return self.wrong(diagnostic.note(definition.name.span, "defined here"));
             };
@@ -182,13 +238,26 @@ impl<'a> Elaborator<'a> {
         if failed { Err(Wrong) } else { Ok(bound) }
     }
 
-    fn unknown_parameter<T>(&mut self, definition: &'a Definition, name: &crate::ir::ast::Name, skip: usize) -> Checked<T> {
-        let known: Vec<&str> = definition.parameters[skip..].iter().map(|p| p.name.text.as_str()).collect();
+    fn unknown_parameter<T>(
+        &mut self,
+        definition: &'a Definition,
+        name: &crate::ir::ast::Name,
+        skip: usize,
+    ) -> Checked<T> {
+        let known: Vec<&str> = definition.parameters[skip..]
+            .iter()
+            .map(|p| p.name.text.as_str())
+            .collect();
         let message = format!("`{}` has no parameter `{}`", definition.name.text, name.text);
         let mut diagnostic = Diagnostic::new(Code::UnknownParameter, name.span, message);
         match suggest::nearest(&name.text, known.iter().copied())[..] {
             [] if known.is_empty() => {}
-            [] => diagnostic = diagnostic.help(format!("it has {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))),
+            [] => {
+                diagnostic = diagnostic.help(format!(
+                    "it has {}",
+                    known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
+                ))
+            }
             [near, ..] => diagnostic = diagnostic.help(format!("did you mean `{near}`?")).fix(name.span, near),
         }
         self.wrong(diagnostic.note(definition.name.span, "defined here"))
@@ -229,8 +298,13 @@ impl<'a> Elaborator<'a> {
                     }
                     Ok(Value::Number(q))
                 }
-                (ParameterKind::Number, Value::Layer(_) | Value::Tensor(_)) | (ParameterKind::Tensor(_), Value::Layer(_)) => {
-                    let what = if matches!(kind, ParameterKind::Number) { "a number" } else { "a tensor" };
+                (ParameterKind::Number, Value::Layer(_) | Value::Tensor(_))
+                | (ParameterKind::Tensor(_), Value::Layer(_)) => {
+                    let what = if matches!(kind, ParameterKind::Number) {
+                        "a number"
+                    } else {
+                        "a tensor"
+                    };
                     let message = format!("`{}` needs {what}", parameter.name.text);
                     let diagnostic = Diagnostic::new(Code::WrongKind, expr.span, message);
                     self.wrong(diagnostic.note(parameter.span, "declared here"))
@@ -250,7 +324,10 @@ impl<'a> Elaborator<'a> {
         value: Value<'a>,
     ) -> Checked<Value<'a>> {
         if !has_leading_tensor(definition) {
-            let message = format!("`{}` takes no tensor, so nothing can flow into it", definition.name.text);
+            let message = format!(
+                "`{}` takes no tensor, so nothing can flow into it",
+                definition.name.text
+            );
             return self.error(Code::WrongKind, span, message);
         }
         for (at, parameter) in definition.parameters.iter().enumerate().skip(1) {
@@ -266,7 +343,13 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Elaborates a definition's body with its arguments.
-    pub fn expand(&mut self, definition: &'a Definition, bound: &[(usize, Value<'a>)], path: &str, span: Span) -> Checked<Value<'a>> {
+    pub fn expand(
+        &mut self,
+        definition: &'a Definition,
+        bound: &[(usize, Value<'a>)],
+        path: &str,
+        span: Span,
+    ) -> Checked<Value<'a>> {
         let scope = Scope::body(PathScope::new(path));
         self.expand_in(definition, bound, &scope, span)
     }
@@ -285,7 +368,9 @@ impl<'a> Elaborator<'a> {
             return self.error(Code::TooMuchWork, span, message);
         }
         self.calls.push(span);
-        let result = self.bind_parameters(definition, bound, scope).and_then(|()| self.statements(&definition.body.statements, scope));
+        let result = self
+            .bind_parameters(definition, bound, scope)
+            .and_then(|()| self.statements(&definition.body.statements, scope));
         self.calls.pop();
         if let Ok(Value::Tensor(id)) = &result {
             let tensor = &mut self.program.tensors[id.0 as usize];
@@ -297,7 +382,12 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Gives a body's parameters their values.
-    pub fn bind_parameters(&mut self, definition: &'a Definition, bound: &[(usize, Value<'a>)], scope: &Rc<Scope<'a>>) -> Checked<()> {
+    pub fn bind_parameters(
+        &mut self,
+        definition: &'a Definition,
+        bound: &[(usize, Value<'a>)],
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<()> {
         let given = |at: usize| bound.iter().find(|(b, _)| *b == at).map(|(_, v)| v.clone());
         let parameters = || definition.parameters.iter().enumerate();
         // Numbers first: the heads of tensors may name them; then tensors, whose heads give the sizes that defaults use.
@@ -307,7 +397,9 @@ impl<'a> Elaborator<'a> {
             }
         }
         for (at, parameter) in parameters() {
-            let ParameterKind::Tensor(indices) = &parameter.kind else { continue };
+            let ParameterKind::Tensor(indices) = &parameter.kind else {
+                continue;
+            };
             let Some(value) = given(at) else { continue };
             if let Value::Tensor(id) = value {
                 self.match_head(&parameter.name.text, indices, id, parameter.span, scope)?;
@@ -323,7 +415,9 @@ impl<'a> Elaborator<'a> {
                 return Err(Wrong);
             };
             let value = match (&parameter.kind, &*default.kind) {
-                (ParameterKind::Words(words), ExprKind::Name(name)) if words.iter().any(|w| w.text == *name) => Value::Word(name.clone()),
+                (ParameterKind::Words(words), ExprKind::Name(name)) if words.iter().any(|w| w.text == *name) => {
+                    Value::Word(name.clone())
+                }
                 (ParameterKind::Tensor(indices), _) if self.is_indexed(default, scope) => {
                     Value::Tensor(self.equation(&parameter.name.text, indices, default, parameter.span, scope)?)
                 }
@@ -347,15 +441,27 @@ impl<'a> Elaborator<'a> {
         let Some(below) = &parameter.below else { return Ok(()) };
         let tensor = self.program.tensor(id).clone();
         let Element::Id { bound } = tensor.element else {
-            let message = format!("`{}` needs ids, found {}", parameter.name.text, describe(tensor.element));
-            let diagnostic = Diagnostic::new(Code::WrongKind, self.calls.last().copied().unwrap_or(parameter.span), message);
+            let message = format!(
+                "`{}` needs ids, found {}",
+                parameter.name.text,
+                describe(tensor.element)
+            );
+            let diagnostic = Diagnostic::new(
+                Code::WrongKind,
+                self.calls.last().copied().unwrap_or(parameter.span),
+                message,
+            );
             return self.wrong(diagnostic.note(parameter.span, "declared here"));
         };
         if let ExprKind::Name(name) = &*below.kind
             && scope.find(name).is_none()
         {
             let value = super::fraction::Known::whole(bound as i128);
-            let quantity = super::value::Quantity { value, origin: below.span, label: name.clone() };
+            let quantity = super::value::Quantity {
+                value,
+                origin: below.span,
+                label: name.clone(),
+            };
             scope.define(name, Value::Number(quantity), below.span);
             return Ok(());
         }
@@ -363,15 +469,25 @@ impl<'a> Elaborator<'a> {
         if limit.value.as_whole().is_some_and(|l| l >= bound as i128) {
             return Ok(());
         }
-        let message = format!("`{}` has ids below {bound}, but only {} are expected here", tensor.name, limit.value);
-        let diagnostic = Diagnostic::new(Code::OutOfBounds, self.calls.last().copied().unwrap_or(parameter.span), message);
+        let message = format!(
+            "`{}` has ids below {bound}, but only {} are expected here",
+            tensor.name, limit.value
+        );
+        let diagnostic = Diagnostic::new(
+            Code::OutOfBounds,
+            self.calls.last().copied().unwrap_or(parameter.span),
+            message,
+        );
         self.wrong(diagnostic.note(limit.origin, format!("this {} comes from here", limit.value)))
     }
 }
 
 /// Whether a call may lack its first argument: a tensor without a default.
 pub fn has_leading_tensor(definition: &Definition) -> bool {
-    definition.parameters.first().is_some_and(|p| matches!(p.kind, ParameterKind::Tensor(_)) && p.default.is_none())
+    definition
+        .parameters
+        .first()
+        .is_some_and(|p| matches!(p.kind, ParameterKind::Tensor(_)) && p.default.is_none())
 }
 
 fn describe(element: Element) -> &'static str {

@@ -6,7 +6,17 @@ use crate::ir::experiment::{DataSettings, Missing, Source, Split, Tokens};
 use crate::text::{Code, Diagnostic, Diagnostics, Span};
 
 const ONCE: &[&str] = &[
-    "text", "tokens", "window", "images", "csv", "target", "missing", "tensors", "split", "normalise", "shuffle",
+    "text",
+    "tokens",
+    "window",
+    "images",
+    "csv",
+    "target",
+    "missing",
+    "tensors",
+    "split",
+    "normalise",
+    "shuffle",
 ];
 const REPEATED: &[&str] = &["category", "ignore", "ids"];
 const SOURCES: &[&str] = &["text", "images", "csv", "tensors"];
@@ -33,7 +43,9 @@ pub fn data_settings(section: &Section, diagnostics: &mut Diagnostics) -> Option
             _ => (section.name.span, "the data section names no source"),
         };
         let help = "a source is one of: text \"FILE\", images \"FOLDER\", csv \"FILE\", tensors \"FILE\"";
-        reader.diagnostics.push(Diagnostic::new(Code::DataSource, span, message).help(help));
+        reader
+            .diagnostics
+            .push(Diagnostic::new(Code::DataSource, span, message).help(help));
         return None;
     };
     let kind = source_line.key[0].text.as_str();
@@ -42,8 +54,14 @@ pub fn data_settings(section: &Section, diagnostics: &mut Diagnostics) -> Option
         if let Some((_, sources)) = BELONGS.iter().find(|b| b.0 == key.text)
             && !sources.contains(&kind)
         {
-            let message = format!("`{}` belongs to `{}`, not to `{kind}`", key.text, sources.join("` and `"));
-            reader.diagnostics.push(Diagnostic::new(Code::WrongSetting, key.span, message).note(source_line.key[0].span, "the source"));
+            let message = format!(
+                "`{}` belongs to `{}`, not to `{kind}`",
+                key.text,
+                sources.join("` and `")
+            );
+            reader.diagnostics.push(
+                Diagnostic::new(Code::WrongSetting, key.span, message).note(source_line.key[0].span, "the source"),
+            );
         }
     }
     let path = reader.path(source_line);
@@ -55,29 +73,45 @@ pub fn data_settings(section: &Section, diagnostics: &mut Diagnostics) -> Option
     };
     let split = split(&mut reader, kind, section.name.span);
     let normalise = match reader.find("normalise") {
-        Some(line) => reader.single(line, "`standard`").and_then(|item| reader.choice(item, &[("standard", true), ("none", false)]))?,
+        Some(line) => reader
+            .single(line, "`standard`")
+            .and_then(|item| reader.choice(item, &[("standard", true), ("none", false)]))?,
         None => false,
     };
     let shuffle = match reader.find("shuffle") {
-        Some(line) => reader.single(line, "`true` or `false`").and_then(|item| reader.choice(item, &[("true", true), ("false", false)]))?,
+        Some(line) => reader
+            .single(line, "`true` or `false`")
+            .and_then(|item| reader.choice(item, &[("true", true), ("false", false)]))?,
         None => true,
     };
     if diagnostics.len() > errors_before && diagnostics.has_errors() {
         return None;
     }
-    Some(DataSettings { source: source?, split: split?, normalise, shuffle, span: section.span })
+    Some(DataSettings {
+        source: source?,
+        split: split?,
+        normalise,
+        shuffle,
+        span: section.span,
+    })
 }
 
 fn text(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath, span: Span) -> Option<Source> {
     let tokens = match reader.find("tokens") {
         Some(line) => {
             let item = reader.single(line, "`char` or `byte`")?;
-            reader.choice(item, &[("char", 0), ("byte", 1)]).map(|c| if c == 0 { Tokens::Characters } else { Tokens::Bytes })?
+            reader
+                .choice(item, &[("char", 0), ("byte", 1)])
+                .map(|c| if c == 0 { Tokens::Characters } else { Tokens::Bytes })?
         }
         None => Tokens::Characters,
     };
     let Some(line) = reader.find("window") else {
-        let diagnostic = Diagnostic::new(Code::MissingSetting, span, "a text needs `window`: how many ids a sample has");
+        let diagnostic = Diagnostic::new(
+            Code::MissingSetting,
+            span,
+            "a text needs `window`: how many ids a sample has",
+        );
         reader.diagnostics.push(diagnostic.help("for example `window 64`"));
         return None;
     };
@@ -87,11 +121,17 @@ fn text(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath, span
 
 fn csv(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath, span: Span) -> Option<Source> {
     let Some(line) = reader.find("target") else {
-        reader.diagnostics.push(Diagnostic::new(Code::MissingSetting, span, "a table needs `target`: the column to predict"));
+        reader.diagnostics.push(Diagnostic::new(
+            Code::MissingSetting,
+            span,
+            "a table needs `target`: the column to predict",
+        ));
         return None;
     };
     let what = "a column, and `real` if it is a number to predict";
-    let [group] = &line.groups[..] else { return reader.expected(what, line.span) };
+    let [group] = &line.groups[..] else {
+        return reader.expected(what, line.span);
+    };
     let (column, regression) = match &group[..] {
         [column] => (column, false),
         [column, word] => (column, reader.choice(word, &[("real", true), ("class", false)])?),
@@ -102,7 +142,9 @@ fn csv(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath, span:
         let mut list = vec![];
         for line in reader.all(key) {
             for group in &line.groups {
-                let [item] = &group[..] else { return reader.expected("columns, separated by commas", line.span) };
+                let [item] = &group[..] else {
+                    return reader.expected("columns, separated by commas", line.span);
+                };
                 list.push(reader.column(item)?);
             }
         }
@@ -113,11 +155,25 @@ fn csv(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath, span:
     let missing = match reader.find("missing") {
         Some(line) => {
             let item = reader.single(line, "`fill`, `drop` or `refuse`")?;
-            reader.choice(item, &[("fill", Missing::Fill), ("drop", Missing::Drop), ("refuse", Missing::Refuse)])?
+            reader.choice(
+                item,
+                &[
+                    ("fill", Missing::Fill),
+                    ("drop", Missing::Drop),
+                    ("refuse", Missing::Refuse),
+                ],
+            )?
         }
         None => Missing::Refuse,
     };
-    Some(Source::Csv { path, target, regression, categories, ignored, missing })
+    Some(Source::Csv {
+        path,
+        target,
+        regression,
+        categories,
+        ignored,
+        missing,
+    })
 }
 
 fn tensors(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath) -> Option<Source> {
@@ -126,16 +182,25 @@ fn tensors(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath) -
         for group in &line.groups {
             let bound = match &group[..] {
                 [item] => match &*item.kind {
-                    ExprKind::Binary { operator: BinaryOperator::Less, left, right, .. } => {
+                    ExprKind::Binary {
+                        operator: BinaryOperator::Less,
+                        left,
+                        right,
+                        ..
+                    } => {
                         let name = reader.word(left);
-                        let bound = literal(right).and_then(|(v, _)| v.as_whole()).filter(|b| (1..=1 << 24).contains(b));
+                        let bound = literal(right)
+                            .and_then(|(v, _)| v.as_whole())
+                            .filter(|b| (1..=1 << 24).contains(b));
                         name.zip(bound)
                     }
                     _ => None,
                 },
                 _ => None,
             };
-            let Some((name, bound)) = bound else { return reader.expected("`NAME < BOUND`, as `inputs < 65`", line.span) };
+            let Some((name, bound)) = bound else {
+                return reader.expected("`NAME < BOUND`, as `inputs < 65`", line.span);
+            };
             ids.push((name.to_string(), bound as usize));
         }
     }
@@ -153,9 +218,21 @@ fn tensors(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath) -
 fn split(reader: &mut Reader<'_, '_>, kind: &str, section: Span) -> Option<Split> {
     let Some(line) = reader.find("split") else {
         let (train, validation) = if kind == "tensors" { (1.0, 0.0) } else { (0.9, 0.1) };
-        return Some(Split { train, validation, test: 0.0, stratified: false, span: section });
+        return Some(Split {
+            train,
+            validation,
+            test: 0.0,
+            stratified: false,
+            span: section,
+        });
     };
-    let mut split = Split { train: 0.0, validation: 0.0, test: 0.0, stratified: false, span: line.span };
+    let mut split = Split {
+        train: 0.0,
+        validation: 0.0,
+        test: 0.0,
+        stratified: false,
+        span: line.span,
+    };
     let mut failed = false;
     for group in &line.groups {
         let what = "parts such as `train 80%, validation 10%, test 10%`, and `stratified` at the end";
@@ -179,11 +256,15 @@ fn split(reader: &mut Reader<'_, '_>, kind: &str, section: Span) -> Option<Split
     let total = split.train + split.validation + split.test;
     if total > 1.0 + 1e-9 {
         let message = format!("the parts add up to {:.0}%, more than there is", total * 100.0);
-        reader.diagnostics.push(Diagnostic::new(Code::WrongSetting, line.span, message));
+        reader
+            .diagnostics
+            .push(Diagnostic::new(Code::WrongSetting, line.span, message));
         failed = true;
     }
     if split.train <= 0.0 {
-        reader.diagnostics.push(Diagnostic::new(Code::WrongSetting, line.span, "nothing is left to train on").help("say `train 80%`"));
+        reader.diagnostics.push(
+            Diagnostic::new(Code::WrongSetting, line.span, "nothing is left to train on").help("say `train 80%`"),
+        );
         failed = true;
     }
     (!failed).then_some(split)

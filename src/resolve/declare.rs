@@ -12,10 +12,18 @@ use std::rc::Rc;
 
 impl<'a> Elaborator<'a> {
     /// `param w[i, o] ~ …`: makes the parameter, or finds it where its layer is applied again.
-    pub fn declare_param(&mut self, declaration: &'a ParameterDeclaration, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
+    pub fn declare_param(
+        &mut self,
+        declaration: &'a ParameterDeclaration,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<Value<'a>> {
         let axes = self.declared_axes(&declaration.indices, scope)?;
         if axes.iter().any(model::Axis::is_batch) {
-            return self.error(Code::WrongRank, declaration.span, "a parameter can't have the batch axis");
+            return self.error(
+                Code::WrongRank,
+                declaration.span,
+                "a parameter can't have the batch axis",
+            );
         }
         let path = scope.path.join(&declaration.name.text);
         let shape: Vec<usize> = axes.iter().map(|a| a.size).collect();
@@ -23,9 +31,14 @@ impl<'a> Elaborator<'a> {
             let before: Vec<usize> = self.axes(id).iter().map(|a| a.size).collect();
             if before != shape {
                 let (a, b) = (model::shape_text(self.axes(id)), model::shape_text(&axes));
-                let message = format!("the shared layer's `{}` is {a} at its first use and {b} here", declaration.name.text);
+                let message = format!(
+                    "the shared layer's `{}` is {a} at its first use and {b} here",
+                    declaration.name.text
+                );
                 let place = self.calls.last().copied().unwrap_or(declaration.span);
-                return self.wrong(Diagnostic::new(Code::ShapeMismatch, place, message).note(declaration.span, "declared here"));
+                return self.wrong(
+                    Diagnostic::new(Code::ShapeMismatch, place, message).note(declaration.span, "declared here"),
+                );
             }
             return Ok(Value::Tensor(id));
         }
@@ -51,13 +64,21 @@ impl<'a> Elaborator<'a> {
                 return Err(Wrong);
             }
         };
-        self.initialisers.push(DeferredInitialiser { param, text: &declaration.initialiser, scope: scope.clone() });
+        self.initialisers.push(DeferredInitialiser {
+            param,
+            text: &declaration.initialiser,
+            scope: scope.clone(),
+        });
         self.params.insert(path, id);
         Ok(Value::Tensor(id))
     }
 
     /// `state m[..] = 0`: the tensor and its path.
-    pub fn declare_state(&mut self, declaration: &'a StateDeclaration, scope: &Rc<Scope<'a>>) -> Checked<(Value<'a>, String)> {
+    pub fn declare_state(
+        &mut self,
+        declaration: &'a StateDeclaration,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<(Value<'a>, String)> {
         let axes = match &declaration.indices {
             Some(indices) => self.declared_axes(indices, scope)?,
             None => vec![],
@@ -69,14 +90,22 @@ impl<'a> Elaborator<'a> {
         let initial = match self.evaluate(&declaration.value, scope, Position::Value)? {
             Value::Number(q) => q.value.real(),
             other => {
-                let message = format!("a state starts with a number that is known when compiling, found {}", other.describe());
+                let message = format!(
+                    "a state starts with a number that is known when compiling, found {}",
+                    other.describe()
+                );
                 return self.error(Code::WrongKind, declaration.value.span, message);
             }
         };
         let state = StateId(self.program.states.len() as u32);
         let shape = axes.iter().map(|a| a.size).collect();
         let optimizer = path.contains('/');
-        self.program.states.push(graph::StateDeclaration { path: path.clone(), shape, initial, optimizer });
+        self.program.states.push(graph::StateDeclaration {
+            path: path.clone(),
+            shape,
+            initial,
+            optimizer,
+        });
         let id = self.tensor(Tensor {
             name: declaration.name.text.clone(),
             axes,
@@ -105,7 +134,9 @@ impl<'a> Elaborator<'a> {
             let diagnostic = Diagnostic::new(Code::NotUpdatable, name.span, message).note(binding.span, "defined here");
             return self.wrong(diagnostic.help("only `state`, `carry` and an optimizer's `param` take `<-`"));
         };
-        let Value::Tensor(old) = binding.value else { return Err(Wrong) };
+        let Value::Tensor(old) = binding.value else {
+            return Err(Wrong);
+        };
         let new = match indices {
             Some(indices) => self.equation(&name.text, indices, value, span, scope)?,
             None => match self.evaluate(value, scope, Position::Value)? {
@@ -137,10 +168,18 @@ impl<'a> Elaborator<'a> {
         }
         if self.axes(new).is_empty() {
             let axes = self.axes(old).to_vec();
-            let body = model::Expr::Read { tensor: new, places: vec![], otherwise: None };
+            let body = model::Expr::Read {
+                tensor: new,
+                places: vec![],
+                otherwise: None,
+            };
             return self.elementwise(axes, Element::Real, body, span);
         }
         let (a, b) = (model::shape_text(self.axes(old)), model::shape_text(self.axes(new)));
-        self.error(Code::ShapeMismatch, span, format!("the new value has {b}, but this has {a}"))
+        self.error(
+            Code::ShapeMismatch,
+            span,
+            format!("the new value has {b}, but this has {a}"),
+        )
     }
 }

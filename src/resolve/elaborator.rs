@@ -63,7 +63,13 @@ pub struct Elaborator<'a> {
 
 impl<'a> Elaborator<'a> {
     /// Nothing elaborated yet.
-    pub fn new(sources: &'a Sources, library: &'a Library<'a>, schema: &'a Schema, batch: usize, training: bool) -> Self {
+    pub fn new(
+        sources: &'a Sources,
+        library: &'a Library<'a>,
+        schema: &'a Schema,
+        batch: usize,
+        training: bool,
+    ) -> Self {
         Elaborator {
             sources,
             library,
@@ -129,15 +135,18 @@ impl<'a> Elaborator<'a> {
     pub fn size(&mut self, quantity: &Quantity, span: Span) -> Checked<usize> {
         let Some(whole) = quantity.value.as_whole() else {
             let message = format!("a size must be whole, this is {}", quantity.value);
-            return self.wrong(Diagnostic::new(Code::SizeNotWhole, span, message).note(quantity.origin, "it comes from here"));
+            return self
+                .wrong(Diagnostic::new(Code::SizeNotWhole, span, message).note(quantity.origin, "it comes from here"));
         };
         if whole < 1 {
             let message = format!("a size must be at least 1, this is {whole}");
-            return self.wrong(Diagnostic::new(Code::SizeNotWhole, span, message).note(quantity.origin, "it comes from here"));
+            return self
+                .wrong(Diagnostic::new(Code::SizeNotWhole, span, message).note(quantity.origin, "it comes from here"));
         }
         if whole > limits::AXIS as i128 {
             let message = format!("a size of {whole} is beyond the limit of {}", limits::AXIS);
-            return self.wrong(Diagnostic::new(Code::SizeTooLarge, span, message).note(quantity.origin, "it comes from here"));
+            return self
+                .wrong(Diagnostic::new(Code::SizeTooLarge, span, message).note(quantity.origin, "it comes from here"));
         }
         Ok(whole as usize)
     }
@@ -185,7 +194,11 @@ impl<'a> Elaborator<'a> {
         }
         if let Some((label, size)) = self.schema.sizes.iter().find(|(n, _)| n == name) {
             let value = super::fraction::Known::whole(*size as i128);
-            return Some(Value::Number(Quantity { value, origin: Span::NOWHERE, label: label.clone() }));
+            return Some(Value::Number(Quantity {
+                value,
+                origin: Span::NOWHERE,
+                label: label.clone(),
+            }));
         }
         let schema = self.schema;
         let tensor = schema.tensors.iter().find(|t| t.name == name)?;
@@ -195,18 +208,28 @@ impl<'a> Elaborator<'a> {
     /// Names that the data gives, for suggestions.
     pub fn data_names(&self) -> Vec<String> {
         let tensors = self.schema.tensors.iter().map(|t| t.name.clone());
-        tensors.chain(self.schema.sizes.iter().map(|(n, _)| n.clone())).collect()
+        tensors
+            .chain(self.schema.sizes.iter().map(|(n, _)| n.clone()))
+            .collect()
     }
 
     fn input(&mut self, tensor: &SchemaTensor) -> TensorId {
-        let mut axes = vec![Axis { size: self.batch, label: BATCH.into(), origin: Span::NOWHERE }];
+        let mut axes = vec![Axis {
+            size: self.batch,
+            label: BATCH.into(),
+            origin: Span::NOWHERE,
+        }];
         axes.extend(tensor.axes.iter().map(|(label, size)| Axis {
             size: *size,
             label: label.clone(),
             origin: Span::NOWHERE,
         }));
         let shape = axes.iter().map(|a| a.size).collect();
-        self.program.inputs.push(InputDeclaration { name: tensor.name.clone(), shape, element: tensor.element });
+        self.program.inputs.push(InputDeclaration {
+            name: tensor.name.clone(),
+            shape,
+            element: tensor.element,
+        });
         let definition = Definition::Input(InputId(self.program.inputs.len() as u32 - 1));
         let id = self.program.add(Tensor {
             name: tensor.name.clone(),
@@ -222,16 +245,30 @@ impl<'a> Elaborator<'a> {
     /// Adds a tensor whose every element is the same function of the operands' elements at the same place.
     /// Operands have these axes or none.
     pub fn elementwise(&mut self, axes: Vec<Axis>, element: Element, body: Expr, span: Span) -> Checked<TensorId> {
-        let indices = axes.iter().enumerate().map(|(i, a)| (index_name(a, i), a.size)).collect();
+        let indices = axes
+            .iter()
+            .enumerate()
+            .map(|(i, a)| (index_name(a, i), a.size))
+            .collect();
         let left = (0..axes.len()).map(|i| vec![i]).collect();
         let definition = Definition::Equation(Equation { indices, left, body });
-        self.tensor(Tensor { name: String::new(), axes, element, definition, span })
+        self.tensor(Tensor {
+            name: String::new(),
+            axes,
+            element,
+            definition,
+            span,
+        })
     }
 
     /// Reads a tensor at all its axes, index by index; one number has none.
     pub fn read_whole(&self, id: TensorId) -> Expr {
         let places = (0..self.axes(id).len()).map(read_at).collect();
-        Expr::Read { tensor: id, places, otherwise: None }
+        Expr::Read {
+            tensor: id,
+            places,
+            otherwise: None,
+        }
     }
 
     /// A one-number tensor.
@@ -244,22 +281,47 @@ impl<'a> Elaborator<'a> {
     /// The sum of the squares of all elements.
     pub fn sum_of_squares(&mut self, id: TensorId, span: Span) -> Checked<TensorId> {
         let axes = self.axes(id).to_vec();
-        let indices: Vec<(String, usize)> = axes.iter().enumerate().map(|(i, a)| (index_name(a, i), a.size)).collect();
+        let indices: Vec<(String, usize)> = axes
+            .iter()
+            .enumerate()
+            .map(|(i, a)| (index_name(a, i), a.size))
+            .collect();
         let read = self.read_whole(id);
         let square = Expr::Apply(MapFunction::Multiply, vec![read.clone(), read]);
         let all = (0..axes.len()).collect();
-        let body = if axes.is_empty() { square } else { Expr::Reduce(crate::ir::graph::ReduceFunction::Sum, all, Box::new(square)) };
-        let definition = Definition::Equation(Equation { indices, left: vec![], body });
-        self.tensor(Tensor { name: "squares".into(), axes: vec![], element: Element::Real, definition, span })
+        let body = if axes.is_empty() {
+            square
+        } else {
+            Expr::Reduce(crate::ir::graph::ReduceFunction::Sum, all, Box::new(square))
+        };
+        let definition = Definition::Equation(Equation {
+            indices,
+            left: vec![],
+            body,
+        });
+        self.tensor(Tensor {
+            name: "squares".into(),
+            axes: vec![],
+            element: Element::Real,
+            definition,
+            span,
+        })
     }
 }
 
 /// A place that is an index alone.
 pub fn read_at(index: usize) -> Place {
-    Place::At { position: crate::ir::affine::Position::axis(index), exact: None }
+    Place::At {
+        position: crate::ir::affine::Position::axis(index),
+        exact: None,
+    }
 }
 
 fn index_name(axis: &Axis, at: usize) -> String {
     let plain = axis.label.chars().all(|c| c.is_alphanumeric() || c == '_');
-    if plain { format!("{}_{at}", axis.label) } else { format!("i_{at}") }
+    if plain {
+        format!("{}_{at}", axis.label)
+    } else {
+        format!("i_{at}")
+    }
 }

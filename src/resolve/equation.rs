@@ -44,22 +44,41 @@ impl Indices {
     }
 
     fn set_rest(&mut self, axes: &[Axis]) {
-        let ids = axes.iter().enumerate().map(|(i, a)| self.add(&rest_name(a, i), a.clone())).collect();
+        let ids = axes
+            .iter()
+            .enumerate()
+            .map(|(i, a)| self.add(&rest_name(a, i), a.clone()))
+            .collect();
         self.rest = Some(ids);
     }
 
     fn sizes(&self) -> Vec<(String, usize)> {
-        self.names.iter().cloned().zip(self.axes.iter().map(|a| a.size)).collect()
+        self.names
+            .iter()
+            .cloned()
+            .zip(self.axes.iter().map(|a| a.size))
+            .collect()
     }
 }
 
 fn rest_name(axis: &Axis, at: usize) -> String {
-    if axis.is_batch() { "batch".into() } else { format!("..{at}") }
+    if axis.is_batch() {
+        "batch".into()
+    } else {
+        format!("..{at}")
+    }
 }
 
 impl<'a> Elaborator<'a> {
     /// Elaborates `name[left] = right`.
-    pub fn equation(&mut self, name: &str, left: &'a [Index], right: &'a Syntax, span: Span, scope: &Rc<Scope<'a>>) -> Checked<TensorId> {
+    pub fn equation(
+        &mut self,
+        name: &str,
+        left: &'a [Index],
+        right: &'a Syntax,
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<TensorId> {
         self.spend(span)?;
         let mut indices = Indices::default();
         for index in left {
@@ -86,30 +105,57 @@ impl<'a> Elaborator<'a> {
         let (body, element) = self.lower(right, scope, &mut indices)?;
         let allowed: Vec<IndexId> = positions.iter().flatten().copied().collect();
         self.no_free_index(&body, &allowed, &indices, right.span)?;
-        let equation = Equation { indices: indices.sizes(), left: positions, body };
+        let equation = Equation {
+            indices: indices.sizes(),
+            left: positions,
+            body,
+        };
         let definition = Definition::Equation(equation);
-        self.tensor(Tensor { name: name.to_string(), axes, element, definition, span })
+        self.tensor(Tensor {
+            name: name.to_string(),
+            axes,
+            element,
+            definition,
+            span,
+        })
     }
 
     /// An indexed expression without a left side: one number, or an index-free count.
     pub fn equation_value(&mut self, expr: &'a Syntax, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
-        if let ExprKind::Reduce { operator: ReductionOperator::Count, indices: over, condition: None, operand: None } = &*expr.kind {
+        if let ExprKind::Reduce {
+            operator: ReductionOperator::Count,
+            indices: over,
+            condition: None,
+            operand: None,
+        } = &*expr.kind
+        {
             let mut count = 1i128;
             for axis in self.declared_axes(over, scope)? {
                 count *= axis.size as i128;
             }
             let label = self.sources.text(expr.span).to_string();
             let value = super::fraction::Known::whole(count);
-            return Ok(Value::Number(Quantity { value, origin: expr.span, label }));
+            return Ok(Value::Number(Quantity {
+                value,
+                origin: expr.span,
+                label,
+            }));
         }
         Ok(Value::Tensor(self.equation("", &[], expr, expr.span, scope)?))
     }
 
     fn bound_of(&mut self, index: &'a Index, scope: &Rc<Scope<'a>>) -> Checked<()> {
         match index {
-            Index::Named { name, bound: Some(bound) } => self.set_bound(name, bound, scope),
+            Index::Named {
+                name,
+                bound: Some(bound),
+            } => self.set_bound(name, bound, scope),
             Index::Joined { parts, .. } => parts.iter().try_for_each(|p| self.bound_of(p, scope)),
-            Index::Computed(expr) => self.error(Code::Syntax, expr.span, "the left of an equation holds index names only"),
+            Index::Computed(expr) => self.error(
+                Code::Syntax,
+                expr.span,
+                "the left of an equation holds index names only",
+            ),
             _ => Ok(()),
         }
     }
@@ -136,7 +182,11 @@ impl<'a> Elaborator<'a> {
                 }
                 Ok(group)
             }
-            Index::Computed(expr) => self.error(Code::Syntax, expr.span, "the left of an equation holds index names only"),
+            Index::Computed(expr) => self.error(
+                Code::Syntax,
+                expr.span,
+                "the left of an equation holds index names only",
+            ),
         }
     }
 
@@ -170,18 +220,40 @@ impl<'a> Elaborator<'a> {
                 }
                 Ok(())
             }
-            ExprKind::Reduce { indices: over, condition, operand, .. } => {
+            ExprKind::Reduce {
+                indices: over,
+                condition,
+                operand,
+                ..
+            } => {
                 over.iter().try_for_each(|i| self.bound_of(i, scope))?;
-                condition.iter().chain(operand).try_for_each(|e| self.collect(e, scope, indices))
+                condition
+                    .iter()
+                    .chain(operand)
+                    .try_for_each(|e| self.collect(e, scope, indices))
             }
             ExprKind::Unary { operand, .. } => self.collect(operand, scope, indices),
-            ExprKind::Binary { left, right, .. } | ExprKind::Otherwise { value: left, otherwise: right } => {
+            ExprKind::Binary { left, right, .. }
+            | ExprKind::Otherwise {
+                value: left,
+                otherwise: right,
+            } => {
                 self.collect(left, scope, indices)?;
                 self.collect(right, scope, indices)
             }
-            ExprKind::Call { arguments, .. } => arguments.iter().try_for_each(|a| self.collect(&a.value, scope, indices)),
-            ExprKind::If { condition, then, otherwise } => {
-                let chosen = if self.condition(condition, scope)? { Some(then) } else { otherwise.as_ref() };
+            ExprKind::Call { arguments, .. } => arguments
+                .iter()
+                .try_for_each(|a| self.collect(&a.value, scope, indices)),
+            ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            } => {
+                let chosen = if self.condition(condition, scope)? {
+                    Some(then)
+                } else {
+                    otherwise.as_ref()
+                };
                 match chosen.and_then(|b| b.statements.last()).map(|s| &s.kind) {
                     Some(ast::StatementKind::Value(value)) => self.collect(value, scope, indices),
                     _ => Ok(()),
@@ -191,9 +263,18 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn collect_read(&mut self, pattern: &'a [Index], id: TensorId, span: Span, scope: &Rc<Scope<'a>>, indices: &mut Indices) -> Checked<()> {
+    fn collect_read(
+        &mut self,
+        pattern: &'a [Index],
+        id: TensorId,
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+        indices: &mut Indices,
+    ) -> Checked<()> {
         let axes = self.axes(id).to_vec();
-        let Some(groups) = split(pattern, &axes) else { return self.wrong_read_rank(pattern, id, span) };
+        let Some(groups) = split(pattern, &axes) else {
+            return self.wrong_read_rank(pattern, id, span);
+        };
         for (index, group) in pattern.iter().zip(groups) {
             match index {
                 Index::Rest(rest_span) => match &indices.rest {
@@ -202,7 +283,10 @@ impl<'a> Elaborator<'a> {
                         let before: Vec<Axis> = ids.iter().map(|&i| indices.axes[i].clone()).collect();
                         let sizes = |axes: &[Axis]| axes.iter().map(|a| a.size).collect::<Vec<_>>();
                         if sizes(&before) != sizes(group) {
-                            let (a, b) = (crate::ir::model::shape_text(&before), crate::ir::model::shape_text(group));
+                            let (a, b) = (
+                                crate::ir::model::shape_text(&before),
+                                crate::ir::model::shape_text(group),
+                            );
                             let message = format!("`..` stands for {a} and for {b}, which must agree");
                             return self.wrong(Diagnostic::new(Code::ShapeMismatch, *rest_span, message));
                         }
@@ -240,30 +324,66 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Lowers the right side to an element.
-    pub fn lower(&mut self, expr: &'a Syntax, scope: &Rc<Scope<'a>>, indices: &mut Indices) -> Checked<(Expr, Element)> {
+    pub fn lower(
+        &mut self,
+        expr: &'a Syntax,
+        scope: &Rc<Scope<'a>>,
+        indices: &mut Indices,
+    ) -> Checked<(Expr, Element)> {
         self.spend(expr.span)?;
         match &*expr.kind {
             ExprKind::Name(name) => self.lower_name(name, expr, scope, indices),
-            ExprKind::Element { base, indices: pattern } => self.lower_read(base, pattern, None, expr.span, scope, indices),
+            ExprKind::Element { base, indices: pattern } => {
+                self.lower_read(base, pattern, None, expr.span, scope, indices)
+            }
             ExprKind::Otherwise { value, otherwise } => {
                 let ExprKind::Element { base, indices: pattern } = &*value.kind else {
-                    return self.error(Code::WrongKind, value.span, "`else` belongs to a read: `(x[.., i - 1] else 0)`");
+                    return self.error(
+                        Code::WrongKind,
+                        value.span,
+                        "`else` belongs to a read: `(x[.., i - 1] else 0)`",
+                    );
                 };
                 let (otherwise, _) = self.lower(otherwise, scope, indices)?;
                 self.lower_read(base, pattern, Some(otherwise), expr.span, scope, indices)
             }
-            ExprKind::Reduce { operator, indices: over, condition, operand } => {
-                self.lower_reduce(*operator, over, condition.as_ref(), operand.as_ref(), expr.span, scope, indices)
-            }
+            ExprKind::Reduce {
+                operator,
+                indices: over,
+                condition,
+                operand,
+            } => self.lower_reduce(
+                *operator,
+                over,
+                condition.as_ref(),
+                operand.as_ref(),
+                expr.span,
+                scope,
+                indices,
+            ),
             ExprKind::Unary { operator, operand } => {
                 let operand = self.lower(operand, scope, indices)?;
-                let function = if *operator == UnaryOperator::Negate { MapFunction::Negate } else { MapFunction::Not };
+                let function = if *operator == UnaryOperator::Negate {
+                    MapFunction::Negate
+                } else {
+                    MapFunction::Not
+                };
                 Ok(fold::apply(function, vec![operand]))
             }
-            ExprKind::Binary { operator, left, right, .. } => self.lower_binary(*operator, left, right, expr, scope, indices),
+            ExprKind::Binary {
+                operator, left, right, ..
+            } => self.lower_binary(*operator, left, right, expr, scope, indices),
             ExprKind::Call { callee, arguments } => self.lower_call(callee, arguments, expr, scope, indices),
-            ExprKind::If { condition, then, otherwise } => {
-                let chosen = if self.condition(condition, scope)? { Some(then) } else { otherwise.as_ref() };
+            ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            } => {
+                let chosen = if self.condition(condition, scope)? {
+                    Some(then)
+                } else {
+                    otherwise.as_ref()
+                };
                 match chosen.and_then(|b| b.statements.last()).map(|s| &s.kind) {
                     Some(ast::StatementKind::Value(value)) => self.lower(value, scope, indices),
                     _ => self.error(Code::WrongKind, expr.span, "this `if` gives no value here"),
@@ -279,19 +399,33 @@ impl<'a> Elaborator<'a> {
     /// A value without indices inside an equation: a number, or a tensor of one number.
     fn whole(&mut self, value: Value<'a>, span: Span) -> Checked<(Expr, Element)> {
         match value {
-            Value::Tensor(id) if self.axes(id).is_empty() => {
-                Ok((Expr::Read { tensor: id, places: vec![], otherwise: None }, self.program.tensor(id).element))
-            }
+            Value::Tensor(id) if self.axes(id).is_empty() => Ok((
+                Expr::Read {
+                    tensor: id,
+                    places: vec![],
+                    otherwise: None,
+                },
+                self.program.tensor(id).element,
+            )),
             Value::Tensor(id) => {
                 let shape = crate::ir::model::shape_text(self.axes(id));
                 let message = format!("this tensor of {shape} needs indices here");
-                self.wrong(Diagnostic::new(Code::WrongRank, span, message).help("in an indexed equation every tensor is read with brackets"))
+                self.wrong(
+                    Diagnostic::new(Code::WrongRank, span, message)
+                        .help("in an indexed equation every tensor is read with brackets"),
+                )
             }
             other => self.constant(&other, span),
         }
     }
 
-    fn lower_name(&mut self, name: &str, expr: &'a Syntax, scope: &Rc<Scope<'a>>, indices: &mut Indices) -> Checked<(Expr, Element)> {
+    fn lower_name(
+        &mut self,
+        name: &str,
+        expr: &'a Syntax,
+        scope: &Rc<Scope<'a>>,
+        indices: &mut Indices,
+    ) -> Checked<(Expr, Element)> {
         if name == "random" {
             return Ok((Expr::Random(self.stream()), Element::Real));
         }
@@ -339,14 +473,30 @@ impl<'a> Elaborator<'a> {
             WholeDivide | Modulo => return Err(Wrong),
         };
         let conditions = [&a, &b].iter().filter(|x| x.1 == Element::Condition).count();
-        let wanted = if matches!(function, MapFunction::And | MapFunction::Or) { 2 } else { 0 };
+        let wanted = if matches!(function, MapFunction::And | MapFunction::Or) {
+            2
+        } else {
+            0
+        };
         if conditions != wanted && !(function == MapFunction::Equal && conditions == 2) {
-            let message = if wanted == 2 { "`and` and `or` are for conditions" } else { "a condition is no number: use `where(c, 1, 0)`" };
+            let message = if wanted == 2 {
+                "`and` and `or` are for conditions"
+            } else {
+                "a condition is no number: use `where(c, 1, 0)`"
+            };
             return self.error(Code::WrongKind, expr.span, message);
         }
-        let operands = if matches!(operator, Greater | GreaterEqual) { vec![b, a] } else { vec![a, b] };
+        let operands = if matches!(operator, Greater | GreaterEqual) {
+            vec![b, a]
+        } else {
+            vec![a, b]
+        };
         let result = fold::apply(function, operands);
-        Ok(if operator == NotEqual { fold::apply(MapFunction::Not, vec![result]) } else { result })
+        Ok(if operator == NotEqual {
+            fold::apply(MapFunction::Not, vec![result])
+        } else {
+            result
+        })
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one reduction")]
@@ -371,10 +521,14 @@ impl<'a> Elaborator<'a> {
         };
         let condition = condition.map(|c| self.lower(c, scope, indices)).transpose()?;
         let kept = |value: (Expr, Element), neutral: f64| match &condition {
-            Some(c) => fold::apply(MapFunction::Where, vec![c.clone(), value, (Expr::Constant(neutral), Element::Real)]),
+            Some(c) => fold::apply(
+                MapFunction::Where,
+                vec![c.clone(), value, (Expr::Constant(neutral), Element::Real)],
+            ),
             None => value,
         };
-        let reduce = |function, body: (Expr, Element)| (Expr::Reduce(function, ids.clone(), Box::new(body.0)), Element::Real);
+        let reduce =
+            |function, body: (Expr, Element)| (Expr::Reduce(function, ids.clone(), Box::new(body.0)), Element::Real);
         let size: usize = ids.iter().map(|&i| indices.axes[i].size).product();
         match operator {
             ReductionOperator::Sum => Ok(reduce(ReduceFunction::Sum, kept(body, 0.0))),
@@ -392,15 +546,27 @@ impl<'a> Elaborator<'a> {
                 if operator == ReductionOperator::Count {
                     return Ok(count);
                 }
-                let count = if whole { count } else { fold::apply(MapFunction::Maximum, vec![count, one()]) };
-                Ok(fold::apply(MapFunction::Divide, vec![reduce(ReduceFunction::Sum, kept(body, 0.0)), count]))
+                let count = if whole {
+                    count
+                } else {
+                    fold::apply(MapFunction::Maximum, vec![count, one()])
+                };
+                Ok(fold::apply(
+                    MapFunction::Divide,
+                    vec![reduce(ReduceFunction::Sum, kept(body, 0.0)), count],
+                ))
             }
             ReductionOperator::ArgMax => {
-                let [index] = ids[..] else { return self.error(Code::WrongKind, span, "`argmax` takes one index") };
+                let [index] = ids[..] else {
+                    return self.error(Code::WrongKind, span, "`argmax` takes one index");
+                };
                 let best = reduce(ReduceFunction::Maximum, kept(body.clone(), f64::NEG_INFINITY));
                 let hit = fold::apply(MapFunction::Equal, vec![body, best]);
                 let nowhere = (Expr::Constant(size as f64), Element::Real);
-                let at = fold::apply(MapFunction::Where, vec![hit, (Expr::Index(index), Element::Real), nowhere]);
+                let at = fold::apply(
+                    MapFunction::Where,
+                    vec![hit, (Expr::Index(index), Element::Real), nowhere],
+                );
                 Ok(reduce(ReduceFunction::Minimum, at))
             }
             ReductionOperator::ArgSort => self.error(Code::NotSupported, span, "`argsort` is not compiled yet"),
@@ -425,18 +591,30 @@ impl<'a> Elaborator<'a> {
         let known = scope.find(name).is_none();
         if known && matches!(name.as_str(), "stop" | "real") && arguments.len() == 1 {
             let (body, element) = self.lower(&arguments[0].value, scope, indices)?;
-            let body = if name == "stop" { Expr::Stop(Box::new(body)) } else { body };
+            let body = if name == "stop" {
+                Expr::Stop(Box::new(body))
+            } else {
+                body
+            };
             return Ok((body, if name == "stop" { element } else { Element::Real }));
         }
         if known && let Some((count, function, _)) = number::function(name) {
             if arguments.len() != count {
-                let message = format!("`{name}` takes {count} argument{}, found {}", if count == 1 { "" } else { "s" }, arguments.len());
+                let message = format!(
+                    "`{name}` takes {count} argument{}, found {}",
+                    if count == 1 { "" } else { "s" },
+                    arguments.len()
+                );
                 return self.error(Code::WrongArguments, expr.span, message);
             }
             let lowered: Vec<_> = arguments.iter().map(|a| self.lower(&a.value, scope, indices)).collect();
             let lowered = lowered.into_iter().collect::<Checked<Vec<_>>>()?;
             if function == MapFunction::Where && lowered[0].1 != Element::Condition {
-                return self.error(Code::WrongKind, arguments[0].value.span, "the first argument of `where` is a condition");
+                return self.error(
+                    Code::WrongKind,
+                    arguments[0].value.span,
+                    "the first argument of `where` is a condition",
+                );
             }
             return Ok(fold::apply(function, lowered));
         }
@@ -453,7 +631,11 @@ impl<'a> Elaborator<'a> {
         indices: &mut Indices,
     ) -> Checked<(Expr, Element)> {
         let Some((first, others)) = arguments.split_first() else {
-            return self.error(Code::WrongArguments, expr.span, "this call needs the element that it applies to");
+            return self.error(
+                Code::WrongArguments,
+                expr.span,
+                "this call needs the element that it applies to",
+            );
         };
         let layer = match scope.find(match &*callee.kind {
             ExprKind::Name(name) => name,
@@ -468,17 +650,36 @@ impl<'a> Elaborator<'a> {
         free.sort_unstable();
         let axes: Vec<Axis> = free.iter().map(|&i| indices.axes[i].clone()).collect();
         let left = free.iter().map(|&i| vec![i]).collect();
-        let definition = Definition::Equation(Equation { indices: indices.sizes(), left, body });
+        let definition = Definition::Equation(Equation {
+            indices: indices.sizes(),
+            left,
+            body,
+        });
         let name = String::new();
-        let argument = self.tensor(Tensor { name, axes: axes.clone(), element, definition, span: first.value.span })?;
-        let Value::Tensor(result) = self.apply(&layer, Value::Tensor(argument), expr.span)? else { return Err(Wrong) };
+        let argument = self.tensor(Tensor {
+            name,
+            axes: axes.clone(),
+            element,
+            definition,
+            span: first.value.span,
+        })?;
+        let Value::Tensor(result) = self.apply(&layer, Value::Tensor(argument), expr.span)? else {
+            return Err(Wrong);
+        };
         let same = self.axes(result).iter().map(|a| a.size).eq(axes.iter().map(|a| a.size));
         if !same {
             let message = "a definition called on an element must be element-wise";
             return self.error(Code::WrongRank, expr.span, message);
         }
         let places = free.iter().map(|&i| super::elaborator::read_at(i)).collect();
-        Ok((Expr::Read { tensor: result, places, otherwise: None }, self.program.tensor(result).element))
+        Ok((
+            Expr::Read {
+                tensor: result,
+                places,
+                otherwise: None,
+            },
+            self.program.tensor(result).element,
+        ))
     }
 }
 
@@ -486,11 +687,25 @@ fn joined_axis(indices: &Indices, group: &[IndexId], span: Span) -> Axis {
     if let [only] = group {
         return indices.axes[*only].clone();
     }
-    let size = group.iter().fold(1usize, |n, &i| n.saturating_mul(indices.axes[i].size));
-    let labels: Vec<String> = group.iter().filter(|&&i| indices.axes[i].size > 1).map(|&i| indices.axes[i].label.clone()).collect();
+    let size = group
+        .iter()
+        .fold(1usize, |n, &i| n.saturating_mul(indices.axes[i].size));
+    let labels: Vec<String> = group
+        .iter()
+        .filter(|&&i| indices.axes[i].size > 1)
+        .map(|&i| indices.axes[i].label.clone())
+        .collect();
     let batch = group.iter().any(|&i| indices.axes[i].is_batch());
     let origin = group.first().map_or(span, |&i| indices.axes[i].origin);
-    Axis { size, label: if batch { crate::ir::model::BATCH.into() } else { labels.join(" * ") }, origin }
+    Axis {
+        size,
+        label: if batch {
+            crate::ir::model::BATCH.into()
+        } else {
+            labels.join(" * ")
+        },
+        origin,
+    }
 }
 
 /// The indices of an expression that no reduction inside it binds, in order of appearance.
@@ -503,12 +718,16 @@ pub fn free_indices(expr: &Expr, bound: &mut Vec<IndexId>, free: &mut Vec<IndexI
     match expr {
         Expr::Constant(_) | Expr::Number(_) | Expr::Random(_) => {}
         Expr::Index(i) => note(*i, bound, free),
-        Expr::Position(position) => position_indices(position).into_iter().for_each(|i| note(i, bound, free)),
+        Expr::Position(position) => position_indices(position)
+            .into_iter()
+            .for_each(|i| note(i, bound, free)),
         Expr::Read { places, otherwise, .. } => {
             for place in places {
                 match place {
                     crate::ir::model::Place::At { position, exact } => {
-                        position_indices(position).into_iter().for_each(|i| note(i, bound, free));
+                        position_indices(position)
+                            .into_iter()
+                            .for_each(|i| note(i, bound, free));
                         if let Some((of, _)) = exact {
                             of.terms.iter().for_each(|t| note(t.0, bound, free));
                         }
@@ -531,5 +750,7 @@ pub fn free_indices(expr: &Expr, bound: &mut Vec<IndexId>, free: &mut Vec<IndexI
 
 fn position_indices(position: &crate::ir::affine::Position) -> Vec<IndexId> {
     let affine = position.affine.terms.iter().map(|t| t.0);
-    affine.chain(position.digits.iter().flat_map(|d| d.of.terms.iter().map(|t| t.0))).collect()
+    affine
+        .chain(position.digits.iter().flat_map(|d| d.of.terms.iter().map(|t| t.0)))
+        .collect()
 }

@@ -46,7 +46,12 @@ impl<'a> Elaborator<'a> {
                 let value = self.evaluate(operand, scope, Position::Value)?;
                 self.unary(*operator, value, expr.span)
             }
-            ExprKind::Binary { operator, left, right, operator_span } => {
+            ExprKind::Binary {
+                operator,
+                left,
+                right,
+                operator_span,
+            } => {
                 if self.is_indexed(expr, scope) {
                     return self.equation_value(expr, scope);
                 }
@@ -59,7 +64,9 @@ impl<'a> Elaborator<'a> {
                 let layer_value = self.evaluate(layer, scope, Position::Layer)?;
                 match (value, layer_value) {
                     (Value::Wrong, _) | (_, Value::Wrong) => Err(Wrong),
-                    (Value::Layer(first), Value::Layer(second)) => Ok(Value::Layer(Rc::new(Layer::Chain(first, second)))),
+                    (Value::Layer(first), Value::Layer(second)) => {
+                        Ok(Value::Layer(Rc::new(Layer::Chain(first, second))))
+                    }
                     (Value::Layer(_), other) => self.not_a_layer(&other, layer.span),
                     (value, layer_value) => self.apply(&layer_value, value, layer.span),
                 }
@@ -70,12 +77,19 @@ impl<'a> Elaborator<'a> {
                 scope: scope.clone(),
                 numbering: Default::default(),
             }))),
-            ExprKind::If { condition, then, otherwise } => {
+            ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            } => {
                 let holds = self.condition(condition, scope)?;
                 let block = if holds { Some(then) } else { otherwise.as_ref() };
                 match block {
                     Some(block) => self.statements(&block.statements, scope),
-                    None => Ok(Value::Layer(Rc::new(Layer::Chain(identity(expr.span), identity(expr.span))))),
+                    None => Ok(Value::Layer(Rc::new(Layer::Chain(
+                        identity(expr.span),
+                        identity(expr.span),
+                    )))),
                 }
             }
             ExprKind::Repeat { index, count, body } => {
@@ -100,7 +114,10 @@ impl<'a> Elaborator<'a> {
             Value::Condition(holds) => Ok(holds),
             Value::Wrong => Err(Wrong),
             other => {
-                let message = format!("expected a condition that is known when compiling, found {}", other.describe());
+                let message = format!(
+                    "expected a condition that is known when compiling, found {}",
+                    other.describe()
+                );
                 let mut diagnostic = Diagnostic::new(Code::WrongKind, expr.span, message);
                 if matches!(other, Value::StepCondition(_) | Value::Tensor(_)) {
                     diagnostic = diagnostic.help("use `where(condition, then, else)` for what changes while training");
@@ -116,7 +133,10 @@ impl<'a> Elaborator<'a> {
             Value::Number(quantity) => Ok(quantity),
             Value::Wrong => Err(Wrong),
             other => {
-                let message = format!("expected a number that is known when compiling, found {}", other.describe());
+                let message = format!(
+                    "expected a number that is known when compiling, found {}",
+                    other.describe()
+                );
                 self.error(Code::WrongKind, expr.span, message)
             }
         }
@@ -133,7 +153,11 @@ impl<'a> Elaborator<'a> {
             Some(Unit::Hours) => value.times(Known::whole(3600)),
             _ => value,
         };
-        Ok(Value::Number(Quantity { value, origin: span, label: self.sources.text(span).to_string() }))
+        Ok(Value::Number(Quantity {
+            value,
+            origin: span,
+            label: self.sources.text(span).to_string(),
+        }))
     }
 
     fn name(&mut self, name: &str, span: Span, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
@@ -144,7 +168,11 @@ impl<'a> Elaborator<'a> {
                 value => Ok(value),
             };
         }
-        let real = |r: f64| Quantity { value: Known::Real(r), origin: span, label: name.to_string() };
+        let real = |r: f64| Quantity {
+            value: Known::Real(r),
+            origin: span,
+            label: name.to_string(),
+        };
         match name {
             "true" => return Ok(Value::Condition(true)),
             "false" => return Ok(Value::Condition(false)),
@@ -156,9 +184,17 @@ impl<'a> Elaborator<'a> {
         if let Some(value) = self.data_name(name) {
             return Ok(value);
         }
-        if let Some(definition) = self.library.find(name, &[DefinitionKind::Layer, DefinitionKind::Loss, DefinitionKind::Metric]) {
+        if let Some(definition) = self.library.find(
+            name,
+            &[DefinitionKind::Layer, DefinitionKind::Loss, DefinitionKind::Metric],
+        ) {
             let path = scope.path.part(name);
-            return Ok(Value::Layer(Rc::new(Layer::Call { definition, arguments: vec![], path, span })));
+            return Ok(Value::Layer(Rc::new(Layer::Call {
+                definition,
+                arguments: vec![],
+                path,
+                span,
+            })));
         }
         if let Some(function) = number::unary_function(name) {
             let _ = function;
@@ -166,7 +202,10 @@ impl<'a> Elaborator<'a> {
         }
         let mut known = scope.known();
         known.extend(self.data_names());
-        known.extend(self.library.names(&[DefinitionKind::Layer, DefinitionKind::Loss, DefinitionKind::Metric]));
+        known.extend(
+            self.library
+                .names(&[DefinitionKind::Layer, DefinitionKind::Loss, DefinitionKind::Metric]),
+        );
         known.extend(number::FUNCTIONS.iter().map(|f| f.0.to_string()));
         self.unknown("name", name, span, &known)
     }
@@ -186,7 +225,9 @@ impl<'a> Elaborator<'a> {
         span: Span,
         scope: &Rc<Scope<'a>>,
     ) -> Checked<Value<'a>> {
-        let Value::List(list) = self.evaluate(base, scope, Position::Value)? else { return Err(Wrong) };
+        let Value::List(list) = self.evaluate(base, scope, Position::Value)? else {
+            return Err(Wrong);
+        };
         let at = match indices {
             [crate::ir::ast::Index::Named { name, bound: None }] => match scope.find(&name.text) {
                 Some(binding) => {
@@ -199,12 +240,23 @@ impl<'a> Elaborator<'a> {
             _ => return self.error(Code::WrongKind, span, "a list takes one number in brackets"),
         };
         let Value::Number(Quantity { value, .. }) = at else {
-            return self.error(Code::WrongKind, span, format!("expected a whole number, found {}", at.describe()));
+            return self.error(
+                Code::WrongKind,
+                span,
+                format!("expected a whole number, found {}", at.describe()),
+            );
         };
-        match value.as_whole().and_then(|i| usize::try_from(i).ok()).and_then(|i| list.get(i).cloned()) {
+        match value
+            .as_whole()
+            .and_then(|i| usize::try_from(i).ok())
+            .and_then(|i| list.get(i).cloned())
+        {
             Some(value) => Ok(value),
             None => {
-                let message = format!("the list has {} elements, numbered from 0; there is no {value}", list.len());
+                let message = format!(
+                    "the list has {} elements, numbered from 0; there is no {value}",
+                    list.len()
+                );
                 self.error(Code::OutOfBounds, span, message)
             }
         }
@@ -221,8 +273,12 @@ impl<'a> Elaborator<'a> {
                     return Ok(Value::Tensor(id));
                 }
                 let inside = format!("{path}.");
-                let known: Vec<String> =
-                    self.params.keys().filter_map(|p| p.strip_prefix(&inside)).map(String::from).collect();
+                let known: Vec<String> = self
+                    .params
+                    .keys()
+                    .filter_map(|p| p.strip_prefix(&inside))
+                    .map(String::from)
+                    .collect();
                 if known.is_empty() {
                     let message = "this layer has no parameters yet: it gets them where it is first applied";
                     return self.error(Code::UnknownName, span, message);
@@ -230,27 +286,51 @@ impl<'a> Elaborator<'a> {
                 self.unknown("parameter", &name.text, name.span, &known)
             }
             Value::Wrong => Err(Wrong),
-            other => self.error(Code::WrongKind, base.span, format!("expected a layer, found {}", other.describe())),
+            other => self.error(
+                Code::WrongKind,
+                base.span,
+                format!("expected a layer, found {}", other.describe()),
+            ),
         }
     }
 
-    fn named(&mut self, layer: &'a Expr, name: &'a Name, scope: &Rc<Scope<'a>>, position: Position) -> Checked<Value<'a>> {
+    fn named(
+        &mut self,
+        layer: &'a Expr,
+        name: &'a Name,
+        scope: &Rc<Scope<'a>>,
+        position: Position,
+    ) -> Checked<Value<'a>> {
         if let ExprKind::Repeat { index, count, body } = &*layer.kind {
             let path = scope.path.part(&name.text);
             return self.repeat(index.as_ref(), count, body, path, scope);
         }
         if let ExprKind::Block(block) = &*layer.kind {
             let inner = scope.inner(super::scope::PathScope::new(scope.path.part(&name.text)));
-            return Ok(Value::Layer(Rc::new(Layer::Block { block, scope: inner, numbering: Default::default() })));
+            return Ok(Value::Layer(Rc::new(Layer::Block {
+                block,
+                scope: inner,
+                numbering: Default::default(),
+            })));
         }
         let before = scope.path.numbering();
         match self.evaluate(layer, scope, position)? {
             Value::Layer(found) => match &*found {
-                Layer::Call { definition, arguments, span, .. } => {
+                Layer::Call {
+                    definition,
+                    arguments,
+                    span,
+                    ..
+                } => {
                     scope.path.set_numbering(before);
                     let path = scope.path.part(&name.text);
                     let arguments = arguments.clone();
-                    Ok(Value::Layer(Rc::new(Layer::Call { definition, arguments, path, span: *span })))
+                    Ok(Value::Layer(Rc::new(Layer::Call {
+                        definition,
+                        arguments,
+                        path,
+                        span: *span,
+                    })))
                 }
                 _ => Ok(Value::Layer(found)),
             },
@@ -272,17 +352,30 @@ impl<'a> Elaborator<'a> {
             (_, Value::Wrong) => Err(Wrong),
             (UnaryOperator::Negate, Value::Number(q)) => {
                 let label = self.sources.text(span).to_string();
-                Ok(Value::Number(Quantity { value: q.value.negative(), origin: span, label }))
+                Ok(Value::Number(Quantity {
+                    value: q.value.negative(),
+                    origin: span,
+                    label,
+                }))
             }
-            (UnaryOperator::Negate, Value::Step(n)) => {
-                Ok(Value::Step(crate::ir::number::Number::apply(crate::ir::number::NumberFunction::Negate, vec![n])))
-            }
+            (UnaryOperator::Negate, Value::Step(n)) => Ok(Value::Step(crate::ir::number::Number::apply(
+                crate::ir::number::NumberFunction::Negate,
+                vec![n],
+            ))),
             (UnaryOperator::Not, Value::Condition(c)) => Ok(Value::Condition(!c)),
             (UnaryOperator::Negate, Value::Tensor(id)) => self.map(MapFunction::Negate, &[Value::Tensor(id)], span),
             (UnaryOperator::Not, Value::Tensor(id)) => self.map(MapFunction::Not, &[Value::Tensor(id)], span),
             (operator, other) => {
-                let sign = if operator == UnaryOperator::Negate { "`-`" } else { "`not`" };
-                self.error(Code::WrongKind, span, format!("{sign} does not apply to {}", other.describe()))
+                let sign = if operator == UnaryOperator::Negate {
+                    "`-`"
+                } else {
+                    "`not`"
+                };
+                self.error(
+                    Code::WrongKind,
+                    span,
+                    format!("{sign} does not apply to {}", other.describe()),
+                )
             }
         }
     }
@@ -302,14 +395,24 @@ impl<'a> Elaborator<'a> {
                 BinaryOperator::Add | BinaryOperator::Subtract | BinaryOperator::Multiply | BinaryOperator::Divide => {
                     Ok(Value::Layer(Rc::new(Layer::Combine(operator, left, right, span))))
                 }
-                _ => self.error(Code::WrongKind, operator_span, "layers can be added, subtracted, multiplied and divided only"),
+                _ => self.error(
+                    Code::WrongKind,
+                    operator_span,
+                    "layers can be added, subtracted, multiplied and divided only",
+                ),
             },
             (Value::Tensor(_), _) | (_, Value::Tensor(_)) => self.combine_tensors(operator, left, right, span),
             _ => number::combine(self, operator, &left, &right, span),
         }
     }
 
-    fn combine_tensors(&mut self, operator: BinaryOperator, left: Value<'a>, right: Value<'a>, span: Span) -> Checked<Value<'a>> {
+    fn combine_tensors(
+        &mut self,
+        operator: BinaryOperator,
+        left: Value<'a>,
+        right: Value<'a>,
+        span: Span,
+    ) -> Checked<Value<'a>> {
         use BinaryOperator::*;
         let (function, swap, negate) = match operator {
             Add => (MapFunction::Add, false, false),
@@ -326,12 +429,20 @@ impl<'a> Elaborator<'a> {
             Greater => (MapFunction::Less, true, false),
             GreaterEqual => (MapFunction::LessEqual, true, false),
             WholeDivide | Modulo => {
-                return self.error(Code::WrongKind, span, "`div` and `mod` are for whole numbers, not for tensors");
+                return self.error(
+                    Code::WrongKind,
+                    span,
+                    "`div` and `mod` are for whole numbers, not for tensors",
+                );
             }
         };
         let operands = if swap { [right, left] } else { [left, right] };
         let value = self.map(function, &operands, span)?;
-        if negate { self.map(MapFunction::Not, &[value], span) } else { Ok(value) }
+        if negate {
+            self.map(MapFunction::Not, &[value], span)
+        } else {
+            Ok(value)
+        }
     }
 
     /// Applies an element-wise function to tensors of one shape and numbers.
@@ -375,7 +486,11 @@ impl<'a> Elaborator<'a> {
                 Ok((body, Element::Condition))
             }
             Value::Wrong => Err(Wrong),
-            other => self.error(Code::WrongKind, span, format!("expected a number or a tensor, found {}", other.describe())),
+            other => self.error(
+                Code::WrongKind,
+                span,
+                format!("expected a number or a tensor, found {}", other.describe()),
+            ),
         }
     }
 
@@ -402,7 +517,11 @@ impl<'a> Elaborator<'a> {
         }
         for id in [a, b] {
             let tensor = self.program.tensor(id);
-            let what = format!("{} has {}", if tensor.name.is_empty() { "this" } else { &tensor.name }, model::shape_text(&tensor.axes));
+            let what = format!(
+                "{} has {}",
+                if tensor.name.is_empty() { "this" } else { &tensor.name },
+                model::shape_text(&tensor.axes)
+            );
             diagnostic = diagnostic.note(tensor.span, what);
         }
         self.wrong(diagnostic)

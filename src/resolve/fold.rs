@@ -71,7 +71,10 @@ fn is_finite(expr: &Expr) -> bool {
         Expr::Constant(c) => c.is_finite(),
         Expr::Apply(function, list) => {
             use MapFunction::*;
-            let keeps = matches!(function, Add | Subtract | Multiply | Negate | Absolute | Minimum | Maximum | Floor | Where);
+            let keeps = matches!(
+                function,
+                Add | Subtract | Multiply | Negate | Absolute | Minimum | Maximum | Floor | Where
+            );
             keeps && list.iter().all(is_finite)
         }
         _ => false,

@@ -34,7 +34,11 @@ impl Known {
         let value: Option<i128> = format!("{whole}{part}").parse().ok();
         if let (Some(value), true) = (value, exponent.abs() <= 36) {
             let power = 10i128.checked_pow(exponent.unsigned_abs())?;
-            let exact = if exponent >= 0 { value.checked_mul(power).map(|v| (v, 1)) } else { Some((value, power)) };
+            let exact = if exponent >= 0 {
+                value.checked_mul(power).map(|v| (v, 1))
+            } else {
+                Some((value, power))
+            };
             if let Some((numerator, denominator)) = exact {
                 return Some(Known::fraction(numerator, denominator));
             }
@@ -48,7 +52,11 @@ impl Known {
         debug_assert!(denominator != 0);
         let divisor = gcd(numerator.unsigned_abs(), denominator.unsigned_abs()) as i128;
         let sign = if denominator < 0 { -1 } else { 1 };
-        if divisor == 0 { Known::Exact(0, 1) } else { Known::Exact(sign * numerator / divisor, sign * denominator / divisor) }
+        if divisor == 0 {
+            Known::Exact(0, 1)
+        } else {
+            Known::Exact(sign * numerator / divisor, sign * denominator / divisor)
+        }
     }
 
     /// As float64.
@@ -70,8 +78,10 @@ impl Known {
 
     /// Sum, as exact as it goes.
     pub fn plus(self, other: Known) -> Known {
-        self.exactly(other, |a, b, c, d| Some((a.checked_mul(d)?.checked_add(c.checked_mul(b)?)?, b.checked_mul(d)?)))
-            .unwrap_or_else(|| Known::Real(self.real() + other.real()))
+        self.exactly(other, |a, b, c, d| {
+            Some((a.checked_mul(d)?.checked_add(c.checked_mul(b)?)?, b.checked_mul(d)?))
+        })
+        .unwrap_or_else(|| Known::Real(self.real() + other.real()))
     }
 
     /// Product.

@@ -12,7 +12,13 @@ use crate::text::{Code, Span};
 use std::rc::Rc;
 
 /// The initialisers that are primitives: name and number of arguments.
-const PRIMITIVES: &[(&str, usize)] = &[("normal", 1), ("uniform", 1), ("truncated_normal", 1), ("orthogonal", 1), ("constant", 1)];
+const PRIMITIVES: &[(&str, usize)] = &[
+    ("normal", 1),
+    ("uniform", 1),
+    ("truncated_normal", 1),
+    ("orthogonal", 1),
+    ("constant", 1),
+];
 
 impl<'a> Elaborator<'a> {
     /// Works out the first value of every parameter.
@@ -26,7 +32,13 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Evaluates an initialiser for a parameter with these fans.
-    pub fn initialiser(&mut self, text: &'a Expr, scope: &Rc<Scope<'a>>, fan_in: usize, fan_out: usize) -> Checked<Initialiser> {
+    pub fn initialiser(
+        &mut self,
+        text: &'a Expr,
+        scope: &Rc<Scope<'a>>,
+        fan_in: usize,
+        fan_out: usize,
+    ) -> Checked<Initialiser> {
         let (name, arguments): (&'a str, &'a [Argument]) = match &*text.kind {
             ExprKind::Name(name) => (name, &[]),
             ExprKind::Call { callee, arguments } => match &*callee.kind {
@@ -42,10 +54,21 @@ impl<'a> Elaborator<'a> {
         if !is_value && let Some(definition) = self.library.find(name, &[DefinitionKind::Initialiser]) {
             let inner = Scope::body(scope.path.clone());
             for (name, value) in [("fan_in", fan_in), ("fan_out", fan_out)] {
-                let quantity = Quantity { value: Known::whole(value as i128), origin: text.span, label: name.into() };
+                let quantity = Quantity {
+                    value: Known::whole(value as i128),
+                    origin: text.span,
+                    label: name.into(),
+                };
                 inner.define(name, Value::Number(quantity), text.span);
             }
-            let bound = self.bind(definition, arguments, super::call::has_leading_tensor(definition) as usize, None, text.span, scope)?;
+            let bound = self.bind(
+                definition,
+                arguments,
+                super::call::has_leading_tensor(definition) as usize,
+                None,
+                text.span,
+                scope,
+            )?;
             for (at, parameter) in definition.parameters.iter().enumerate() {
                 if let Some((_, value)) = bound.iter().find(|(b, _)| *b == at) {
                     inner.define(&parameter.name.text, value.clone(), parameter.name.span);
@@ -54,7 +77,9 @@ impl<'a> Elaborator<'a> {
                     inner.define(&parameter.name.text, value, parameter.name.span);
                 }
             }
-            let Some(last) = definition.body.statements.last() else { return Err(Wrong) };
+            let Some(last) = definition.body.statements.last() else {
+                return Err(Wrong);
+            };
             let crate::ir::ast::StatementKind::Value(value) = &last.kind else {
                 return self.error(Code::WrongKind, last.span, "an initialiser's last line is its value");
             };
@@ -65,7 +90,8 @@ impl<'a> Elaborator<'a> {
             self.calls.pop();
             return result;
         }
-        if !is_value && matches!(&*text.kind, ExprKind::Call { .. }) && crate::resolve::number::function(name).is_none() {
+        if !is_value && matches!(&*text.kind, ExprKind::Call { .. }) && crate::resolve::number::function(name).is_none()
+        {
             let mut known = self.library.names(&[DefinitionKind::Initialiser]);
             known.extend(PRIMITIVES.iter().map(|p| p.0.to_string()));
             return self.unknown("initialiser", name, text.span, &known);
@@ -79,11 +105,22 @@ impl<'a> Elaborator<'a> {
                 };
                 self.error(Code::WrongKind, text.span, format!("`{name}` is no initialiser"))
             }
-            other => self.error(Code::WrongKind, text.span, format!("expected an initialiser or a number, found {}", other.describe())),
+            other => self.error(
+                Code::WrongKind,
+                text.span,
+                format!("expected an initialiser or a number, found {}", other.describe()),
+            ),
         }
     }
 
-    fn primitive(&mut self, name: &str, count: usize, arguments: &'a [Argument], span: Span, scope: &Rc<Scope<'a>>) -> Checked<Initialiser> {
+    fn primitive(
+        &mut self,
+        name: &str,
+        count: usize,
+        arguments: &'a [Argument],
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<Initialiser> {
         if arguments.len() > count || name != "orthogonal" && arguments.len() != count {
             let message = format!("`{name}` takes {count} argument, found {}", arguments.len());
             return self.error(Code::WrongArguments, span, message);
@@ -94,7 +131,11 @@ impl<'a> Elaborator<'a> {
         };
         if name != "constant" && (value.is_nan() || value < 0.0 || value.is_infinite()) {
             let place = arguments.first().map_or(span, |a| a.value.span);
-            return self.error(Code::WrongValue, place, format!("the spread of `{name}` must be at least 0 and finite, this is {value}"));
+            return self.error(
+                Code::WrongValue,
+                place,
+                format!("the spread of `{name}` must be at least 0 and finite, this is {value}"),
+            );
         }
         Ok(match name {
             "normal" => Initialiser::Normal(value),
@@ -110,9 +151,13 @@ impl<'a> Elaborator<'a> {
     pub fn fans(&self, param: ParamId) -> (usize, usize) {
         let declared = &self.program.params[param.0 as usize];
         let all: usize = declared.shape.iter().product();
-        let Some(id) = self.params.get(&declared.path) else { return (all, all) };
+        let Some(id) = self.params.get(&declared.path) else {
+            return (all, all);
+        };
         for tensor in &self.program.tensors {
-            let Definition::Equation(equation) = &tensor.definition else { continue };
+            let Definition::Equation(equation) = &tensor.definition else {
+                continue;
+            };
             if let Some((summed, window)) = summed_axes(&equation.body, *id, &mut vec![]) {
                 let fan_in: usize = summed.iter().map(|&i| equation.indices[i].1).product();
                 let window: usize = window.iter().map(|&i| equation.indices[i].1).product();

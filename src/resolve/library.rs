@@ -21,8 +21,12 @@ impl<'a> Library<'a> {
                 let key = (definition.kind, definition.name.text.as_str());
                 if let Some(earlier) = here.get(&key) {
                     diagnostics.push(
-                        Diagnostic::new(Code::DuplicateName, definition.name.span, format!("`{}` is defined twice", key.1))
-                            .note(earlier.name.span, "first defined here"),
+                        Diagnostic::new(
+                            Code::DuplicateName,
+                            definition.name.span,
+                            format!("`{}` is defined twice", key.1),
+                        )
+                        .note(earlier.name.span, "first defined here"),
                     );
                     continue;
                 }
@@ -36,13 +40,19 @@ impl<'a> Library<'a> {
 
     /// The definition of a name, by the kinds that fit the place, in this order.
     pub fn find(&self, name: &str, kinds: &[DefinitionKind]) -> Option<&'a Definition> {
-        kinds.iter().find_map(|kind| self.definitions.get(&(*kind, name)).copied())
+        kinds
+            .iter()
+            .find_map(|kind| self.definitions.get(&(*kind, name)).copied())
     }
 
     /// Names of these kinds, sorted.
     pub fn names(&self, kinds: &[DefinitionKind]) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.definitions.keys().filter(|(k, _)| kinds.contains(k)).map(|(_, n)| n.to_string()).collect();
+        let mut names: Vec<String> = self
+            .definitions
+            .keys()
+            .filter(|(k, _)| kinds.contains(k))
+            .map(|(_, n)| n.to_string())
+            .collect();
         names.sort();
         names.dedup();
         names
@@ -82,8 +92,12 @@ impl<'a> Library<'a> {
         for definition in recursive {
             let name = &definition.name;
             diagnostics.push(
-                Diagnostic::new(Code::Recursion, name.span, format!("`{}` leads back to itself", name.text))
-                    .help("definitions can't be recursive: compile time is total; use `repeat`"),
+                Diagnostic::new(
+                    Code::Recursion,
+                    name.span,
+                    format!("`{}` leads back to itself", name.text),
+                )
+                .help("definitions can't be recursive: compile time is total; use `repeat`"),
             );
         }
     }
@@ -93,11 +107,18 @@ impl<'a> Library<'a> {
         for parameter in &definition.parameters {
             parameter.default.iter().for_each(|e| names_in(e, &mut names));
         }
-        definition.body.statements.iter().for_each(|s| names_in_statement(s, &mut names));
+        definition
+            .body
+            .statements
+            .iter()
+            .for_each(|s| names_in_statement(s, &mut names));
         let parameters: Vec<&str> = definition.parameters.iter().map(|p| p.name.text.as_str()).collect();
         let kinds = callable_from(definition.kind);
-        let mut called: Vec<&Definition> =
-            names.into_iter().filter(|n| !parameters.contains(n)).filter_map(|n| self.find(n, kinds)).collect();
+        let mut called: Vec<&Definition> = names
+            .into_iter()
+            .filter(|n| !parameters.contains(n))
+            .filter_map(|n| self.find(n, kinds))
+            .collect();
         called.sort_by_key(|d| d.span);
         called.dedup_by_key(|d| d.span);
         called
@@ -158,7 +179,11 @@ pub fn names_in<'a>(expr: &'a Expr, names: &mut Vec<&'a str>) {
         }
         ExprKind::Named { layer, .. } => names_in(layer, names),
         ExprKind::Block(b) => block(b, names),
-        ExprKind::If { condition, then, otherwise } => {
+        ExprKind::If {
+            condition,
+            then,
+            otherwise,
+        } => {
             names_in(condition, names);
             block(then, names);
             otherwise.iter().for_each(|b| block(b, names));

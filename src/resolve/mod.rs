@@ -25,9 +25,9 @@ pub mod schedule;
 mod scope;
 mod settings;
 mod signature;
-pub mod train;
 #[cfg(test)]
 mod tests;
+pub mod train;
 mod value;
 
 use crate::ir::ast::{File, Item, Model, Section};
@@ -65,8 +65,12 @@ pub struct Parts<'a> {
 
 /// Finds model and sections of a spec.
 pub fn parts<'a>(file: &'a File, end: Span, diagnostics: &mut Diagnostics) -> Option<Parts<'a>> {
-    let (mut model, mut data, mut train, mut tune): (Option<&Model>, Option<&Section>, Option<&Section>, Option<&Section>) =
-        (None, None, None, None);
+    let (mut model, mut data, mut train, mut tune): (
+        Option<&Model>,
+        Option<&Section>,
+        Option<&Section>,
+        Option<&Section>,
+    ) = (None, None, None, None);
     for item in &file.items {
         match item {
             Item::Model(found) => match model {
@@ -96,7 +100,11 @@ pub fn parts<'a>(file: &'a File, end: Span, diagnostics: &mut Diagnostics) -> Op
             diagnostics.push(diagnostic.help(help));
         }
     }
-    Some(Parts { model: model?, data: data?, train })
+    Some(Parts {
+        model: model?,
+        data: data?,
+        train,
+    })
 }
 
 fn twice(what: &str, first: Span, second: Span, diagnostics: &mut Diagnostics) {
@@ -123,10 +131,18 @@ pub struct Context<'a> {
 /// Resolves one program of a spec.
 pub fn resolve(parts: &Parts<'_>, context: &Context<'_>, mode: Mode) -> (Option<Program>, Diagnostics) {
     let training = mode == Mode::Training;
-    let mut elaborator = Elaborator::new(context.sources, context.library, context.schema, context.batch, training);
+    let mut elaborator = Elaborator::new(
+        context.sources,
+        context.library,
+        context.schema,
+        context.batch,
+        training,
+    );
     elaborator.probe = context.probe;
     let result = program(&mut elaborator, parts, context, mode);
-    let Elaborator { program, diagnostics, .. } = elaborator;
+    let Elaborator {
+        program, diagnostics, ..
+    } = elaborator;
     let good = result.is_ok() && !diagnostics.has_errors();
     (good.then_some(program), diagnostics)
 }
@@ -150,11 +166,17 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
         if parts.model.outputs.is_empty()
             && let Value::Tensor(id) = value
         {
-            e.program.outputs.push(Output { kind: OutputKind::Value("output".into()), tensor: id });
+            e.program.outputs.push(Output {
+                kind: OutputKind::Value("output".into()),
+                tensor: id,
+            });
         }
     } else if let Some(train) = parts.train {
         match e.loss(train, &value, &outer) {
-            Ok(loss) => e.program.outputs.push(Output { kind: OutputKind::Loss, tensor: loss }),
+            Ok(loss) => e.program.outputs.push(Output {
+                kind: OutputKind::Loss,
+                tensor: loss,
+            }),
             Err(Wrong) => failed = true,
         }
         let outputs = std::mem::take(&mut e.program.outputs);
@@ -162,7 +184,10 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
         e.program.outputs = outputs;
         if mode == Mode::Evaluation {
             for (name, tensor) in metrics {
-                e.program.outputs.push(Output { kind: OutputKind::Metric(name), tensor });
+                e.program.outputs.push(Output {
+                    kind: OutputKind::Metric(name),
+                    tensor,
+                });
             }
         }
         if wrong_before {
@@ -172,7 +197,9 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
         e.settle_initialisers();
         e.parameter_lines(train, &outer)?;
         if mode == Mode::Training {
-            let Some(settings) = context.settings else { return Err(Wrong) };
+            let Some(settings) = context.settings else {
+                return Err(Wrong);
+            };
             let run = run_length(settings, context.schema);
             failed |= objective(e, train, &outer).is_err();
             failed |= e.updates(train, &outer, run).is_err();
@@ -181,13 +208,21 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
     e.settle_initialisers();
     for (name, span) in scope.unused() {
         let message = format!("`{name}` is never used");
-        e.diagnostics.push(Diagnostic::new(Code::Unused, span, message).help("remove it, or use it"));
+        e.diagnostics
+            .push(Diagnostic::new(Code::Unused, span, message).help("remove it, or use it"));
     }
     let states: Vec<_> = e.states.values().copied().collect();
     for (state, newest) in states {
-        let old = e.program.tensors.iter().position(|t| t.definition == crate::ir::model::Definition::State(state));
+        let old = e
+            .program
+            .tensors
+            .iter()
+            .position(|t| t.definition == crate::ir::model::Definition::State(state));
         if old != Some(newest.0 as usize) && mode == Mode::Training {
-            e.program.outputs.push(Output { kind: OutputKind::StateUpdate(state), tensor: newest });
+            e.program.outputs.push(Output {
+                kind: OutputKind::StateUpdate(state),
+                tensor: newest,
+            });
         }
     }
     // The map of states has no order of its own.
@@ -201,19 +236,37 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
 /// Loss plus penalties.
 fn objective<'a>(e: &mut Elaborator<'a>, train: &'a Section, scope: &std::rc::Rc<Scope<'a>>) -> Checked<()> {
     e.section_penalties(train, scope)?;
-    let loss = e.program.outputs.iter().find(|o| o.kind == OutputKind::Loss).map(|o| o.tensor);
-    let Some(mut total) = loss.map(Value::Tensor) else { return Err(Wrong) };
+    let loss = e
+        .program
+        .outputs
+        .iter()
+        .find(|o| o.kind == OutputKind::Loss)
+        .map(|o| o.tensor);
+    let Some(mut total) = loss.map(Value::Tensor) else {
+        return Err(Wrong);
+    };
     for penalty in std::mem::take(&mut e.penalties) {
-        total = e.map(crate::ir::graph::MapFunction::Add, &[total, Value::Tensor(penalty)], train.name.span)?;
+        total = e.map(
+            crate::ir::graph::MapFunction::Add,
+            &[total, Value::Tensor(penalty)],
+            train.name.span,
+        )?;
     }
-    let Value::Tensor(tensor) = total else { return Err(Wrong) };
-    e.program.outputs.push(Output { kind: OutputKind::Objective, tensor });
+    let Value::Tensor(tensor) = total else {
+        return Err(Wrong);
+    };
+    e.program.outputs.push(Output {
+        kind: OutputKind::Objective,
+        tensor,
+    });
     Ok(())
 }
 
 /// How many updates a run has.
 pub fn run_length(settings: &TrainSettings, schema: &Schema) -> RunLength {
-    let steps_per_epoch = schema.epoch_samples.map(|samples| (samples / settings.batch).max(1) as u64);
+    let steps_per_epoch = schema
+        .epoch_samples
+        .map(|samples| (samples / settings.batch).max(1) as u64);
     let steps = match (settings.duration, steps_per_epoch) {
         (Interval::Steps(steps), _) => steps,
         (Interval::Epochs(epochs), Some(per_epoch)) => (epochs * per_epoch as f64).round().max(1.0) as u64,

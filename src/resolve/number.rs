@@ -16,7 +16,12 @@ pub const FUNCTIONS: &[(&str, usize, MapFunction, NumberFunction)] = &[
     ("sqrt", 1, MapFunction::SquareRoot, NumberFunction::SquareRoot),
     ("sin", 1, MapFunction::Sine, NumberFunction::Sine),
     ("cos", 1, MapFunction::Cosine, NumberFunction::Cosine),
-    ("tanh", 1, MapFunction::HyperbolicTangent, NumberFunction::HyperbolicTangent),
+    (
+        "tanh",
+        1,
+        MapFunction::HyperbolicTangent,
+        NumberFunction::HyperbolicTangent,
+    ),
     ("erf", 1, MapFunction::Erf, NumberFunction::Erf),
     ("abs", 1, MapFunction::Absolute, NumberFunction::Absolute),
     ("floor", 1, MapFunction::Floor, NumberFunction::Floor),
@@ -27,7 +32,10 @@ pub const FUNCTIONS: &[(&str, usize, MapFunction, NumberFunction)] = &[
 
 /// The function of a name.
 pub fn function(name: &str) -> Option<(usize, MapFunction, NumberFunction)> {
-    FUNCTIONS.iter().find(|f| f.0 == name).map(|&(_, count, map, number)| (count, map, number))
+    FUNCTIONS
+        .iter()
+        .find(|f| f.0 == name)
+        .map(|&(_, count, map, number)| (count, map, number))
 }
 
 /// The function of a name, if it takes one argument and so can be a layer.
@@ -54,7 +62,11 @@ pub fn combine<'a>(
         (NotEqual, Value::Word(a), Value::Word(b)) => Ok(Value::Condition(a != b)),
         (And | Or, _, _) => match (condition_number(left), condition_number(right)) {
             (Some(a), Some(b)) => {
-                let function = if operator == And { NumberFunction::And } else { NumberFunction::Or };
+                let function = if operator == And {
+                    NumberFunction::And
+                } else {
+                    NumberFunction::Or
+                };
                 Ok(Value::StepCondition(Number::apply(function, vec![a, b])))
             }
             _ => mismatch(elaborator, left, right, span),
@@ -75,11 +87,21 @@ fn condition_number(value: &Value<'_>) -> Option<Number> {
 }
 
 fn mismatch<'a>(e: &mut Elaborator<'a>, left: &Value<'a>, right: &Value<'a>, span: Span) -> Checked<Value<'a>> {
-    let message = format!("this operator does not apply to {} and {}", left.describe(), right.describe());
+    let message = format!(
+        "this operator does not apply to {} and {}",
+        left.describe(),
+        right.describe()
+    );
     e.error(Code::WrongKind, span, message)
 }
 
-fn known<'a>(e: &mut Elaborator<'a>, operator: BinaryOperator, a: &Quantity, b: &Quantity, span: Span) -> Checked<Value<'a>> {
+fn known<'a>(
+    e: &mut Elaborator<'a>,
+    operator: BinaryOperator,
+    a: &Quantity,
+    b: &Quantity,
+    span: Span,
+) -> Checked<Value<'a>> {
     use BinaryOperator::*;
     let order = a.value.compare(b.value);
     let value = match operator {
@@ -92,12 +114,19 @@ fn known<'a>(e: &mut Elaborator<'a>, operator: BinaryOperator, a: &Quantity, b: 
             None => return e.error(Code::WrongValue, span, "division by zero"),
         },
         WholeDivide | Modulo => {
-            let value = if operator == Modulo { a.value.remainder(b.value) } else { a.value.whole_quotient(b.value) };
+            let value = if operator == Modulo {
+                a.value.remainder(b.value)
+            } else {
+                a.value.whole_quotient(b.value)
+            };
             match value {
                 Some(value) => value,
                 None => {
                     let sign = if operator == Modulo { "mod" } else { "div" };
-                    let message = format!("`{sign}` needs whole numbers and a divisor that is not 0, found {} and {}", a.value, b.value);
+                    let message = format!(
+                        "`{sign}` needs whole numbers and a divisor that is not 0, found {} and {}",
+                        a.value, b.value
+                    );
                     return e.error(Code::WrongValue, span, message);
                 }
             }
@@ -105,13 +134,33 @@ fn known<'a>(e: &mut Elaborator<'a>, operator: BinaryOperator, a: &Quantity, b: 
         Equal => return Ok(Value::Condition(order == Some(Ordering::Equal))),
         NotEqual => return Ok(Value::Condition(order != Some(Ordering::Equal))),
         Less => return Ok(Value::Condition(order == Some(Ordering::Less))),
-        LessEqual => return Ok(Value::Condition(matches!(order, Some(Ordering::Less | Ordering::Equal)))),
+        LessEqual => {
+            return Ok(Value::Condition(matches!(
+                order,
+                Some(Ordering::Less | Ordering::Equal)
+            )));
+        }
         Greater => return Ok(Value::Condition(order == Some(Ordering::Greater))),
-        GreaterEqual => return Ok(Value::Condition(matches!(order, Some(Ordering::Greater | Ordering::Equal)))),
-        And | Or => return e.error(Code::WrongKind, span, "`and` and `or` are for conditions, not for numbers"),
+        GreaterEqual => {
+            return Ok(Value::Condition(matches!(
+                order,
+                Some(Ordering::Greater | Ordering::Equal)
+            )));
+        }
+        And | Or => {
+            return e.error(
+                Code::WrongKind,
+                span,
+                "`and` and `or` are for conditions, not for numbers",
+            );
+        }
     };
     let label = e.sources.text(span).to_string();
-    Ok(Value::Number(Quantity { value, origin: span, label }))
+    Ok(Value::Number(Quantity {
+        value,
+        origin: span,
+        label,
+    }))
 }
 
 fn step<'a>(operator: BinaryOperator, a: Number, b: Number) -> Value<'a> {
@@ -123,10 +172,16 @@ fn step<'a>(operator: BinaryOperator, a: Number, b: Number) -> Value<'a> {
         Multiply => Value::Step(apply(NumberFunction::Multiply, vec![a, b])),
         Divide => Value::Step(apply(NumberFunction::Divide, vec![a, b])),
         Power => Value::Step(apply(NumberFunction::Power, vec![a, b])),
-        WholeDivide => Value::Step(apply(NumberFunction::Floor, vec![apply(NumberFunction::Divide, vec![a, b])])),
+        WholeDivide => Value::Step(apply(
+            NumberFunction::Floor,
+            vec![apply(NumberFunction::Divide, vec![a, b])],
+        )),
         Modulo => Value::Step(apply(NumberFunction::Modulo, vec![a, b])),
         Equal => Value::StepCondition(apply(NumberFunction::Equal, vec![a, b])),
-        NotEqual => Value::StepCondition(apply(NumberFunction::Not, vec![apply(NumberFunction::Equal, vec![a, b])])),
+        NotEqual => Value::StepCondition(apply(
+            NumberFunction::Not,
+            vec![apply(NumberFunction::Equal, vec![a, b])],
+        )),
         Less => Value::StepCondition(apply(NumberFunction::Less, vec![a, b])),
         LessEqual => Value::StepCondition(apply(NumberFunction::LessEqual, vec![a, b])),
         Greater => Value::StepCondition(apply(NumberFunction::Less, vec![b, a])),
@@ -138,26 +193,54 @@ fn step<'a>(operator: BinaryOperator, a: Number, b: Number) -> Value<'a> {
 
 /// Applies a function to values that are no tensors.
 pub fn apply<'a>(e: &mut Elaborator<'a>, name: &str, arguments: &[Value<'a>], span: Span) -> Checked<Value<'a>> {
-    let Some((_, _, function)) = function(name) else { return Err(super::elaborator::Wrong) };
+    let Some((_, _, function)) = function(name) else {
+        return Err(super::elaborator::Wrong);
+    };
     if let (NumberFunction::Where, [Value::Condition(c), then, otherwise]) = (function, arguments) {
         return Ok(if *c { then.clone() } else { otherwise.clone() });
     }
-    let numbers: Option<Vec<Number>> = arguments.iter().map(|a| a.as_number().or_else(|| condition_number(a))).collect();
+    let numbers: Option<Vec<Number>> = arguments
+        .iter()
+        .map(|a| a.as_number().or_else(|| condition_number(a)))
+        .collect();
     let Some(numbers) = numbers else {
-        let odd = arguments.iter().find(|a| a.as_number().is_none()).map_or("nothing", |a| a.describe());
-        return e.error(Code::WrongKind, span, format!("`{name}` needs numbers or tensors, found {odd}"));
+        let odd = arguments
+            .iter()
+            .find(|a| a.as_number().is_none())
+            .map_or("nothing", |a| a.describe());
+        return e.error(
+            Code::WrongKind,
+            span,
+            format!("`{name}` needs numbers or tensors, found {odd}"),
+        );
     };
-    if let (NumberFunction::Minimum | NumberFunction::Maximum, [Value::Number(a), Value::Number(b)]) = (function, arguments) {
+    if let (NumberFunction::Minimum | NumberFunction::Maximum, [Value::Number(a), Value::Number(b)]) =
+        (function, arguments)
+    {
         let less = a.value.compare(b.value) == Some(Ordering::Less);
-        let chosen = if less == (function == NumberFunction::Minimum) { a } else { b };
+        let chosen = if less == (function == NumberFunction::Minimum) {
+            a
+        } else {
+            b
+        };
         return Ok(Value::Number(chosen.clone()));
     }
     let label = e.sources.text(span).to_string();
     Ok(match Number::apply(function, numbers) {
         Number::Constant(real) => {
-            let exact = matches!(function, NumberFunction::Absolute | NumberFunction::Floor) && real.abs() < 1e15 && real.fract() == 0.0;
-            let value = if exact { Known::whole(real as i128) } else { Known::Real(real) };
-            Value::Number(Quantity { value, origin: span, label })
+            let exact = matches!(function, NumberFunction::Absolute | NumberFunction::Floor)
+                && real.abs() < 1e15
+                && real.fract() == 0.0;
+            let value = if exact {
+                Known::whole(real as i128)
+            } else {
+                Known::Real(real)
+            };
+            Value::Number(Quantity {
+                value,
+                origin: span,
+                label,
+            })
         }
         changing => Value::Step(changing),
     })

@@ -19,7 +19,10 @@ const CLIP_EPSILON: f64 = 1e-6;
 impl<'a> Elaborator<'a> {
     /// The train section's lines of a key.
     fn lines(section: &'a Section, key: &'a str) -> impl Iterator<Item = &'a Setting> {
-        section.settings.iter().filter(move |s| s.key.len() == 1 && s.key[0].text == key && !(s.assigned && !s.on.is_empty()))
+        section
+            .settings
+            .iter()
+            .filter(move |s| s.key.len() == 1 && s.key[0].text == key && !(s.assigned && !s.on.is_empty()))
     }
 
     /// The reported loss.
@@ -28,13 +31,22 @@ impl<'a> Elaborator<'a> {
             let diagnostic = Diagnostic::new(Code::MissingSetting, section.name.span, "nothing says what to minimise");
             return self.wrong(diagnostic.help("add a loss, as `loss cross_entropy(label)` or `loss mse(target)`"));
         };
-        let [group] = &line.groups[..] else { return self.error(Code::WrongSetting, line.span, "expected one loss; add terms with `+`") };
-        let [expr] = &group[..] else { return self.error(Code::WrongSetting, line.span, "expected one loss; add terms with `+`") };
+        let [group] = &line.groups[..] else {
+            return self.error(Code::WrongSetting, line.span, "expected one loss; add terms with `+`");
+        };
+        let [expr] = &group[..] else {
+            return self.error(Code::WrongSetting, line.span, "expected one loss; add terms with `+`");
+        };
         self.report_number(expr, value, scope, "a loss")
     }
 
     /// The metrics and their names.
-    pub fn metrics(&mut self, section: &'a Section, value: &Value<'a>, scope: &Rc<Scope<'a>>) -> Vec<(String, TensorId)> {
+    pub fn metrics(
+        &mut self,
+        section: &'a Section,
+        value: &Value<'a>,
+        scope: &Rc<Scope<'a>>,
+    ) -> Vec<(String, TensorId)> {
         let mut metrics: Vec<(String, TensorId)> = vec![];
         for line in Self::lines(section, "metric") {
             for group in &line.groups {
@@ -42,16 +54,34 @@ impl<'a> Elaborator<'a> {
                     let _ = self.error::<()>(Code::WrongSetting, line.span, "metrics are separated by commas");
                     continue;
                 };
-                let Ok(id) = self.report_number(expr, value, scope, "a metric") else { continue };
+                let Ok(id) = self.report_number(expr, value, scope, "a metric") else {
+                    continue;
+                };
                 let base = metric_name(expr);
-                let taken = metrics.iter().filter(|(n, _)| *n == base || n.starts_with(&format!("{base}_"))).count();
-                metrics.push((if taken == 0 { base } else { format!("{base}_{}", taken + 1) }, id));
+                let taken = metrics
+                    .iter()
+                    .filter(|(n, _)| *n == base || n.starts_with(&format!("{base}_")))
+                    .count();
+                metrics.push((
+                    if taken == 0 {
+                        base
+                    } else {
+                        format!("{base}_{}", taken + 1)
+                    },
+                    id,
+                ));
             }
         }
         metrics
     }
 
-    fn report_number(&mut self, expr: &'a Expr, value: &Value<'a>, scope: &Rc<Scope<'a>>, what: &str) -> Checked<TensorId> {
+    fn report_number(
+        &mut self,
+        expr: &'a Expr,
+        value: &Value<'a>,
+        scope: &Rc<Scope<'a>>,
+        what: &str,
+    ) -> Checked<TensorId> {
         let found = match self.evaluate(expr, scope, Position::Layer)? {
             Value::Layer(layer) => self.apply(&Value::Layer(layer), value.clone(), expr.span)?,
             other => other,
@@ -61,24 +91,46 @@ impl<'a> Elaborator<'a> {
             Value::Tensor(id) => {
                 let shape = model::shape_text(self.axes(id));
                 let message = format!("{what} must be one number, this has {shape}");
-                self.wrong(Diagnostic::new(Code::WrongRank, expr.span, message).help("take the mean: `mean[..] …` in its definition"))
+                self.wrong(
+                    Diagnostic::new(Code::WrongRank, expr.span, message)
+                        .help("take the mean: `mean[..] …` in its definition"),
+                )
             }
             Value::Wrong => Err(Wrong),
-            other => self.error(Code::WrongKind, expr.span, format!("{what} must be a number of the batch, this is {}", other.describe())),
+            other => self.error(
+                Code::WrongKind,
+                expr.span,
+                format!("{what} must be a number of the batch, this is {}", other.describe()),
+            ),
         }
     }
 
     /// Adds the train section's penalties.
     pub fn section_penalties(&mut self, section: &'a Section, scope: &Rc<Scope<'a>>) -> Checked<()> {
         for line in Self::lines(section, "penalty") {
-            let [group] = &line.groups[..] else { return self.error(Code::WrongSetting, line.span, "expected one penalty") };
-            let [expr] = &group[..] else { return self.error(Code::WrongSetting, line.span, "expected one penalty") };
+            let [group] = &line.groups[..] else {
+                return self.error(Code::WrongSetting, line.span, "expected one penalty");
+            };
+            let [expr] = &group[..] else {
+                return self.error(Code::WrongSetting, line.span, "expected one penalty");
+            };
             let chosen = self.matching(&line.on)?;
-            let paths: Vec<String> = self.program.params.iter().zip(chosen).filter(|(_, c)| *c).map(|(p, _)| p.path.clone()).collect();
+            let paths: Vec<String> = self
+                .program
+                .params
+                .iter()
+                .zip(chosen)
+                .filter(|(_, c)| *c)
+                .map(|(p, _)| p.path.clone())
+                .collect();
             for path in paths {
                 let id = self.params[&path];
                 let Value::Layer(layer) = self.evaluate(expr, scope, Position::Layer)? else {
-                    return self.error(Code::WrongKind, expr.span, "expected a penalty of a parameter, as `l2(1e-4)`");
+                    return self.error(
+                        Code::WrongKind,
+                        expr.span,
+                        "expected a penalty of a parameter, as `l2(1e-4)`",
+                    );
                 };
                 let value = self.apply(&Value::Layer(layer), Value::Tensor(id), expr.span)?;
                 self.penalty(value, expr.span)?;
@@ -91,8 +143,16 @@ impl<'a> Elaborator<'a> {
     pub fn parameter_lines(&mut self, section: &'a Section, scope: &Rc<Scope<'a>>) -> Checked<()> {
         let mut settled = vec![false; self.program.params.len()];
         for line in Self::lines(section, "init") {
-            let [group] = &line.groups[..] else { return self.error(Code::WrongSetting, line.span, "expected one initialiser") };
-            let [expr] = &group[..] else { return self.error(Code::WrongSetting, line.span, "expected one initialiser, then `on` and a pattern") };
+            let [group] = &line.groups[..] else {
+                return self.error(Code::WrongSetting, line.span, "expected one initialiser");
+            };
+            let [expr] = &group[..] else {
+                return self.error(
+                    Code::WrongSetting,
+                    line.span,
+                    "expected one initialiser, then `on` and a pattern",
+                );
+            };
             let chosen = self.matching(&line.on)?;
             for at in 0..chosen.len() {
                 if chosen[at] && !std::mem::replace(&mut settled[at], true) {
@@ -106,17 +166,27 @@ impl<'a> Elaborator<'a> {
             let written: &[Expr] = line.groups.first().map_or(&[], |g| g);
             let patterns = if line.on.is_empty() { written } else { &line.on };
             if patterns.is_empty() {
-                return self.error(Code::WrongSetting, line.span, "say what is frozen, as `freeze \"gpt.wte.*\"`");
+                return self.error(
+                    Code::WrongSetting,
+                    line.span,
+                    "say what is frozen, as `freeze \"gpt.wte.*\"`",
+                );
             }
             let chosen = self.matching(patterns)?;
-            self.program.params.iter_mut().zip(chosen).for_each(|(p, c)| p.frozen |= c);
+            self.program
+                .params
+                .iter_mut()
+                .zip(chosen)
+                .for_each(|(p, c)| p.frozen |= c);
         }
         Ok(())
     }
 
     /// Adds gradients, clipping and the optimizer's updates.
     pub fn updates(&mut self, section: &'a Section, scope: &Rc<Scope<'a>>, run: RunLength) -> Checked<()> {
-        let trained: Vec<usize> = (0..self.program.params.len()).filter(|&i| !self.program.params[i].frozen).collect();
+        let trained: Vec<usize> = (0..self.program.params.len())
+            .filter(|&i| !self.program.params[i].frozen)
+            .collect();
         let gradients = self.gradients(&trained, section.name.span)?;
         let scale = self.clipping(section, &trained, &gradients, scope)?;
         let lines = self.optimizer_lines(section, scope, run)?;
@@ -129,12 +199,16 @@ impl<'a> Elaborator<'a> {
             };
             let mut bound = line.bound.clone();
             for o in overrides.iter().filter(|o| o.chosen[at]) {
-                let Some(position) = line.definition.parameters.iter().position(|p| p.name.text == o.name) else { continue };
+                let Some(position) = line.definition.parameters.iter().position(|p| p.name.text == o.name) else {
+                    continue;
+                };
                 bound.retain(|(b, _)| *b != position);
                 bound.push((position, o.value.clone()));
             }
             for (name, factor) in &line.factors {
-                let Some(position) = line.definition.parameters.iter().position(|p| p.name.text == *name) else { continue };
+                let Some(position) = line.definition.parameters.iter().position(|p| p.name.text == *name) else {
+                    continue;
+                };
                 if let Some((_, value)) = bound.iter_mut().find(|(b, _)| *b == position)
                     && let Some(number) = value.as_number()
                 {
@@ -145,7 +219,11 @@ impl<'a> Elaborator<'a> {
         }
         if let Some(at) = unserved {
             let path = self.program.params[at].path.clone();
-            let diagnostic = Diagnostic::new(Code::NoOptimizer, section.name.span, format!("no optimizer serves `{path}`"));
+            let diagnostic = Diagnostic::new(
+                Code::NoOptimizer,
+                section.name.span,
+                format!("no optimizer serves `{path}`"),
+            );
             return self.wrong(diagnostic.help("add a last `optimizer` line without `on`, or freeze the parameter"));
         }
         Ok(())
@@ -158,59 +236,115 @@ impl<'a> Elaborator<'a> {
             let axes = self.axes(self.params[&param.path]).to_vec();
             let name = format!("d {}", param.path);
             let definition = model::Definition::Gradient(ParamId(at as u32));
-            gradients.push(self.tensor(model::Tensor { name, axes, element: Element::Real, definition, span })?);
+            gradients.push(self.tensor(model::Tensor {
+                name,
+                axes,
+                element: Element::Real,
+                definition,
+                span,
+            })?);
         }
         Ok(gradients)
     }
 
     /// Adds the gradient's global norm, and gives the factor that `clip_norm` multiplies gradients by.
-    fn clipping(&mut self, section: &'a Section, trained: &[usize], gradients: &[TensorId], scope: &Rc<Scope<'a>>) -> Checked<Option<TensorId>> {
+    fn clipping(
+        &mut self,
+        section: &'a Section,
+        trained: &[usize],
+        gradients: &[TensorId],
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<Option<TensorId>> {
         let span = section.name.span;
-        let read = |id| Element_::Read { tensor: id, places: vec![], otherwise: None };
+        let read = |id| Element_::Read {
+            tensor: id,
+            places: vec![],
+            otherwise: None,
+        };
         let mut total: Option<Element_> = None;
         for (&at, &gradient) in trained.iter().zip(gradients) {
             let squares = self.sum_of_squares(gradient, span)?;
             if self.probe {
                 let root = Element_::Apply(MapFunction::SquareRoot, vec![read(squares)]);
                 let norm = self.scalar("gradient_norm", root, span)?;
-                self.program.outputs.push(Output { kind: OutputKind::ParamGradient(ParamId(at as u32)), tensor: norm });
+                self.program.outputs.push(Output {
+                    kind: OutputKind::ParamGradient(ParamId(at as u32)),
+                    tensor: norm,
+                });
             }
             total = Some(match total {
                 None => read(squares),
                 Some(sum) => {
-                    let sum = self.scalar("squares", Element_::Apply(MapFunction::Add, vec![sum, read(squares)]), span)?;
+                    let sum = self.scalar(
+                        "squares",
+                        Element_::Apply(MapFunction::Add, vec![sum, read(squares)]),
+                        span,
+                    )?;
                     read(sum)
                 }
             });
         }
         let Some(total) = total else { return Ok(None) };
-        let norm = self.scalar("gradient_norm", Element_::Apply(MapFunction::SquareRoot, vec![total]), span)?;
-        self.program.outputs.push(Output { kind: OutputKind::GradientNorm, tensor: norm });
-        let Some(line) = Self::lines(section, "clip_norm").next() else { return Ok(None) };
+        let norm = self.scalar(
+            "gradient_norm",
+            Element_::Apply(MapFunction::SquareRoot, vec![total]),
+            span,
+        )?;
+        self.program.outputs.push(Output {
+            kind: OutputKind::GradientNorm,
+            tensor: norm,
+        });
+        let Some(line) = Self::lines(section, "clip_norm").next() else {
+            return Ok(None);
+        };
         let expr = match &line.groups[..] {
             [group] if group.len() == 1 => &group[0],
             _ => return self.error(Code::WrongSetting, line.span, "expected one number, as `clip_norm 1.0`"),
         };
         let most = self.plain_number(expr, scope)?;
         if most.is_nan() || most <= 0.0 {
-            return self.error(Code::WrongValue, expr.span, format!("the greatest norm must be above 0, this is {most}"));
+            return self.error(
+                Code::WrongValue,
+                expr.span,
+                format!("the greatest norm must be above 0, this is {most}"),
+            );
         }
         let real = |e| (e, Element::Real);
-        let guarded = fold::apply(MapFunction::Add, vec![real(read(norm)), real(Element_::Constant(CLIP_EPSILON))]);
+        let guarded = fold::apply(
+            MapFunction::Add,
+            vec![real(read(norm)), real(Element_::Constant(CLIP_EPSILON))],
+        );
         let ratio = fold::apply(MapFunction::Divide, vec![real(Element_::Constant(most)), guarded]);
         let factor = fold::apply(MapFunction::Minimum, vec![ratio, real(Element_::Constant(1.0))]);
         Ok(Some(self.scalar("clip", factor.0, line.span)?))
     }
 
-    fn optimizer_lines(&mut self, section: &'a Section, scope: &Rc<Scope<'a>>, run: RunLength) -> Checked<Vec<OptimizerLine<'a>>> {
+    fn optimizer_lines(
+        &mut self,
+        section: &'a Section,
+        scope: &Rc<Scope<'a>>,
+        run: RunLength,
+    ) -> Checked<Vec<OptimizerLine<'a>>> {
         let mut factors = vec![];
-        for line in section.settings.iter().filter(|s| s.key.len() == 1 && s.key[0].text == "schedule") {
-            let [group] = &line.groups[..] else { return self.error(Code::WrongSetting, line.span, "expected one chain of schedules") };
+        for line in section
+            .settings
+            .iter()
+            .filter(|s| s.key.len() == 1 && s.key[0].text == "schedule")
+        {
+            let [group] = &line.groups[..] else {
+                return self.error(Code::WrongSetting, line.span, "expected one chain of schedules");
+            };
             let (name, chain) = match &group[..] {
                 [chain] => ("lr".to_string(), chain),
                 [name, chain] => match &*name.kind {
                     ExprKind::Name(name) => (name.clone(), chain),
-                    _ => return self.error(Code::WrongSetting, name.span, "expected the name of a number, then its schedule"),
+                    _ => {
+                        return self.error(
+                            Code::WrongSetting,
+                            name.span,
+                            "expected the name of a number, then its schedule",
+                        );
+                    }
                 },
                 _ => return self.error(Code::WrongSetting, line.span, "expected one chain of schedules"),
             };
@@ -220,7 +354,13 @@ impl<'a> Elaborator<'a> {
         for line in Self::lines(section, "optimizer") {
             let (definition, bound, span) = self.optimizer(line, scope)?;
             let chosen = self.matching(&line.on)?;
-            lines.push(OptimizerLine { definition, bound, chosen, span, factors: factors.clone() });
+            lines.push(OptimizerLine {
+                definition,
+                bound,
+                chosen,
+                span,
+                factors: factors.clone(),
+            });
         }
         if lines.is_empty() {
             let diagnostic = Diagnostic::new(Code::MissingSetting, section.name.span, "nothing says how to train");
@@ -230,22 +370,40 @@ impl<'a> Elaborator<'a> {
     }
 
     /// The definition that a line names, and its arguments.
-    fn optimizer(&mut self, line: &'a Setting, scope: &Rc<Scope<'a>>) -> Checked<(&'a Definition, Arguments<'a>, Span)> {
-        let [group] = &line.groups[..] else { return self.error(Code::WrongSetting, line.span, "expected one optimizer") };
-        let [expr] = &group[..] else { return self.error(Code::WrongSetting, line.span, "expected one optimizer") };
+    fn optimizer(
+        &mut self,
+        line: &'a Setting,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<(&'a Definition, Arguments<'a>, Span)> {
+        let [group] = &line.groups[..] else {
+            return self.error(Code::WrongSetting, line.span, "expected one optimizer");
+        };
+        let [expr] = &group[..] else {
+            return self.error(Code::WrongSetting, line.span, "expected one optimizer");
+        };
         let (name, arguments): (&'a str, &'a [Argument]) = match &*expr.kind {
             ExprKind::Name(name) => (name, &[]),
             ExprKind::Call { callee, arguments } => match &*callee.kind {
                 ExprKind::Name(name) => (name, arguments),
                 _ => return self.error(Code::WrongKind, callee.span, "expected the name of an optimizer"),
             },
-            _ => return self.error(Code::WrongKind, expr.span, "expected an optimizer, as `adamw(lr = 1e-3)`"),
+            _ => {
+                return self.error(
+                    Code::WrongKind,
+                    expr.span,
+                    "expected an optimizer, as `adamw(lr = 1e-3)`",
+                );
+            }
         };
         let Some(definition) = self.library.find(name, &[DefinitionKind::Optimizer]) else {
             let known = self.library.names(&[DefinitionKind::Optimizer]);
             return self.unknown("optimizer", name, expr.span, &known);
         };
-        Ok((definition, self.bind(definition, arguments, 2, None, expr.span, scope)?, expr.span))
+        Ok((
+            definition,
+            self.bind(definition, arguments, 2, None, expr.span, scope)?,
+            expr.span,
+        ))
     }
 
     /// Checks what can be checked of the optimizer lines while the model is wrong.
@@ -256,12 +414,24 @@ impl<'a> Elaborator<'a> {
     }
 
     /// `weight_decay = 0 on vectors`: the first line that matches counts.
-    fn overrides(&mut self, section: &'a Section, scope: &Rc<Scope<'a>>, lines: &[OptimizerLine<'a>]) -> Checked<Vec<Override<'a>>> {
+    fn overrides(
+        &mut self,
+        section: &'a Section,
+        scope: &Rc<Scope<'a>>,
+        lines: &[OptimizerLine<'a>],
+    ) -> Checked<Vec<Override<'a>>> {
         let mut overrides: Vec<Override<'a>> = vec![];
-        for line in section.settings.iter().filter(|s| s.assigned && !s.on.is_empty() && s.key.len() == 1) {
+        for line in section
+            .settings
+            .iter()
+            .filter(|s| s.assigned && !s.on.is_empty() && s.key.len() == 1)
+        {
             let key = &line.key[0];
-            let known: Vec<String> =
-                lines.iter().flat_map(|l| l.definition.parameters.iter().skip(2)).map(|p| p.name.text.clone()).collect();
+            let known: Vec<String> = lines
+                .iter()
+                .flat_map(|l| l.definition.parameters.iter().skip(2))
+                .map(|p| p.name.text.clone())
+                .collect();
             if !known.contains(&key.text) {
                 let message = format!("no optimizer of this run has a parameter `{}`", key.text);
                 let mut diagnostic = Diagnostic::new(Code::UnknownParameter, key.span, message);
@@ -272,14 +442,24 @@ impl<'a> Elaborator<'a> {
             }
             let expr = match &line.groups[..] {
                 [group] if group.len() == 1 => &group[0],
-                _ => return self.error(Code::WrongSetting, line.span, "expected one value, then `on` and a pattern"),
+                _ => {
+                    return self.error(
+                        Code::WrongSetting,
+                        line.span,
+                        "expected one value, then `on` and a pattern",
+                    );
+                }
             };
             let value = self.evaluate(expr, scope, Position::Value)?;
             let mut chosen = self.matching(&line.on)?;
             for earlier in overrides.iter().filter(|o| o.name == key.text) {
                 chosen.iter_mut().zip(&earlier.chosen).for_each(|(c, e)| *c &= !e);
             }
-            overrides.push(Override { name: key.text.clone(), value, chosen });
+            overrides.push(Override {
+                name: key.text.clone(),
+                value,
+                chosen,
+            });
         }
         Ok(overrides)
     }
@@ -296,7 +476,11 @@ impl<'a> Elaborator<'a> {
         let param = self.params[&path];
         let gradient = match scale {
             None => Value::Tensor(gradient),
-            Some(scale) => self.map(MapFunction::Multiply, &[Value::Tensor(gradient), Value::Tensor(scale)], line.span)?,
+            Some(scale) => self.map(
+                MapFunction::Multiply,
+                &[Value::Tensor(gradient), Value::Tensor(scale)],
+                line.span,
+            )?,
         };
         bound.retain(|(b, _)| *b > 1);
         bound.push((0, Value::Tensor(param)));
@@ -312,11 +496,17 @@ impl<'a> Elaborator<'a> {
         result?;
         match scope.find(&line.definition.parameters[0].name.text).map(|b| b.value) {
             Some(Value::Tensor(new)) if new != param => {
-                self.program.outputs.push(Output { kind: OutputKind::ParamUpdate(ParamId(at as u32)), tensor: new });
+                self.program.outputs.push(Output {
+                    kind: OutputKind::ParamUpdate(ParamId(at as u32)),
+                    tensor: new,
+                });
                 Ok(())
             }
             _ => {
-                let message = format!("the optimizer `{}` never updates its parameter", line.definition.name.text);
+                let message = format!(
+                    "the optimizer `{}` never updates its parameter",
+                    line.definition.name.text
+                );
                 self.error(Code::NotUpdatable, line.definition.name.span, message)
             }
         }
@@ -325,7 +515,11 @@ impl<'a> Elaborator<'a> {
     /// A whole number as a value with an origin.
     pub fn whole_value(value: usize, origin: Span, label: &str) -> Value<'a> {
         let value = super::fraction::Known::whole(value as i128);
-        Value::Number(Quantity { value, origin, label: label.into() })
+        Value::Number(Quantity {
+            value,
+            origin,
+            label: label.into(),
+        })
     }
 }
 

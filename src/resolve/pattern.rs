@@ -8,9 +8,13 @@ use crate::text::{Code, Diagnostic, suggest};
 pub fn matches(pattern: &str, path: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or("");
-    let Some(mut rest) = path.strip_prefix(first) else { return false };
+    let Some(mut rest) = path.strip_prefix(first) else {
+        return false;
+    };
     let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
+    let Some(last) = parts.pop() else {
+        return rest.is_empty();
+    };
     for part in parts {
         match rest.find(part) {
             Some(at) => rest = &rest[at + part.len()..],
@@ -26,8 +30,12 @@ impl<'a> Elaborator<'a> {
         let mut chosen = vec![patterns.is_empty(); self.program.params.len()];
         for pattern in patterns {
             let hits: Vec<bool> = match &*pattern.kind {
-                ExprKind::Name(word) if word == "matrices" => self.program.params.iter().map(|p| p.shape.len() >= 2).collect(),
-                ExprKind::Name(word) if word == "vectors" => self.program.params.iter().map(|p| p.shape.len() < 2).collect(),
+                ExprKind::Name(word) if word == "matrices" => {
+                    self.program.params.iter().map(|p| p.shape.len() >= 2).collect()
+                }
+                ExprKind::Name(word) if word == "vectors" => {
+                    self.program.params.iter().map(|p| p.shape.len() < 2).collect()
+                }
                 ExprKind::Text(text) => self.program.params.iter().map(|p| matches(text, &p.path)).collect(),
                 _ => {
                     let message = "expected `matrices`, `vectors`, or a pattern in quotes such as \"*.w\"";
@@ -42,7 +50,10 @@ impl<'a> Elaborator<'a> {
                     Some(help) => diagnostic.help(help),
                     None => {
                         let some: Vec<&str> = paths.take(4).collect();
-                        diagnostic.help(format!("parameters are called {}, …: see `mspec compile --emit params`", some.join(", ")))
+                        diagnostic.help(format!(
+                            "parameters are called {}, …: see `mspec compile --emit params`",
+                            some.join(", ")
+                        ))
                     }
                 };
                 return self.wrong(diagnostic);

@@ -32,17 +32,36 @@ impl<'a> Elaborator<'a> {
                 let message = "an element of a list is a number of its own: name it before the equation";
                 return self.error(Code::WrongKind, span, message);
             }
-            other => return self.error(Code::WrongKind, base.span, format!("only a tensor has elements, this is {}", other.describe())),
+            other => {
+                return self.error(
+                    Code::WrongKind,
+                    base.span,
+                    format!("only a tensor has elements, this is {}", other.describe()),
+                );
+            }
         };
         let axes = self.axes(id).to_vec();
-        let Some(groups) = split(pattern, &axes) else { return Err(Wrong) };
+        let Some(groups) = split(pattern, &axes) else {
+            return Err(Wrong);
+        };
         let mut places = vec![];
         for (index, group) in pattern.iter().zip(groups) {
             self.places_of(index, group, otherwise.is_some(), scope, indices, &mut places)?;
         }
         let element = self.program.tensor(id).element;
-        let element = if otherwise.is_some() && matches!(element, Element::Id { .. }) { Element::Real } else { element };
-        Ok((Expr::Read { tensor: id, places, otherwise: otherwise.map(Box::new) }, element))
+        let element = if otherwise.is_some() && matches!(element, Element::Id { .. }) {
+            Element::Real
+        } else {
+            element
+        };
+        Ok((
+            Expr::Read {
+                tensor: id,
+                places,
+                otherwise: otherwise.map(Box::new),
+            },
+            element,
+        ))
     }
 
     fn places_of(
@@ -93,15 +112,33 @@ impl<'a> Elaborator<'a> {
                     self.inside(&position, axis, &[], excused, span)?;
                     Ok(Place::At { position, exact: None })
                 }
-                None => self.error(Code::WrongValue, span, format!("a position must be whole, this is {}", q.value)),
+                None => self.error(
+                    Code::WrongValue,
+                    span,
+                    format!("a position must be whole, this is {}", q.value),
+                ),
             },
-            Value::Tensor(id) if self.axes(id).is_empty() => Ok(Place::Id(Expr::Read { tensor: id, places: vec![], otherwise: None })),
+            Value::Tensor(id) if self.axes(id).is_empty() => Ok(Place::Id(Expr::Read {
+                tensor: id,
+                places: vec![],
+                otherwise: None,
+            })),
             Value::Wrong => Err(Wrong),
-            other => self.error(Code::WrongKind, span, format!("expected an index or a whole number, found {}", other.describe())),
+            other => self.error(
+                Code::WrongKind,
+                span,
+                format!("expected an index or a whole number, found {}", other.describe()),
+            ),
         }
     }
 
-    fn joined_position(&mut self, parts: &'a [Index], span: Span, scope: &Rc<Scope<'a>>, indices: &mut Indices) -> Checked<Position> {
+    fn joined_position(
+        &mut self,
+        parts: &'a [Index],
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+        indices: &mut Indices,
+    ) -> Checked<Position> {
         let mut ids: Vec<IndexId> = vec![];
         for part in parts {
             match part {
@@ -121,7 +158,14 @@ impl<'a> Elaborator<'a> {
         Ok(affine.into())
     }
 
-    fn computed_place(&mut self, expr: &'a Syntax, axis: &Axis, excused: bool, scope: &Rc<Scope<'a>>, indices: &mut Indices) -> Checked<Place> {
+    fn computed_place(
+        &mut self,
+        expr: &'a Syntax,
+        axis: &Axis,
+        excused: bool,
+        scope: &Rc<Scope<'a>>,
+        indices: &mut Indices,
+    ) -> Checked<Place> {
         if self.is_indexed(expr, scope) {
             let (id, element) = self.lower(expr, scope, indices)?;
             let Element::Id { bound } = element else {
@@ -129,13 +173,23 @@ impl<'a> Elaborator<'a> {
                 return self.error(Code::WrongKind, expr.span, message);
             };
             if bound > axis.size {
-                let message = format!("these ids go up to {}, but the axis has {} elements", bound - 1, axis.size);
+                let message = format!(
+                    "these ids go up to {}, but the axis has {} elements",
+                    bound - 1,
+                    axis.size
+                );
                 let diagnostic = Diagnostic::new(Code::OutOfBounds, expr.span, message);
                 return self.wrong(diagnostic.note(axis.origin, format!("this {} comes from here", axis.size)));
             }
             return Ok(Place::Id(id));
         }
-        if let ExprKind::Binary { operator: BinaryOperator::Divide, left, right, .. } = &*expr.kind {
+        if let ExprKind::Binary {
+            operator: BinaryOperator::Divide,
+            left,
+            right,
+            ..
+        } = &*expr.kind
+        {
             let of = self.position(left, scope, indices)?;
             let by = self.quantity(right, scope)?;
             if let (Some(of), Some(by)) = (of.as_affine(), by.value.as_whole().filter(|b| *b >= 1)) {
@@ -145,11 +199,26 @@ impl<'a> Elaborator<'a> {
                     return Ok(Place::At { position, exact: None });
                 }
                 if !excused {
-                    return self.error(Code::OutOfBounds, expr.span, "this position need not be whole: say what it reads then, with `else`");
+                    return self.error(
+                        Code::OutOfBounds,
+                        expr.span,
+                        "this position need not be whole: say what it reads then, with `else`",
+                    );
                 }
-                let digit = Digit { coefficient: 1, of: of.clone(), divide: by as i64, modulo: None };
-                let position = Position { affine: Affine::default(), digits: vec![digit] };
-                return Ok(Place::At { position, exact: Some((of.clone(), by as i64)) });
+                let digit = Digit {
+                    coefficient: 1,
+                    of: of.clone(),
+                    divide: by as i64,
+                    modulo: None,
+                };
+                let position = Position {
+                    affine: Affine::default(),
+                    digits: vec![digit],
+                };
+                return Ok(Place::At {
+                    position,
+                    exact: Some((of.clone(), by as i64)),
+                });
             }
         }
         let position = self.position(expr, scope, indices)?;
@@ -162,7 +231,10 @@ impl<'a> Elaborator<'a> {
         if excused || low >= 0 && high < axis.size as i64 {
             return Ok(());
         }
-        let message = format!("this position goes from {low} to {high}, but the axis has {} elements", axis.size);
+        let message = format!(
+            "this position goes from {low} to {high}, but the axis has {} elements",
+            axis.size
+        );
         let diagnostic = Diagnostic::new(Code::OutOfBounds, span, message)
             .help("say what is read outside: `(x[…] else 0)`")
             .note(axis.origin, format!("this {} comes from here", axis.size));
@@ -178,14 +250,27 @@ impl<'a> Elaborator<'a> {
                     None => Err(Wrong),
                 }
             }
-            ExprKind::Unary { operator: UnaryOperator::Negate, operand } => Ok(self.position(operand, scope, indices)?.times(-1)),
-            ExprKind::Binary { operator, left, right, .. } if self.mentions_index(expr, scope) => {
+            ExprKind::Unary {
+                operator: UnaryOperator::Negate,
+                operand,
+            } => Ok(self.position(operand, scope, indices)?.times(-1)),
+            ExprKind::Binary {
+                operator, left, right, ..
+            } if self.mentions_index(expr, scope) => {
                 use BinaryOperator::*;
                 match operator {
-                    Add => Ok(self.position(left, scope, indices)?.plus(&self.position(right, scope, indices)?)),
-                    Subtract => Ok(self.position(left, scope, indices)?.plus(&self.position(right, scope, indices)?.times(-1))),
+                    Add => Ok(self
+                        .position(left, scope, indices)?
+                        .plus(&self.position(right, scope, indices)?)),
+                    Subtract => Ok(self
+                        .position(left, scope, indices)?
+                        .plus(&self.position(right, scope, indices)?.times(-1))),
                     Multiply => {
-                        let (constant, factor) = if self.mentions_index(left, scope) { (right, left) } else { (left, right) };
+                        let (constant, factor) = if self.mentions_index(left, scope) {
+                            (right, left)
+                        } else {
+                            (left, right)
+                        };
                         let constant = self.whole_number(constant, scope)?;
                         Ok(self.position(factor, scope, indices)?.times(constant))
                     }
@@ -194,7 +279,11 @@ impl<'a> Elaborator<'a> {
                         let by = self.whole_number(right, scope)?;
                         self.digit(&of, by, *operator == Modulo, &sizes(indices), expr.span)
                     }
-                    _ => self.error(Code::WrongKind, expr.span, "a position is made of indices and whole numbers by + - * div mod"),
+                    _ => self.error(
+                        Code::WrongKind,
+                        expr.span,
+                        "a position is made of indices and whole numbers by + - * div mod",
+                    ),
                 }
             }
             _ => Ok(Affine::constant(self.whole_number(expr, scope)?).into()),
@@ -212,28 +301,57 @@ impl<'a> Elaborator<'a> {
                 let lift = if modulo && low < 0 { -low.div_euclid(by) * by } else { 0 };
                 let of = affine.plus(&Affine::constant(lift));
                 if modulo {
-                    Digit { coefficient: 1, of, divide: 1, modulo: Some(by) }
+                    Digit {
+                        coefficient: 1,
+                        of,
+                        divide: 1,
+                        modulo: Some(by),
+                    }
                 } else {
-                    Digit { coefficient: 1, of, divide: by, modulo: None }
+                    Digit {
+                        coefficient: 1,
+                        of,
+                        divide: by,
+                        modulo: None,
+                    }
                 }
             }
             (None, [only]) if of.affine == Affine::default() && only.coefficient == 1 && only.modulo.is_none() => {
                 if modulo {
-                    Digit { modulo: Some(by), ..only.clone() }
+                    Digit {
+                        modulo: Some(by),
+                        ..only.clone()
+                    }
                 } else {
-                    Digit { divide: only.divide * by, ..only.clone() }
+                    Digit {
+                        divide: only.divide * by,
+                        ..only.clone()
+                    }
                 }
             }
-            _ => return self.error(Code::NotSupported, span, "`div` and `mod` of a sum that already holds one are not compiled"),
+            _ => {
+                return self.error(
+                    Code::NotSupported,
+                    span,
+                    "`div` and `mod` of a sum that already holds one are not compiled",
+                );
+            }
         };
-        Ok(Position { affine: Affine::default(), digits: vec![digit] })
+        Ok(Position {
+            affine: Affine::default(),
+            digits: vec![digit],
+        })
     }
 
     fn whole_number(&mut self, expr: &'a Syntax, scope: &Rc<Scope<'a>>) -> Checked<i64> {
         let quantity = self.quantity(expr, scope)?;
         match quantity.value.as_whole().and_then(|w| i64::try_from(w).ok()) {
             Some(whole) => Ok(whole),
-            None => self.error(Code::WrongValue, expr.span, format!("a position must be whole, this is {}", quantity.value)),
+            None => self.error(
+                Code::WrongValue,
+                expr.span,
+                format!("a position must be whole, this is {}", quantity.value),
+            ),
         }
     }
 
@@ -242,7 +360,9 @@ impl<'a> Elaborator<'a> {
         match &*expr.kind {
             ExprKind::Name(name) => name == "random" || scope.find(name).is_none() && scope.range(name).is_some(),
             ExprKind::Unary { operand, .. } => self.mentions_index(operand, scope),
-            ExprKind::Binary { left, right, .. } => self.mentions_index(left, scope) || self.mentions_index(right, scope),
+            ExprKind::Binary { left, right, .. } => {
+                self.mentions_index(left, scope) || self.mentions_index(right, scope)
+            }
             ExprKind::Call { arguments, .. } => arguments.iter().any(|a| self.mentions_index(&a.value, scope)),
             ExprKind::If { then, otherwise, .. } => {
                 let last = |b: &crate::ir::ast::Block| match b.statements.last().map(|s| &s.kind) {
@@ -262,7 +382,12 @@ impl<'a> Elaborator<'a> {
                 ExprKind::Name(name) => !matches!(scope.find(name).map(|b| b.value), Some(Value::List(_))),
                 _ => true,
             },
-            ExprKind::Reduce { operator, operand, condition, .. } => {
+            ExprKind::Reduce {
+                operator,
+                operand,
+                condition,
+                ..
+            } => {
                 // A count of axes alone is a number.
                 !(*operator == crate::ir::ast::ReductionOperator::Count && operand.is_none() && condition.is_none())
             }

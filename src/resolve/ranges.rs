@@ -13,9 +13,18 @@ use std::rc::Rc;
 
 impl<'a> Elaborator<'a> {
     /// Matches a head's bracket with the tensor that is given for it.
-    pub fn match_head(&mut self, name: &str, pattern: &'a [Index], id: TensorId, span: Span, scope: &Rc<Scope<'a>>) -> Checked<()> {
+    pub fn match_head(
+        &mut self,
+        name: &str,
+        pattern: &'a [Index],
+        id: TensorId,
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<()> {
         let axes = self.axes(id).to_vec();
-        let Some(groups) = split(pattern, &axes) else { return self.wrong_rank(name, pattern, id, span) };
+        let Some(groups) = split(pattern, &axes) else {
+            return self.wrong_rank(name, pattern, id, span);
+        };
         for (index, group) in pattern.iter().zip(groups) {
             match index {
                 Index::Rest(_) => scope.set_rest(group.to_vec()),
@@ -26,7 +35,9 @@ impl<'a> Elaborator<'a> {
                     }
                 }
                 Index::Joined { parts, span } => self.unify_joined(parts, &group[0], *span, scope)?,
-                Index::Computed(expr) => return self.error(Code::Syntax, expr.span, "a head's bracket holds index names only"),
+                Index::Computed(expr) => {
+                    return self.error(Code::Syntax, expr.span, "a head's bracket holds index names only");
+                }
             }
         }
         Ok(())
@@ -58,8 +69,20 @@ impl<'a> Elaborator<'a> {
             && scope.find(name).is_none()
         {
             let value = Known::whole(axis.size as i128);
-            let label = if axis.label.is_empty() { name.clone() } else { axis.label.clone() };
-            scope.define(name, Value::Number(Quantity { value, origin: axis.origin, label }), bound.span);
+            let label = if axis.label.is_empty() {
+                name.clone()
+            } else {
+                axis.label.clone()
+            };
+            scope.define(
+                name,
+                Value::Number(Quantity {
+                    value,
+                    origin: axis.origin,
+                    label,
+                }),
+                bound.span,
+            );
             return Ok(());
         }
         let quantity = self.quantity(bound, scope)?;
@@ -79,7 +102,10 @@ impl<'a> Elaborator<'a> {
     pub fn unify(&mut self, name: &Name, axis: &Axis, span: Span, scope: &Rc<Scope<'a>>) -> Checked<()> {
         if (name.text == BATCH) != axis.is_batch() {
             let message = if axis.is_batch() {
-                format!("`{}` would take the batch: only `..` or an index called `batch` does", name.text)
+                format!(
+                    "`{}` would take the batch: only `..` or an index called `batch` does",
+                    name.text
+                )
             } else {
                 "an index called `batch` takes the batch axis only".into()
             };
@@ -119,7 +145,10 @@ impl<'a> Elaborator<'a> {
                 Some(range) => product = product.saturating_mul(range.size),
                 None if open.is_none() => open = Some(name),
                 None => {
-                    let message = format!("the size of `{}` can't be found: give all indices but one a bound", name.text);
+                    let message = format!(
+                        "the size of `{}` can't be found: give all indices but one a bound",
+                        name.text
+                    );
                     return self.error(Code::NoRange, name.span, message);
                 }
             }
@@ -127,8 +156,19 @@ impl<'a> Elaborator<'a> {
         match open {
             Some(name) if axis.size.is_multiple_of(product) => {
                 let size = axis.size / product;
-                let label = if product == 1 { axis.label.clone() } else { format!("{} / {product}", axis.label) };
-                scope.set_range(&name.text, Axis { size, label, origin: axis.origin });
+                let label = if product == 1 {
+                    axis.label.clone()
+                } else {
+                    format!("{} / {product}", axis.label)
+                };
+                scope.set_range(
+                    &name.text,
+                    Axis {
+                        size,
+                        label,
+                        origin: axis.origin,
+                    },
+                );
                 Ok(())
             }
             None if product == axis.size => Ok(()),
@@ -160,14 +200,31 @@ impl<'a> Elaborator<'a> {
         let quantity = match self.evaluate(bound, scope, Position::Value)? {
             Value::Number(quantity) => quantity,
             Value::Wrong => return Err(Wrong),
-            other => return self.error(Code::WrongKind, bound.span, format!("a bound is a number, found {}", other.describe())),
+            other => {
+                return self.error(
+                    Code::WrongKind,
+                    bound.span,
+                    format!("a bound is a number, found {}", other.describe()),
+                );
+            }
         };
         let size = self.size(&quantity, bound.span)?;
-        let label = if quantity.label.is_empty() { name.text.clone() } else { quantity.label.clone() };
-        let axis = Axis { size, label, origin: quantity.origin };
+        let label = if quantity.label.is_empty() {
+            name.text.clone()
+        } else {
+            quantity.label.clone()
+        };
+        let axis = Axis {
+            size,
+            label,
+            origin: quantity.origin,
+        };
         match scope.range(&name.text) {
             Some(range) if range.size != size => {
-                let message = format!("index `{}` goes over {} here, but over {} before", name.text, size, range.size);
+                let message = format!(
+                    "index `{}` goes over {} here, but over {} before",
+                    name.text, size, range.size
+                );
                 let diagnostic = Diagnostic::new(Code::ShapeMismatch, bound.span, message)
                     .note(range.origin, format!("this {} comes from here", range.size));
                 self.wrong(diagnostic.note(axis.origin, format!("this {size} comes from here")))
@@ -198,8 +255,12 @@ impl<'a> Elaborator<'a> {
                         None => return self.no_range(name),
                     }
                 }
-                Index::Joined { span, .. } => return self.error(Code::Syntax, *span, "a declaration names each axis alone"),
-                Index::Computed(expr) => return self.error(Code::Syntax, expr.span, "a declaration holds index names only"),
+                Index::Joined { span, .. } => {
+                    return self.error(Code::Syntax, *span, "a declaration names each axis alone");
+                }
+                Index::Computed(expr) => {
+                    return self.error(Code::Syntax, expr.span, "a declaration holds index names only");
+                }
             }
         }
         Ok(axes)
@@ -215,7 +276,10 @@ impl<'a> Elaborator<'a> {
 
 /// Which axes each entry of a bracket stands for; `None` if their number does not fit.
 pub fn split<'x>(pattern: &[Index], axes: &'x [Axis]) -> Option<Vec<&'x [Axis]>> {
-    let rests = pattern.iter().filter(|i| matches!(i, Index::Rest(_)) || is_joined_rest(i)).count();
+    let rests = pattern
+        .iter()
+        .filter(|i| matches!(i, Index::Rest(_)) || is_joined_rest(i))
+        .count();
     let named = pattern.len() - rests;
     if rests > 1 || axes.len() < named || rests == 0 && axes.len() != named {
         return None;
@@ -223,7 +287,11 @@ pub fn split<'x>(pattern: &[Index], axes: &'x [Axis]) -> Option<Vec<&'x [Axis]>>
     let mut groups = vec![];
     let mut at = 0;
     for index in pattern {
-        let count = if matches!(index, Index::Rest(_)) || is_joined_rest(index) { axes.len() - named } else { 1 };
+        let count = if matches!(index, Index::Rest(_)) || is_joined_rest(index) {
+            axes.len() - named
+        } else {
+            1
+        };
         groups.push(&axes[at..at + count]);
         at += count;
     }

@@ -37,30 +37,54 @@ impl<'a> Elaborator<'a> {
             let left = run.steps.saturating_sub(start).max(1);
             let (factor, length) = self.phase(phase, scope, run, start, left, last)?;
             if !last && start + length >= run.steps {
-                let message = format!("this phase ends at step {}, but the run has {} steps", start + length, run.steps);
+                let message = format!(
+                    "this phase ends at step {}, but the run has {} steps",
+                    start + length,
+                    run.steps
+                );
                 let diagnostic = Diagnostic::new(Code::ScheduleLength, phase.span, message);
-                self.diagnostics.push(diagnostic.help("what follows it is never reached; shorten it or train longer"));
+                self.diagnostics
+                    .push(diagnostic.help("what follows it is never reached; shorten it or train longer"));
             }
             start += length;
             factors.push((start, factor));
         }
         let step = Number::Variable(StepVariable::Step);
-        let Some((_, mut result)) = factors.pop() else { return Ok(Number::Constant(1.0)) };
+        let Some((_, mut result)) = factors.pop() else {
+            return Ok(Number::Constant(1.0));
+        };
         for (end, factor) in factors.into_iter().rev() {
-            let inside = Number::apply(NumberFunction::LessEqual, vec![step.clone(), Number::Constant(end as f64)]);
+            let inside = Number::apply(
+                NumberFunction::LessEqual,
+                vec![step.clone(), Number::Constant(end as f64)],
+            );
             result = Number::apply(NumberFunction::Where, vec![inside, factor, result]);
         }
         Ok(result)
     }
 
-    fn phase(&mut self, phase: &'a Expr, scope: &Rc<Scope<'a>>, run: RunLength, start: u64, left: u64, last: bool) -> Checked<(Number, u64)> {
+    fn phase(
+        &mut self,
+        phase: &'a Expr,
+        scope: &Rc<Scope<'a>>,
+        run: RunLength,
+        start: u64,
+        left: u64,
+        last: bool,
+    ) -> Checked<(Number, u64)> {
         let (name, arguments): (&'a str, &'a [Argument]) = match &*phase.kind {
             ExprKind::Name(name) => (name, &[]),
             ExprKind::Call { callee, arguments } => match &*callee.kind {
                 ExprKind::Name(name) => (name, arguments),
                 _ => return self.error(Code::WrongKind, callee.span, "expected the name of a schedule"),
             },
-            _ => return self.error(Code::WrongKind, phase.span, "expected a schedule, as `warmup(100) -> cosine(floor = 10%)`"),
+            _ => {
+                return self.error(
+                    Code::WrongKind,
+                    phase.span,
+                    "expected a schedule, as `warmup(100) -> cosine(floor = 10%)`",
+                );
+            }
         };
         let Some(definition) = self.library.find(name, &[DefinitionKind::Schedule]) else {
             let known = self.library.names(&[DefinitionKind::Schedule]);
@@ -74,18 +98,30 @@ impl<'a> Elaborator<'a> {
         {
             let unit = arguments.iter().enumerate().find_map(|(i, a)| {
                 let named = a.name.as_ref().is_some_and(|n| n.text == "length");
-                (named || a.name.is_none() && i == at).then(|| super::settings::literal(&a.value)).flatten()
+                (named || a.name.is_none() && i == at)
+                    .then(|| super::settings::literal(&a.value))
+                    .flatten()
             });
             let steps = match unit.and_then(|(_, unit)| unit) {
                 Some(Unit::Percent) => quantity.value.real() * run.steps as f64,
                 Some(Unit::Epochs) => match run.steps_per_epoch {
                     Some(steps) => quantity.value.real() * steps as f64,
-                    None => return self.error(Code::WrongValue, phase.span, "this data has no epochs: give the length in steps"),
+                    None => {
+                        return self.error(
+                            Code::WrongValue,
+                            phase.span,
+                            "this data has no epochs: give the length in steps",
+                        );
+                    }
                 },
                 _ => quantity.value.real(),
             };
             if !(1.0..=1e15).contains(&steps.round()) {
-                return self.error(Code::WrongValue, phase.span, format!("a phase lasts at least 1 step, this is {steps}"));
+                return self.error(
+                    Code::WrongValue,
+                    phase.span,
+                    format!("a phase lasts at least 1 step, this is {steps}"),
+                );
             }
             length = steps.round() as u64;
             quantity.value = Known::whole(length as i128);
@@ -103,7 +139,11 @@ impl<'a> Elaborator<'a> {
         inner.define("step", Value::Step(own), phase.span);
         inner.define("progress", Value::Step(progress), phase.span);
         if length_at.is_none() {
-            let quantity = Quantity { value: Known::whole(length as i128), origin: phase.span, label: "length".into() };
+            let quantity = Quantity {
+                value: Known::whole(length as i128),
+                origin: phase.span,
+                label: "length".into(),
+            };
             inner.define("length", Value::Number(quantity), phase.span);
         }
         self.calls.push(phase.span);
@@ -113,7 +153,11 @@ impl<'a> Elaborator<'a> {
         self.calls.pop();
         match result?.as_number() {
             Some(number) => Ok((number, length)),
-            None => self.error(Code::WrongKind, phase.span, format!("the schedule `{name}` gives no number")),
+            None => self.error(
+                Code::WrongKind,
+                phase.span,
+                format!("the schedule `{name}` gives no number"),
+            ),
         }
     }
 
@@ -121,7 +165,11 @@ impl<'a> Elaborator<'a> {
     pub fn plain_number(&mut self, expr: &'a Expr, scope: &Rc<Scope<'a>>) -> Checked<f64> {
         match self.evaluate(expr, scope, Position::Value)? {
             Value::Number(q) => Ok(q.value.real()),
-            other => self.error(Code::WrongKind, expr.span, format!("expected a number, found {}", other.describe())),
+            other => self.error(
+                Code::WrongKind,
+                expr.span,
+                format!("expected a number, found {}", other.describe()),
+            ),
         }
     }
 }

@@ -43,7 +43,10 @@ pub struct PathScope {
 impl PathScope {
     /// A body with this path.
     pub fn new(prefix: impl Into<String>) -> Rc<PathScope> {
-        Rc::new(PathScope { prefix: prefix.into(), given: RefCell::default() })
+        Rc::new(PathScope {
+            prefix: prefix.into(),
+            given: RefCell::default(),
+        })
     }
 
     /// The path of a part: the first `linear` is `linear`, the second `linear_2`.
@@ -51,13 +54,21 @@ impl PathScope {
         let mut given = self.given.borrow_mut();
         let count = given.entry(name.to_string()).or_insert(0);
         *count += 1;
-        let part = if *count == 1 { name.to_string() } else { format!("{name}_{count}") };
+        let part = if *count == 1 {
+            name.to_string()
+        } else {
+            format!("{name}_{count}")
+        };
         self.join(&part)
     }
 
     /// A name below this path.
     pub fn join(&self, name: &str) -> String {
-        if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
+        if self.prefix.is_empty() {
+            name.to_string()
+        } else {
+            format!("{}.{name}", self.prefix)
+        }
     }
 
     /// The numbering so far, to come back to.
@@ -104,12 +115,28 @@ impl<'a> Scope<'a> {
 
     /// Defines a name here; gives the place of an earlier definition in the same scope.
     pub fn define(&self, name: &str, value: Value<'a>, span: Span) -> Option<Span> {
-        self.bind(name, Binding { value, span, updates: None, used: Rc::default() })
+        self.bind(
+            name,
+            Binding {
+                value,
+                span,
+                updates: None,
+                used: Rc::default(),
+            },
+        )
     }
 
     /// Defines a name that `<-` may update.
     pub fn define_state(&self, name: &str, value: Value<'a>, span: Span, path: String) -> Option<Span> {
-        self.bind(name, Binding { value, span, updates: Some(path), used: Rc::new(Cell::new(true)) })
+        self.bind(
+            name,
+            Binding {
+                value,
+                span,
+                updates: Some(path),
+                used: Rc::new(Cell::new(true)),
+            },
+        )
     }
 
     fn bind(&self, name: &str, binding: Binding<'a>) -> Option<Span> {
@@ -150,8 +177,11 @@ impl<'a> Scope<'a> {
     /// Names here that nothing reads, in the order of the text.
     pub fn unused(&self) -> Vec<(String, Span)> {
         let names = self.names.borrow();
-        let mut unused: Vec<(String, Span)> =
-            names.iter().filter(|(_, b)| !b.used.get()).map(|(n, b)| (n.clone(), b.span)).collect();
+        let mut unused: Vec<(String, Span)> = names
+            .iter()
+            .filter(|(_, b)| !b.used.get())
+            .map(|(n, b)| (n.clone(), b.span))
+            .collect();
         unused.sort_by_key(|(_, span)| *span);
         unused
     }

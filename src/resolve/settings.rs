@@ -50,18 +50,25 @@ impl<'a, 'd> Reader<'a, 'd> {
 
     /// The line of a key.
     pub fn find(&self, key: &str) -> Option<&'a Setting> {
-        self.section.settings.iter().find(|s| s.key.len() == 1 && s.key[0].text == key)
+        self.section
+            .settings
+            .iter()
+            .find(|s| s.key.len() == 1 && s.key[0].text == key)
     }
 
     /// All lines of a key.
     pub fn all(&self, key: &str) -> impl Iterator<Item = &'a Setting> + use<'a> {
         let key = key.to_string();
-        self.section.settings.iter().filter(move |s| s.key.len() == 1 && s.key[0].text == key)
+        self.section
+            .settings
+            .iter()
+            .filter(move |s| s.key.len() == 1 && s.key[0].text == key)
     }
 
     /// Reports that a line holds something else than it should.
     pub fn expected<T>(&mut self, what: &str, span: Span) -> Option<T> {
-        self.diagnostics.push(Diagnostic::new(Code::WrongSetting, span, format!("expected {what}")));
+        self.diagnostics
+            .push(Diagnostic::new(Code::WrongSetting, span, format!("expected {what}")));
         None
     }
 
@@ -77,7 +84,10 @@ impl<'a, 'd> Reader<'a, 'd> {
     pub fn path(&mut self, setting: &'a Setting) -> Option<DataPath> {
         let item = self.single(setting, "a path in quotes, as \"data/file.txt\"")?;
         match &*item.kind {
-            ExprKind::Text(path) => Some(DataPath { path: path.clone(), span: item.span }),
+            ExprKind::Text(path) => Some(DataPath {
+                path: path.clone(),
+                span: item.span,
+            }),
             _ => self.expected("a path in quotes, as \"data/file.txt\"", item.span),
         }
     }
@@ -86,8 +96,13 @@ impl<'a, 'd> Reader<'a, 'd> {
     pub fn whole(&mut self, setting: &'a Setting, low: u64, high: u64) -> Option<u64> {
         let what = format!("a whole number from {low} to {high}");
         let item = self.single(setting, &what)?;
-        let value = literal(item).filter(|(_, unit)| unit.is_none()).and_then(|(v, _)| v.as_whole());
-        match value.and_then(|v| u64::try_from(v).ok()).filter(|v| (low..=high).contains(v)) {
+        let value = literal(item)
+            .filter(|(_, unit)| unit.is_none())
+            .and_then(|(v, _)| v.as_whole());
+        match value
+            .and_then(|v| u64::try_from(v).ok())
+            .filter(|v| (low..=high).contains(v))
+        {
             Some(value) => Some(value),
             None => self.expected(&what, item.span),
         }
@@ -109,8 +124,12 @@ impl<'a, 'd> Reader<'a, 'd> {
     /// `every 250 steps`, `every 2 epochs`.
     pub fn every(&mut self, setting: &'a Setting) -> Option<Interval> {
         let what = "`every N steps` or `every N epochs`";
-        let [group] = &setting.groups[..] else { return self.expected(what, setting.span) };
-        let [word, number] = &group[..] else { return self.expected(what, setting.span) };
+        let [group] = &setting.groups[..] else {
+            return self.expected(what, setting.span);
+        };
+        let [word, number] = &group[..] else {
+            return self.expected(what, setting.span);
+        };
         if self.word(word) != Some("every") {
             return self.expected(what, word.span);
         }
@@ -121,13 +140,19 @@ impl<'a, 'd> Reader<'a, 'd> {
     pub fn interval(&mut self, item: &'a Expr, unit: Option<Unit>) -> Option<Interval> {
         let found = literal(item);
         let interval = match found.map(|(v, u)| (v, u.or(unit))) {
-            Some((v, Some(Unit::Steps))) => v.as_whole().filter(|v| (1..=1_000_000_000_000).contains(v)).map(|v| Interval::Steps(v as u64)),
+            Some((v, Some(Unit::Steps))) => v
+                .as_whole()
+                .filter(|v| (1..=1_000_000_000_000).contains(v))
+                .map(|v| Interval::Steps(v as u64)),
             Some((v, Some(Unit::Epochs))) => Some(v.real()).filter(|v| *v > 0.0 && *v <= 1e9).map(Interval::Epochs),
             _ => None,
         };
         match interval {
             Some(interval) => Some(interval),
-            None => self.expected("a whole number of steps (at least 1) or a number of epochs, as `500 steps`", item.span),
+            None => self.expected(
+                "a whole number of steps (at least 1) or a number of epochs, as `500 steps`",
+                item.span,
+            ),
         }
     }
 
@@ -165,7 +190,11 @@ impl<'a, 'd> Reader<'a, 'd> {
             _ => return self.expected("a column: a name, or a text in quotes", item.span),
         };
         let name = name.unwrap_or_else(|| column.clone());
-        Some(ColumnName { column, name, span: item.span })
+        Some(ColumnName {
+            column,
+            name,
+            span: item.span,
+        })
     }
 }
 
@@ -173,7 +202,10 @@ impl<'a, 'd> Reader<'a, 'd> {
 pub fn literal(item: &Expr) -> Option<(Known, Option<Unit>)> {
     match &*item.kind {
         ExprKind::Number { text, unit } => Some((Known::parse(text)?, *unit)),
-        ExprKind::Unary { operator: UnaryOperator::Negate, operand } => {
+        ExprKind::Unary {
+            operator: UnaryOperator::Negate,
+            operand,
+        } => {
             let (value, unit) = literal(operand)?;
             Some((value.negative(), unit))
         }

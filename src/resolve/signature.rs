@@ -17,7 +17,9 @@ impl<'a> Elaborator<'a> {
         for input in model.inputs.iter().flatten() {
             let Some(Value::Tensor(id)) = self.data_name(&input.name.text) else {
                 let known: Vec<String> = self.schema.tensors.iter().map(|t| t.name.clone()).collect();
-                failed |= self.unknown::<()>("input of the data", &input.name.text, input.name.span, &known).is_err();
+                failed |= self
+                    .unknown::<()>("input of the data", &input.name.text, input.name.span, &known)
+                    .is_err();
                 continue;
             };
             let element = self.program.tensor(id).element;
@@ -27,13 +29,18 @@ impl<'a> Elaborator<'a> {
                 ElementType::Condition => element == Element::Condition,
             };
             if !fits {
-                let message = format!("the data's `{}` holds something else than this signature says", input.name.text);
+                let message = format!(
+                    "the data's `{}` holds something else than this signature says",
+                    input.name.text
+                );
                 failed |= self.error::<()>(Code::WrongKind, input.span, message).is_err();
                 continue;
             }
             failed |= self.match_axes(&input.axes, id, input.span, scope).is_err();
             if let (Some(below), Element::Id { bound }) = (&input.below, element) {
-                failed |= self.match_size(below, bound, "ids below", Span::NOWHERE, scope).is_err();
+                failed |= self
+                    .match_size(below, bound, "ids below", Span::NOWHERE, scope)
+                    .is_err();
             }
         }
         if failed { Err(Wrong) } else { Ok(()) }
@@ -52,7 +59,10 @@ impl<'a> Elaborator<'a> {
             };
             let Value::Tensor(id) = value else { continue };
             failed |= self.match_axes(&output.axes, id, output.span, scope).is_err();
-            self.program.outputs.push(Output { kind: OutputKind::Value(output.name.text.clone()), tensor: id });
+            self.program.outputs.push(Output {
+                kind: OutputKind::Value(output.name.text.clone()),
+                tensor: id,
+            });
         }
         if failed { Err(Wrong) } else { Ok(()) }
     }
@@ -60,7 +70,12 @@ impl<'a> Elaborator<'a> {
     fn match_axes(&mut self, stated: &'a [Expr], id: TensorId, span: Span, scope: &Rc<Scope<'a>>) -> Checked<()> {
         let axes: Vec<model::Axis> = self.axes(id).iter().filter(|a| !a.is_batch()).cloned().collect();
         if stated.len() != axes.len() {
-            let message = format!("the signature states {} axes, but there are {}: {}", stated.len(), axes.len(), model::shape_text(&axes));
+            let message = format!(
+                "the signature states {} axes, but there are {}: {}",
+                stated.len(),
+                axes.len(),
+                model::shape_text(&axes)
+            );
             return self.error(Code::WrongRank, span, message);
         }
         for (expr, axis) in stated.iter().zip(&axes) {
@@ -69,12 +84,23 @@ impl<'a> Elaborator<'a> {
         Ok(())
     }
 
-    fn match_size(&mut self, expr: &'a Expr, size: usize, label: &str, origin: Span, scope: &Rc<Scope<'a>>) -> Checked<()> {
+    fn match_size(
+        &mut self,
+        expr: &'a Expr,
+        size: usize,
+        label: &str,
+        origin: Span,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<()> {
         if let ExprKind::Name(name) = &*expr.kind
             && scope.find(name).is_none()
             && !self.schema.sizes.iter().any(|(n, _)| n == name)
         {
-            let quantity = Quantity { value: Known::whole(size as i128), origin: expr.span, label: name.clone() };
+            let quantity = Quantity {
+                value: Known::whole(size as i128),
+                origin: expr.span,
+                label: name.clone(),
+            };
             scope.define(name, Value::Number(quantity), expr.span);
             if let Some(binding) = scope.find(name) {
                 binding.used.set(true);
@@ -86,7 +112,8 @@ impl<'a> Elaborator<'a> {
             return Ok(());
         }
         let message = format!("the signature says {}, but this is {size} ({label})", quantity.value);
-        let diagnostic = Diagnostic::new(Code::ShapeMismatch, expr.span, message).note(origin, format!("this {size} comes from here"));
+        let diagnostic = Diagnostic::new(Code::ShapeMismatch, expr.span, message)
+            .note(origin, format!("this {size} comes from here"));
         self.wrong(diagnostic)
     }
 }

@@ -41,12 +41,25 @@ fn run(text: &str, mode: Mode) -> String {
     }
     let all: Vec<_> = files.iter().collect();
     let library = Library::new(&all, &mut diagnostics);
-    let end = Span { file: FileId(0), start: 0, end: 0 };
+    let end = Span {
+        file: FileId(0),
+        start: 0,
+        end: 0,
+    };
     let mut out = String::new();
     if let Some(parts) = parts(&files[0], end, &mut diagnostics) {
-        let settings = parts.train.and_then(|t| super::train::train_settings(t, &mut diagnostics));
+        let settings = parts
+            .train
+            .and_then(|t| super::train::train_settings(t, &mut diagnostics));
         let schema = schema();
-        let context = Context { sources: &sources, library: &library, schema: &schema, settings: settings.as_ref(), batch: 4, probe: false };
+        let context = Context {
+            sources: &sources,
+            library: &library,
+            schema: &schema,
+            settings: settings.as_ref(),
+            batch: 4,
+            probe: false,
+        };
         let (program, said) = resolve(&parts, &context, mode);
         diagnostics.extend(said);
         if let Some(program) = program {
@@ -58,9 +71,20 @@ fn run(text: &str, mode: Mode) -> String {
         }
     }
     for d in diagnostics.iter() {
-        out += &format!("{} {} at {} [{}]\n", d.code, d.message, sources.place(d.primary.span), sources.text(d.primary.span));
+        out += &format!(
+            "{} {} at {} [{}]\n",
+            d.code,
+            d.message,
+            sources.place(d.primary.span),
+            sources.text(d.primary.span)
+        );
         for l in &d.secondary {
-            out += &format!("   {} at {} [{}]\n", l.text, sources.place(l.span), sources.text(l.span));
+            out += &format!(
+                "   {} at {} [{}]\n",
+                l.text,
+                sources.place(l.span),
+                sources.text(l.span)
+            );
         }
         for h in &d.help {
             out += &format!("   help {h}\n");

@@ -7,7 +7,17 @@ use crate::text::{Code, Diagnostic, Diagnostics};
 
 /// Settings that stand once.
 pub const ONCE: &[&str] = &[
-    "loss", "schedule", "clip_norm", "batch", "steps", "epochs", "evaluate", "checkpoint", "keep", "seed", "early_stop",
+    "loss",
+    "schedule",
+    "clip_norm",
+    "batch",
+    "steps",
+    "epochs",
+    "evaluate",
+    "checkpoint",
+    "keep",
+    "seed",
+    "early_stop",
 ];
 /// Settings that may repeat.
 pub const REPEATED: &[&str] = &["metric", "optimizer", "init", "penalty", "freeze"];
@@ -21,7 +31,9 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
                 && group.len() == 3
             {
                 let message = "accumulation (`batch N in M`) is not compiled yet";
-                reader.diagnostics.push(Diagnostic::new(Code::NotSupported, line.span, message));
+                reader
+                    .diagnostics
+                    .push(Diagnostic::new(Code::NotSupported, line.span, message));
                 return None;
             }
             reader.whole(line, 1, 1 << 20)? as usize
@@ -30,8 +42,14 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
     };
     let duration = match (reader.find("steps"), reader.find("epochs")) {
         (Some(steps), Some(epochs)) => {
-            let diagnostic = Diagnostic::new(Code::DuplicateSetting, epochs.span, "a run lasts `steps` or `epochs`, not both");
-            reader.diagnostics.push(diagnostic.note(steps.span, "steps are given here"));
+            let diagnostic = Diagnostic::new(
+                Code::DuplicateSetting,
+                epochs.span,
+                "a run lasts `steps` or `epochs`, not both",
+            );
+            reader
+                .diagnostics
+                .push(diagnostic.note(steps.span, "steps are given here"));
             return None;
         }
         (Some(line), None) => {
@@ -44,7 +62,10 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
         }
         (None, None) => {
             let message = "nothing says how long to train";
-            reader.diagnostics.push(Diagnostic::new(Code::MissingSetting, section.name.span, message).help("add `steps 1000` or `epochs 10`"));
+            reader.diagnostics.push(
+                Diagnostic::new(Code::MissingSetting, section.name.span, message)
+                    .help("add `steps 1000` or `epochs 10`"),
+            );
             return None;
         }
     };
@@ -65,19 +86,44 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
         None => 1,
     };
     let early_stop = early_stop(&mut reader)?;
-    Some(TrainSettings { batch, duration, evaluate_every, checkpoint_every, keep, seed, early_stop, span: section.span })
+    Some(TrainSettings {
+        batch,
+        duration,
+        evaluate_every,
+        checkpoint_every,
+        keep,
+        seed,
+        early_stop,
+        span: section.span,
+    })
 }
 
 fn early_stop(reader: &mut Reader<'_, '_>) -> Option<Option<EarlyStop>> {
-    let Some(line) = reader.find("early_stop") else { return Some(None) };
+    let Some(line) = reader.find("early_stop") else {
+        return Some(None);
+    };
     let what = "`early_stop METRIC patience N`";
-    let [group] = &line.groups[..] else { return reader.expected(what, line.span) };
-    let [metric, word, patience] = &group[..] else { return reader.expected(what, line.span) };
-    let Some(metric) = reader.word(metric) else { return reader.expected(what, line.span) };
+    let [group] = &line.groups[..] else {
+        return reader.expected(what, line.span);
+    };
+    let [metric, word, patience] = &group[..] else {
+        return reader.expected(what, line.span);
+    };
+    let Some(metric) = reader.word(metric) else {
+        return reader.expected(what, line.span);
+    };
     if reader.word(word) != Some("patience") {
         return reader.expected(what, word.span);
     }
-    let patience = super::settings::literal(patience).and_then(|(v, _)| v.as_whole()).filter(|p| (1..=1_000_000).contains(p));
-    let Some(patience) = patience else { return reader.expected("a patience of at least 1 evaluation", line.span) };
-    Some(Some(EarlyStop { metric: metric.to_string(), patience: patience as u32, minimum_change: 0.0 }))
+    let patience = super::settings::literal(patience)
+        .and_then(|(v, _)| v.as_whole())
+        .filter(|p| (1..=1_000_000).contains(p));
+    let Some(patience) = patience else {
+        return reader.expected("a patience of at least 1 evaluation", line.span);
+    };
+    Some(Some(EarlyStop {
+        metric: metric.to_string(),
+        patience: patience as u32,
+        minimum_change: 0.0,
+    }))
 }

@@ -14,7 +14,12 @@ pub enum Element {
     /// `-`, `not`.
     Prefix(UnaryOperator, Span),
     /// `sum[i where c]`, which waits for its operand.
-    Reduction { operator: ReductionOperator, indices: Vec<Index>, condition: Option<Expr>, span: Span },
+    Reduction {
+        operator: ReductionOperator,
+        indices: Vec<Index>,
+        condition: Option<Expr>,
+        span: Span,
+    },
     /// Anything that is complete.
     Operand(Expr),
     /// `->`.
@@ -47,7 +52,11 @@ fn level(operator: BinaryOperator) -> u8 {
 
 /// Makes a tree of a run that alternates as the grammar demands.
 pub fn climb(builder: &mut Builder, run: Vec<Element>) -> Expr {
-    Climber { builder, run: run.into_iter().peekable() }.flow()
+    Climber {
+        builder,
+        run: run.into_iter().peekable(),
+    }
+    .flow()
 }
 
 struct Climber<'a, 'b> {
@@ -63,10 +72,17 @@ impl Climber<'_, '_> {
         if operated && matches!(self.run.peek(), Some(Element::Arrow(_))) {
             self.refuse_operator_before_arrow(value.span);
         }
-        while self.run.next_if(|element| matches!(element, Element::Arrow(_))).is_some() {
+        while self
+            .run
+            .next_if(|element| matches!(element, Element::Arrow(_)))
+            .is_some()
+        {
             let layer = self.binary(FLOW + 1);
             let span = value.span.to(layer.span);
-            value = Expr { kind: Box::new(ExprKind::Flow { value, layer }), span };
+            value = Expr {
+                kind: Box::new(ExprKind::Flow { value, layer }),
+                span,
+            };
         }
         value
     }
@@ -82,9 +98,21 @@ impl Climber<'_, '_> {
             if level == COMPARISON && std::mem::replace(&mut compared, true) {
                 self.refuse_chain(operator_span, left.span);
             }
-            let right = self.binary(if operator == BinaryOperator::Power { level } else { level + 1 });
+            let right = self.binary(if operator == BinaryOperator::Power {
+                level
+            } else {
+                level + 1
+            });
             let span = left.span.to(right.span);
-            left = Expr { kind: Box::new(ExprKind::Binary { operator, operator_span, left, right }), span };
+            left = Expr {
+                kind: Box::new(ExprKind::Binary {
+                    operator,
+                    operator_span,
+                    left,
+                    right,
+                }),
+                span,
+            };
         }
         left
     }
@@ -104,27 +132,53 @@ impl Climber<'_, '_> {
                 }
                 let operand = self.binary(if least > own { POWER } else { own });
                 let span = span.to(operand.span);
-                Expr { kind: Box::new(ExprKind::Unary { operator, operand }), span }
+                Expr {
+                    kind: Box::new(ExprKind::Unary { operator, operand }),
+                    span,
+                }
             }
-            Some(Element::Reduction { operator, indices, condition, span }) => {
+            Some(Element::Reduction {
+                operator,
+                indices,
+                condition,
+                span,
+            }) => {
                 if least > FACTOR {
                     self.refuse_prefix(span, "a reduction as an exponent needs parentheses");
                 }
                 let operand = self.binary(PRODUCT);
                 let span = span.to(operand.span);
                 let operand = Some(operand);
-                Expr { kind: Box::new(ExprKind::Reduce { operator, indices, condition, operand }), span }
+                Expr {
+                    kind: Box::new(ExprKind::Reduce {
+                        operator,
+                        indices,
+                        condition,
+                        operand,
+                    }),
+                    span,
+                }
             }
-            Some(Element::Arrow(span) | Element::Binary(_, span)) => Expr { kind: Box::new(ExprKind::Wrong), span },
-            None => Expr { kind: Box::new(ExprKind::Wrong), span: Span::NOWHERE },
+            Some(Element::Arrow(span) | Element::Binary(_, span)) => Expr {
+                kind: Box::new(ExprKind::Wrong),
+                span,
+            },
+            None => Expr {
+                kind: Box::new(ExprKind::Wrong),
+                span: Span::NOWHERE,
+            },
         }
     }
 
     fn refuse_operator_before_arrow(&mut self, span: Span) {
         let written = self.builder.written(span);
-        let diagnostic = Diagnostic::new(Code::Syntax, span, "an operator left of the first `->` needs parentheses")
-            .label("does `->` take all of this, or its last part only?")
-            .fix(span, format!("({written})"));
+        let diagnostic = Diagnostic::new(
+            Code::Syntax,
+            span,
+            "an operator left of the first `->` needs parentheses",
+        )
+        .label("does `->` take all of this, or its last part only?")
+        .fix(span, format!("({written})"));
         self.builder.diagnostics.push(diagnostic);
     }
 

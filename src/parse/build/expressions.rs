@@ -3,7 +3,9 @@
 use super::Builder;
 use super::climb::{Element, climb};
 use super::statements::block;
-use crate::ir::ast::{Argument, BinaryOperator, Block, Expr, ExprKind, Index, ReductionOperator, Statement, StatementKind};
+use crate::ir::ast::{
+    Argument, BinaryOperator, Block, Expr, ExprKind, Index, ReductionOperator, Statement, StatementKind,
+};
 use crate::ir::ast::{UnaryOperator, Unit};
 use crate::parse::grammar::{Pair, Rule, part, parts};
 use crate::text::{Code, Diagnostic, Span};
@@ -53,12 +55,20 @@ fn reduction(b: &mut Builder, pair: &Pair) -> Element {
         _ => ReductionOperator::ArgSort,
     };
     let (indices, condition) = reduced(b, pair);
-    Element::Reduction { operator, indices, condition, span: b.span(pair) }
+    Element::Reduction {
+        operator,
+        indices,
+        condition,
+        span: b.span(pair),
+    }
 }
 
 fn reduced(b: &mut Builder, pair: &Pair) -> (Vec<Index>, Option<Expr>) {
     let reduced = part(pair, Rule::reduced).expect("a reduction has a bracket");
-    let indices = parts(&reduced).filter(|p| p.as_rule() == Rule::index).map(|p| index(b, &p)).collect();
+    let indices = parts(&reduced)
+        .filter(|p| p.as_rule() == Rule::index)
+        .map(|p| index(b, &p))
+        .collect();
     let condition = part(&reduced, Rule::condition).map(|c| only_expression(b, &c));
     (indices, condition)
 }
@@ -75,7 +85,10 @@ fn operand(b: &mut Builder, pair: &Pair) -> Expr {
     if let Some(named) = part(pair, Rule::named) {
         let name = b.name(&parts(&named).next().expect("`as` is followed by a name"));
         let span = layer.span.to(name.span);
-        layer = Expr { kind: Box::new(ExprKind::Named { layer, name }), span };
+        layer = Expr {
+            kind: Box::new(ExprKind::Named { layer, name }),
+            span,
+        };
     }
     layer
 }
@@ -88,7 +101,12 @@ fn primary(b: &mut Builder, pair: &Pair) -> Expr {
         Rule::list => ExprKind::List(parts(pair).map(|item| expression(b, &item)).collect()),
         Rule::counted => {
             let (indices, condition) = reduced(b, pair);
-            ExprKind::Reduce { operator: ReductionOperator::Count, indices, condition, operand: None }
+            ExprKind::Reduce {
+                operator: ReductionOperator::Count,
+                indices,
+                condition,
+                operand: None,
+            }
         }
         Rule::wrong => ExprKind::Wrong,
         Rule::block => ExprKind::Block(block(b, pair)),
@@ -100,7 +118,10 @@ fn primary(b: &mut Builder, pair: &Pair) -> Expr {
         Rule::chain => return chain(b, pair),
         other => unreachable!("{other:?} is no operand"),
     };
-    Expr { kind: Box::new(kind), span }
+    Expr {
+        kind: Box::new(kind),
+        span,
+    }
 }
 
 fn quantity(pair: &Pair) -> ExprKind {
@@ -116,7 +137,10 @@ fn quantity(pair: &Pair) -> ExprKind {
         "minute" => Unit::Minutes,
         _ => Unit::Hours,
     });
-    ExprKind::Number { text: number.as_str().to_string(), unit }
+    ExprKind::Number {
+        text: number.as_str().to_string(),
+        unit,
+    }
 }
 
 /// The characters between the quotes.
@@ -131,8 +155,12 @@ pub fn text(b: &mut Builder, pair: &Pair) -> String {
             ('\\', Some('t')) => result.push('\t'),
             ('\\', Some(plain @ ('"' | '\\'))) => result.push(plain),
             ('\\', Some(other)) => {
-                let diagnostic = Diagnostic::new(Code::Syntax, b.span(pair), format!("`\\{other}` means nothing in a string"))
-                    .help("a backslash is written `\\\\`; the others are `\\\"`, `\\n` and `\\t`");
+                let diagnostic = Diagnostic::new(
+                    Code::Syntax,
+                    b.span(pair),
+                    format!("`\\{other}` means nothing in a string"),
+                )
+                .help("a backslash is written `\\\\`; the others are `\\\"`, `\\n` and `\\t`");
                 b.diagnostics.push(diagnostic);
             }
             _ => result.push(c),
@@ -154,13 +182,30 @@ fn conditional(b: &mut Builder, pair: &Pair) -> Expr {
     }
     let mut result: Option<Expr> = None;
     for (condition, then) in branches.into_iter().rev() {
-        let end = result.as_ref().map(|e| e.span).or(otherwise.as_ref().map(|o| o.span)).unwrap_or(then.span);
+        let end = result
+            .as_ref()
+            .map(|e| e.span)
+            .or(otherwise.as_ref().map(|o| o.span))
+            .unwrap_or(then.span);
         let otherwise = match result.take() {
-            Some(inner) => Some(Block { span: inner.span, statements: vec![Statement { span: inner.span, kind: StatementKind::Value(inner) }] }),
+            Some(inner) => Some(Block {
+                span: inner.span,
+                statements: vec![Statement {
+                    span: inner.span,
+                    kind: StatementKind::Value(inner),
+                }],
+            }),
             None => otherwise.take(),
         };
         let span = condition.span.to(end);
-        result = Some(Expr { kind: Box::new(ExprKind::If { condition, then, otherwise }), span });
+        result = Some(Expr {
+            kind: Box::new(ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            }),
+            span,
+        });
     }
     let mut result = result.expect("an `if` has a condition");
     result.span = b.span(pair);
@@ -184,18 +229,32 @@ fn scan(b: &mut Builder, pair: &Pair) -> ExprKind {
 /// `residual { … }` and `level(64) { … }` are calls whose last argument is the block.
 fn applied(b: &mut Builder, pair: &Pair) -> Expr {
     let callee = chain(b, &part(pair, Rule::chain).expect("something is applied"));
-    let Some(body) = part(pair, Rule::block) else { return callee };
+    let Some(body) = part(pair, Rule::block) else {
+        return callee;
+    };
     let body = block(b, &body);
     let span = callee.span.to(body.span);
-    let last = Argument { name: None, value: Expr { span: body.span, kind: Box::new(ExprKind::Block(body)) } };
+    let last = Argument {
+        name: None,
+        value: Expr {
+            span: body.span,
+            kind: Box::new(ExprKind::Block(body)),
+        },
+    };
     let kind = match *callee.kind {
         ExprKind::Call { callee, mut arguments } => {
             arguments.push(last);
             ExprKind::Call { callee, arguments }
         }
-        _ => ExprKind::Call { callee, arguments: vec![last] },
+        _ => ExprKind::Call {
+            callee,
+            arguments: vec![last],
+        },
     };
-    Expr { kind: Box::new(kind), span }
+    Expr {
+        kind: Box::new(kind),
+        span,
+    }
 }
 
 fn chain(b: &mut Builder, pair: &Pair) -> Expr {
@@ -203,18 +262,33 @@ fn chain(b: &mut Builder, pair: &Pair) -> Expr {
     let first = pieces.next().expect("a chain starts with something");
     let span = b.span(&first);
     let mut value = match first.as_rule() {
-        Rule::name => Expr { kind: Box::new(ExprKind::Name(first.as_str().to_string())), span },
+        Rule::name => Expr {
+            kind: Box::new(ExprKind::Name(first.as_str().to_string())),
+            span,
+        },
         _ => group(b, &first),
     };
     for piece in pieces {
         let span = value.span.to(b.span(&piece));
         let base = value;
         let kind = match piece.as_rule() {
-            Rule::call => ExprKind::Call { callee: base, arguments: arguments(b, &piece) },
-            Rule::indices => ExprKind::Element { base, indices: indices(b, &piece) },
-            _ => ExprKind::Member { base, name: b.name(&parts(&piece).next().expect("a dot is followed by a word")) },
+            Rule::call => ExprKind::Call {
+                callee: base,
+                arguments: arguments(b, &piece),
+            },
+            Rule::indices => ExprKind::Element {
+                base,
+                indices: indices(b, &piece),
+            },
+            _ => ExprKind::Member {
+                base,
+                name: b.name(&parts(&piece).next().expect("a dot is followed by a word")),
+            },
         };
-        value = Expr { kind: Box::new(kind), span };
+        value = Expr {
+            kind: Box::new(kind),
+            span,
+        };
     }
     value
 }
@@ -224,7 +298,10 @@ pub fn arguments(b: &mut Builder, pair: &Pair) -> Vec<Argument> {
     parts(pair)
         .map(|argument| {
             let name = part(&argument, Rule::argument_name).map(|n| b.name(&parts(&n).next().expect("a name")));
-            Argument { name, value: only_expression(b, &argument) }
+            Argument {
+                name,
+                value: only_expression(b, &argument),
+            }
         })
         .collect()
 }
@@ -234,19 +311,36 @@ fn group(b: &mut Builder, pair: &Pair) -> Expr {
     let span = b.span(pair);
     let members: Vec<Pair> = parts(pair).filter(|p| p.as_rule() == Rule::index).collect();
     let [member] = members.as_slice() else {
-        b.refuse(span, "several values in parentheses", "`(h, e)` joins indices, inside a bracket only; a list is `[a, b]`");
-        return Expr { kind: Box::new(ExprKind::Wrong), span };
+        b.refuse(
+            span,
+            "several values in parentheses",
+            "`(h, e)` joins indices, inside a bracket only; a list is `[a, b]`",
+        );
+        return Expr {
+            kind: Box::new(ExprKind::Wrong),
+            span,
+        };
     };
     let inner = parts(member).next().expect("an index is something");
     if inner.as_rule() == Rule::rest {
-        b.refuse(b.span(member), "`..` outside a bracket", "`..` stands for axes, as in `x[.., i]`");
-        return Expr { kind: Box::new(ExprKind::Wrong), span };
+        b.refuse(
+            b.span(member),
+            "`..` outside a bracket",
+            "`..` stands for axes, as in `x[.., i]`",
+        );
+        return Expr {
+            kind: Box::new(ExprKind::Wrong),
+            span,
+        };
     }
     let value = expression(b, &inner);
     match part(pair, Rule::otherwise) {
         Some(otherwise) => {
             let otherwise = only_expression(b, &otherwise);
-            Expr { kind: Box::new(ExprKind::Otherwise { value, otherwise }), span }
+            Expr {
+                kind: Box::new(ExprKind::Otherwise { value, otherwise }),
+                span,
+            }
         }
         None => Expr { span, ..value },
     }
@@ -285,22 +379,50 @@ fn joined(b: &mut Builder, group: &Pair) -> Index {
     let mut members: Vec<Index> = parts(group).map(|p| index(b, &p)).collect();
     match members.as_slice() {
         [Index::Named { .. } | Index::Computed(_) | Index::Joined { .. }] => members.remove(0),
-        _ => Index::Joined { parts: members, span: b.span(group) },
+        _ => Index::Joined {
+            parts: members,
+            span: b.span(group),
+        },
     }
 }
 
 fn plain_index(value: Expr) -> Index {
     match *value.kind {
-        ExprKind::Name(text) => Index::Named { name: name(text, value.span), bound: None },
-        ExprKind::Binary { operator: BinaryOperator::Less, left, right, operator_span } => match *left.kind {
-            ExprKind::Name(text) => Index::Named { name: name(text, left.span), bound: Some(right) },
+        ExprKind::Name(text) => Index::Named {
+            name: name(text, value.span),
+            bound: None,
+        },
+        ExprKind::Binary {
+            operator: BinaryOperator::Less,
+            left,
+            right,
+            operator_span,
+        } => match *left.kind {
+            ExprKind::Name(text) => Index::Named {
+                name: name(text, left.span),
+                bound: Some(right),
+            },
             kind => {
-                let left = Expr { kind: Box::new(kind), span: left.span };
-                let kind = ExprKind::Binary { operator: BinaryOperator::Less, left, right, operator_span };
-                Index::Computed(Expr { kind: Box::new(kind), span: value.span })
+                let left = Expr {
+                    kind: Box::new(kind),
+                    span: left.span,
+                };
+                let kind = ExprKind::Binary {
+                    operator: BinaryOperator::Less,
+                    left,
+                    right,
+                    operator_span,
+                };
+                Index::Computed(Expr {
+                    kind: Box::new(kind),
+                    span: value.span,
+                })
             }
         },
-        kind => Index::Computed(Expr { kind: Box::new(kind), span: value.span }),
+        kind => Index::Computed(Expr {
+            kind: Box::new(kind),
+            span: value.span,
+        }),
     }
 }
 

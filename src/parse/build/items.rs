@@ -4,8 +4,8 @@ use super::Builder;
 use super::expressions::{arguments, expression, only_expression, text};
 use super::statements::{block, declared};
 use crate::ir::ast::{
-    Block, Definition, DefinitionKind, ElementType, Expr, ExprKind, Item, Model, Name, Parameter, ParameterKind, Section,
-    Setting, SignatureInput, SignatureOutput, Statement, StatementKind,
+    Block, Definition, DefinitionKind, ElementType, Expr, ExprKind, Item, Model, Name, Parameter, ParameterKind,
+    Section, Setting, SignatureInput, SignatureOutput, Statement, StatementKind,
 };
 use crate::parse::grammar::{Pair, Rule, part, parts};
 
@@ -14,7 +14,10 @@ pub fn item(b: &mut Builder, pair: &Pair) -> Item {
     match pair.as_rule() {
         Rule::import => {
             let path = text(b, &part(pair, Rule::text).expect("an import has a path"));
-            Item::Import { path, span: b.span(pair) }
+            Item::Import {
+                path,
+                span: b.span(pair),
+            }
         }
         Rule::definition => Item::Definition(definition(b, pair)),
         Rule::model => Item::Model(model(b, pair)),
@@ -23,7 +26,10 @@ pub fn item(b: &mut Builder, pair: &Pair) -> Item {
 }
 
 fn definition(b: &mut Builder, pair: &Pair) -> Definition {
-    let kind = match part(pair, Rule::definition_word).expect("starts with its word").as_str() {
+    let kind = match part(pair, Rule::definition_word)
+        .expect("starts with its word")
+        .as_str()
+    {
         "loss" => DefinitionKind::Loss,
         "metric" => DefinitionKind::Metric,
         "optimizer" => DefinitionKind::Optimizer,
@@ -39,22 +45,47 @@ fn definition(b: &mut Builder, pair: &Pair) -> Definition {
         None => {
             let value = only_expression(b, pair);
             let span = value.span;
-            (Block { statements: vec![Statement { kind: StatementKind::Value(value), span }], span }, true)
+            (
+                Block {
+                    statements: vec![Statement {
+                        kind: StatementKind::Value(value),
+                        span,
+                    }],
+                    span,
+                },
+                true,
+            )
         }
     };
-    Definition { kind, name, parameters, body, short, span: b.span(pair), documentation: vec![] }
+    Definition {
+        kind,
+        name,
+        parameters,
+        body,
+        short,
+        span: b.span(pair),
+        documentation: vec![],
+    }
 }
 
 fn parameter(b: &mut Builder, pair: &Pair) -> Parameter {
     let (name, indices) = declared(b, &part(pair, Rule::declared).expect("a parameter has a name"));
     let kind = match (indices, part(pair, Rule::words)) {
         (Some(_), Some(words)) => {
-            b.refuse(b.span(&words), "a tensor takes no words", "leave out the bracket, or what follows the `:`");
+            b.refuse(
+                b.span(&words),
+                "a tensor takes no words",
+                "leave out the bracket, or what follows the `:`",
+            );
             ParameterKind::Number
         }
         (Some(indices), None) if part(pair, Rule::layer_type).is_none() => ParameterKind::Tensor(indices),
         (Some(_), None) => {
-            b.refuse(b.span(pair), "a layer has no axes", "leave out the bracket, or `: layer`");
+            b.refuse(
+                b.span(pair),
+                "a layer has no axes",
+                "leave out the bracket, or `: layer`",
+            );
             ParameterKind::Layer
         }
         (None, Some(words)) => ParameterKind::Words(parts(&words).map(|w| b.name(&w)).collect()),
@@ -63,7 +94,13 @@ fn parameter(b: &mut Builder, pair: &Pair) -> Parameter {
     };
     let below = part(pair, Rule::below).map(|below| only_expression(b, &below));
     let default = part(pair, Rule::default).map(|default| only_expression(b, &default));
-    Parameter { name, kind, below, default, span: b.span(pair) }
+    Parameter {
+        name,
+        kind,
+        below,
+        default,
+        span: b.span(pair),
+    }
 }
 
 fn model(b: &mut Builder, pair: &Pair) -> Model {
@@ -74,7 +111,13 @@ fn model(b: &mut Builder, pair: &Pair) -> Model {
         outputs.map(|o| output(b, &o)).collect()
     });
     let body = block(b, &part(pair, Rule::block).expect("a model has a body"));
-    Model { name, inputs, outputs: outputs.unwrap_or_default(), body, span: b.span(pair) }
+    Model {
+        name,
+        inputs,
+        outputs: outputs.unwrap_or_default(),
+        body,
+        span: b.span(pair),
+    }
 }
 
 fn input(b: &mut Builder, pair: &Pair) -> SignatureInput {
@@ -94,18 +137,27 @@ fn input(b: &mut Builder, pair: &Pair) -> SignatureInput {
 
 fn output(b: &mut Builder, pair: &Pair) -> SignatureOutput {
     let name = b.name(&part(pair, Rule::name).expect("an output has a name"));
-    SignatureOutput { name, axes: axes(b, pair), span: b.span(pair) }
+    SignatureOutput {
+        name,
+        axes: axes(b, pair),
+        span: b.span(pair),
+    }
 }
 
 fn axes(b: &mut Builder, pair: &Pair) -> Vec<Expr> {
     let axes = part(pair, Rule::axes);
-    axes.map(|axes| parts(&axes).map(|axis| expression(b, &axis)).collect()).unwrap_or_default()
+    axes.map(|axes| parts(&axes).map(|axis| expression(b, &axis)).collect())
+        .unwrap_or_default()
 }
 
 fn section(b: &mut Builder, pair: &Pair) -> Section {
     let name = b.name(&part(pair, Rule::section_word).expect("a section has a name"));
     let settings = settings(b, &part(pair, Rule::settings).expect("a section has braces"));
-    Section { name, settings, span: b.span(pair) }
+    Section {
+        name,
+        settings,
+        span: b.span(pair),
+    }
 }
 
 fn settings(b: &mut Builder, pair: &Pair) -> Vec<Setting> {
@@ -118,7 +170,11 @@ fn setting(b: &mut Builder, pair: &Pair) -> Option<Setting> {
         return None;
     }
     let mut groups: Vec<Vec<Expr>> = part(pair, Rule::groups)
-        .map(|groups| parts(&groups).map(|g| parts(&g).map(|item| expression(b, &item)).collect()).collect())
+        .map(|groups| {
+            parts(&groups)
+                .map(|g| parts(&g).map(|item| expression(b, &item)).collect())
+                .collect()
+        })
         .unwrap_or_default();
     let key = match part(pair, Rule::called_key) {
         Some(called) => {
@@ -137,14 +193,27 @@ fn setting(b: &mut Builder, pair: &Pair) -> Option<Setting> {
     let on = part(pair, Rule::on_patterns).map(|on| parts(&on).map(|p| expression(b, &p)).collect());
     let block = part(pair, Rule::settings).map(|block| settings(b, &block));
     let assigned = part(pair, Rule::assign).is_some();
-    Some(Setting { key, assigned, groups, on: on.unwrap_or_default(), block, span: b.span(pair) })
+    Some(Setting {
+        key,
+        assigned,
+        groups,
+        on: on.unwrap_or_default(),
+        block,
+        span: b.span(pair),
+    })
 }
 
 /// `shift(2)` has the key `shift`, and its first item is the whole call.
 fn called_key(b: &mut Builder, pair: &Pair) -> (Name, Expr) {
     let name = b.name(&part(pair, Rule::word).expect("a key is a word"));
     let arguments = arguments(b, &part(pair, Rule::call).expect("the key is called"));
-    let callee = Expr { kind: Box::new(ExprKind::Name(name.text.clone())), span: name.span };
-    let call = Expr { kind: Box::new(ExprKind::Call { callee, arguments }), span: b.span(pair) };
+    let callee = Expr {
+        kind: Box::new(ExprKind::Name(name.text.clone())),
+        span: name.span,
+    };
+    let call = Expr {
+        kind: Box::new(ExprKind::Call { callee, arguments }),
+        span: b.span(pair),
+    };
     (name, call)
 }

@@ -22,7 +22,12 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// For the item that starts at an offset of the file.
     pub fn new(file: FileId, source: &'a str, offset: usize, diagnostics: &'a mut Diagnostics) -> Builder<'a> {
-        Builder { file, offset, source, diagnostics }
+        Builder {
+            file,
+            offset,
+            source,
+            diagnostics,
+        }
     }
 
     /// The tree of an item without its documentation.
@@ -42,7 +47,10 @@ impl<'a> Builder<'a> {
     }
 
     fn name(&self, pair: &Pair) -> Name {
-        Name { text: pair.as_str().to_string(), span: self.span(pair) }
+        Name {
+            text: pair.as_str().to_string(),
+            span: self.span(pair),
+        }
     }
 
     fn written(&self, span: Span) -> &'a str {
@@ -50,6 +58,7 @@ impl<'a> Builder<'a> {
     }
 
     fn refuse(&mut self, span: Span, message: impl Into<String>, help: &str) {
-        self.diagnostics.push(Diagnostic::new(Code::Syntax, span, message).help(help));
+        self.diagnostics
+            .push(Diagnostic::new(Code::Syntax, span, message).help(help));
     }
 }

@@ -2,14 +2,19 @@
 
 use super::Builder;
 use super::expressions::{expression, indices, only_expression, text};
-use crate::ir::ast::{Block, Expr, ExprKind, Index, Name, ParameterDeclaration, StateDeclaration, Statement, StatementKind};
+use crate::ir::ast::{
+    Block, Expr, ExprKind, Index, Name, ParameterDeclaration, StateDeclaration, Statement, StatementKind,
+};
 use crate::parse::grammar::{Pair, Rule, part, parts};
 use crate::text::Span;
 
 /// `{ … }`.
 pub fn block(b: &mut Builder, pair: &Pair) -> Block {
     let statements = parts(pair).map(|p| statement(b, &p)).collect();
-    Block { statements, span: b.span(pair) }
+    Block {
+        statements,
+        span: b.span(pair),
+    }
 }
 
 fn statement(b: &mut Builder, pair: &Pair) -> Statement {
@@ -19,24 +24,40 @@ fn statement(b: &mut Builder, pair: &Pair) -> Statement {
         Rule::carries => StatementKind::Carry(parts(pair).map(|p| state(b, &p)).collect()),
         Rule::require => {
             let message = text(b, &part(pair, Rule::text).expect("a `require` has a message"));
-            StatementKind::Require { condition: only_expression(b, pair), message }
+            StatementKind::Require {
+                condition: only_expression(b, pair),
+                message,
+            }
         }
         Rule::penalty => StatementKind::Penalty(only_expression(b, pair)),
         Rule::yielded => StatementKind::Yield(only_expression(b, pair)),
         _ => equation(b, pair),
     };
-    Statement { kind, span: b.span(pair) }
+    Statement {
+        kind,
+        span: b.span(pair),
+    }
 }
 
 fn parameter(b: &mut Builder, pair: &Pair) -> ParameterDeclaration {
     let (name, indices) = declared(b, &part(pair, Rule::declared).expect("a parameter has a name"));
     let initialiser = only_expression(b, pair);
-    ParameterDeclaration { name, indices: indices.unwrap_or_default(), initialiser, span: b.span(pair) }
+    ParameterDeclaration {
+        name,
+        indices: indices.unwrap_or_default(),
+        initialiser,
+        span: b.span(pair),
+    }
 }
 
 fn state(b: &mut Builder, pair: &Pair) -> StateDeclaration {
     let (name, indices) = declared(b, &part(pair, Rule::declared).expect("a state has a name"));
-    StateDeclaration { name, indices, value: only_expression(b, pair), span: b.span(pair) }
+    StateDeclaration {
+        name,
+        indices,
+        value: only_expression(b, pair),
+        span: b.span(pair),
+    }
 }
 
 /// A name with or without a bracket of indices.
