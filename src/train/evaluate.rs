@@ -2,10 +2,12 @@
 //! sums are added in float64, in file order; the short last batch runs through a program of its own size.
 
 use super::feed::Feed;
-use super::{Machine, ProgramId, TrainError};
+use super::{Machine, TrainError};
 use crate::data::{Batch, Dataset, Part};
 use crate::ir::experiment::Accumulator;
 use crate::ir::graph::{OutputKind, ReduceFunction, elements};
+use crate::ir::number::{Number, StepVariable};
+use crate::machine::ProgramId;
 
 /// The report of a split.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -35,6 +37,8 @@ pub struct Evaluator<'a> {
     pub part: Part,
     /// For each batch size of [`batch_sizes`], the program.
     pub programs: Vec<(usize, ProgramId)>,
+    /// The step's numbers that the programs read, in the order of their ids.
+    pub numbers: &'a [Number],
     /// What a batch gives and how two are combined.
     pub accumulators: &'a [Accumulator],
     /// What makes the report of the sums.
@@ -53,18 +57,19 @@ pub fn batch_sizes(samples: usize, batch: usize) -> Vec<usize> {
     sizes
 }
 
-/// Evaluates a part. `numbers` are the step's, for programs that read any.
+/// Evaluates a part as it stands after a step, of which `variable` tells.
 pub fn evaluate(
     evaluator: &Evaluator,
     dataset: &Dataset,
     machine: &mut dyn Machine,
-    numbers: &[f32],
+    variable: &dyn Fn(StepVariable) -> f64,
 ) -> Result<Scores, TrainError> {
     let mut sums: Vec<(String, Vec<f64>)> = evaluator
         .accumulators
         .iter()
         .map(|a| (a.name.clone(), vec![nothing(a.function); elements(&a.shape)]))
         .collect();
+    let numbers: Vec<f32> = evaluator.numbers.iter().map(|n| n.at(variable) as f32).collect();
     let samples = dataset.samples(evaluator.part);
     let mut first = 0;
     for &(size, program) in &evaluator.programs {
@@ -75,7 +80,7 @@ pub fn evaluate(
             dataset.read(evaluator.part, first, size, &mut batch)?;
             feed.write(machine, &batch);
             // Nothing is drawn outside of training.
-            machine.prepare(program, numbers, [0, 0]);
+            machine.prepare(program, &numbers, [0, 0]);
             machine.run(program);
             for ((accumulator, output), (_, sum)) in evaluator.accumulators.iter().zip(&outputs).zip(&mut sums) {
                 let values = machine.output(program, *output);

@@ -1,7 +1,8 @@
 //! Which tensor of a batch goes to which input of a program.
 
-use super::{Machine, ProgramId};
+use super::Machine;
 use crate::data::{Batch, Values};
+use crate::machine::ProgramId;
 
 /// Input and tensor of the batch, for each input.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,10 +3,7 @@
 
 use crate::data::Values;
 use crate::ir::plan::{OutputSlot, PersistentLayout, Slot};
-
-/// A program of a [`Machine`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ProgramId(pub usize);
+use crate::machine::{self, ProgramId, ValuesMut};
 
 /// Compiled programs over one memory.
 pub trait Machine {
@@ -28,4 +25,57 @@ pub trait Machine {
     fn outputs(&self, program: ProgramId) -> &[OutputSlot];
     /// The value of an output, by its index, after a run.
     fn output(&self, program: ProgramId, output: usize) -> &[f32];
+}
+
+impl Machine for machine::Machine {
+    fn layout(&self) -> &PersistentLayout {
+        self.layout()
+    }
+
+    fn persistent(&self, slot: usize) -> &[f32] {
+        reals(self.persistent(slot))
+    }
+
+    fn persistent_mut(&mut self, slot: usize) -> &mut [f32] {
+        match self.persistent_mut(slot) {
+            ValuesMut::F32(values) => values,
+            ValuesMut::I32(_) => panic!("parameters and states are reals"),
+        }
+    }
+
+    fn inputs(&self, program: ProgramId) -> &[Slot] {
+        self.inputs(program)
+    }
+
+    fn write_input(&mut self, program: ProgramId, input: usize, values: &Values) {
+        match (self.input_mut(program, input), values) {
+            (ValuesMut::F32(slot), Values::Real(values)) => slot.copy_from_slice(values),
+            (ValuesMut::I32(slot), Values::Id(values)) => slot.copy_from_slice(values),
+            _ => panic!("an input has its schema's element type"),
+        }
+    }
+
+    fn prepare(&mut self, program: ProgramId, numbers: &[f32], key: [u32; 2]) {
+        self.numbers_mut(program).copy_from_slice(numbers);
+        self.set_random_key(program, key.map(u32::cast_signed));
+    }
+
+    fn run(&mut self, program: ProgramId) {
+        self.run(program);
+    }
+
+    fn outputs(&self, program: ProgramId) -> &[OutputSlot] {
+        self.outputs(program)
+    }
+
+    fn output(&self, program: ProgramId, output: usize) -> &[f32] {
+        reals(self.output(program, output))
+    }
+}
+
+fn reals(values: machine::Values<'_>) -> &[f32] {
+    match values {
+        machine::Values::F32(values) => values,
+        machine::Values::I32(_) => panic!("results are reals"),
+    }
 }

@@ -19,5 +19,5 @@ mod tests;
 pub mod weights;
 
 pub use error::TrainError;
-pub use machine::{Machine, ProgramId};
+pub use machine::Machine;
 pub use stop::Stop;

@@ -5,13 +5,14 @@ use super::checkpoint::{self, Best, Memory, Progress};
 use super::evaluate::{Evaluator, Scores, evaluate};
 use super::feed::Feed;
 use super::metrics_log::MetricsLog;
-use super::{Machine, ProgramId, Stop, TrainError};
+use super::{Machine, Stop, TrainError};
 use crate::data::random::Stream;
 use crate::data::{Batch, Dataset};
 use crate::ir::experiment::{Interval, TrainSettings};
 use crate::ir::graph::OutputKind;
 use crate::ir::number::{Number, StepVariable};
 use crate::ir::plan::OutputSlot;
+use crate::machine::ProgramId;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -175,6 +176,14 @@ impl Schedule {
     }
 }
 
+/// What a step's numbers are computed from.
+pub fn step_variables(step: u64, steps_per_epoch: f64) -> impl Fn(StepVariable) -> f64 {
+    move |variable| match variable {
+        StepVariable::Step => step as f64,
+        StepVariable::StepsPerEpoch => steps_per_epoch,
+    }
+}
+
 /// Where an output lies and the tag it is logged under.
 struct Logged {
     output: usize,
@@ -249,11 +258,7 @@ impl<'a> Training<'a> {
     /// One update and its line in the log.
     fn step(&mut self, step: u64, begin: Instant, watch: &mut dyn Watch) -> Result<(), TrainError> {
         let program = self.task.program;
-        let steps_per_epoch = self.steps_per_epoch;
-        let variable = |v| match v {
-            StepVariable::Step => step as f64,
-            StepVariable::StepsPerEpoch => steps_per_epoch,
-        };
+        let variable = step_variables(step, self.steps_per_epoch);
         for (slot, number) in self.numbers.iter_mut().zip(self.task.numbers) {
             *slot = number.at(&variable) as f32;
         }
@@ -301,8 +306,9 @@ impl<'a> Training<'a> {
         let Some(validation) = &self.task.validation else {
             return Ok(false);
         };
-        let scores = evaluate(validation, self.task.dataset, self.machine, &self.numbers)?;
         let step = self.progress.step;
+        let variable = step_variables(step, self.steps_per_epoch);
+        let scores = evaluate(validation, self.task.dataset, self.machine, &variable)?;
         self.log.begin(step).double("val/loss", scores.loss);
         for (name, value) in &scores.metrics {
             self.log.double(&format!("val/{name}"), *value);

@@ -4,13 +4,14 @@
 use super::checkpoint::{self, Memory, Progress};
 use super::evaluate::{Evaluator, Scores, batch_sizes};
 use super::run::{Outcome, Places, StepReport, Task, Watch, run};
-use super::{Machine, ProgramId, Stop, TrainError};
+use super::{Machine, Stop, TrainError};
 use crate::data::{self, Dataset, Part, Values};
 use crate::ir::experiment::*;
 use crate::ir::graph::{InputId, OutputKind, ParamId, ReduceFunction, StateDeclaration, StateId};
 use crate::ir::kernel::{Storage, TensorKind};
 use crate::ir::number::{Number, NumberFunction, StepVariable};
 use crate::ir::plan::{Location, OutputSlot, PersistentLayout, Region, Slot};
+use crate::machine::ProgramId;
 use crate::text::Span;
 use std::path::Path;
 use tempfile::TempDir;
@@ -119,7 +120,7 @@ impl Machine for Regression {
         self.programs[program.0].values[input].copy_from_slice(values);
     }
     fn prepare(&mut self, program: ProgramId, numbers: &[f32], key: [u32; 2]) {
-        self.programs[program.0].rate = numbers[0];
+        self.programs[program.0].rate = numbers.first().copied().unwrap_or(0.0);
         self.programs[program.0].key = key;
     }
     fn run(&mut self, program: ProgramId) {
@@ -292,6 +293,7 @@ impl Setup {
         let validation = Evaluator {
             part: Part::Validation,
             programs: sizes.iter().zip(1..).map(|(&s, i)| (s, ProgramId(i))).collect(),
+            numbers: &[],
             accumulators: &accumulators,
             finish: &finish,
         };
