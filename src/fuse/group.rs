@@ -186,6 +186,9 @@ impl Groups {
     /// Where an anchor would stand in a group, and the row length that it demands.
     fn placed(&self, program: &Program, id: NodeId, at: usize) -> Result<(Placement, Option<usize>), &'static str> {
         let group = &self.groups[at];
+        if group.kind == GroupKind::Scatter {
+            return Err(reason::NOTHING_BEHIND_SCATTER);
+        }
         if group.work + program.work(id) > GROUP_WORK_MAX {
             return Err(reason::TOO_LONG);
         }
