@@ -3,5 +3,5 @@
 pub mod analysis;
 pub mod clif;
 #[cfg(test)]
-mod generate;
+pub(crate) mod generate;
 pub mod interpret;

@@ -5,6 +5,8 @@ mod arena;
 mod program;
 mod step;
 mod team;
+#[cfg(test)]
+mod tests;
 
 pub use arena::Arena;
 pub use program::{Machine, MachineError, Program, ProgramId, Values, ValuesMut};

@@ -51,6 +51,8 @@ pub enum CodegenError {
 #[derive(Clone)]
 pub struct Target {
     isa: OwnedTargetIsa,
+    /// The same without Cranelift's optimizer, which would take apart what is already in the best order.
+    ordered: OwnedTargetIsa,
 }
 
 impl Target {
@@ -91,23 +93,7 @@ impl Target {
     }
 
     fn of(builder: isa::Builder) -> Result<Target, CodegenError> {
-        let mut flags = settings::builder();
-        let wanted = [
-            ("opt_level", "speed"),
-            ("enable_verifier", "true"),
-            ("is_pic", "false"),
-            ("use_colocated_libcalls", "false"),
-            ("unwind_info", "false"),
-            ("enable_probestack", "false"),
-        ];
-        for (name, value) in wanted {
-            flags
-                .set(name, value)
-                .map_err(|e| CodegenError::Machine(e.to_string()))?;
-        }
-        let isa = builder
-            .finish(settings::Flags::new(flags))
-            .map_err(|e| CodegenError::Machine(e.to_string()))?;
+        let isa = finish(&builder, "speed")?;
         let lacks = |flag: &str| {
             isa.isa_flags()
                 .iter()
@@ -116,8 +102,35 @@ impl Target {
         if lacks("has_fma") || lacks("has_avx") {
             return Err(CodegenError::NoFusedMultiplyAdd);
         }
-        Ok(Target { isa })
+        let ordered = finish(&builder, "none")?;
+        Ok(Target { isa, ordered })
     }
+
+    fn of_unit(&self, unit: Unit) -> &dyn TargetIsa {
+        match unit {
+            Unit::Routine(_) => &*self.ordered,
+            Unit::Kernel(_) | Unit::Clearing(_) => &*self.isa,
+        }
+    }
+}
+
+fn finish(builder: &isa::Builder, optimize: &str) -> Result<OwnedTargetIsa, CodegenError> {
+    let mut flags = settings::builder();
+    let wanted = [
+        ("opt_level", optimize),
+        ("enable_verifier", "true"),
+        ("is_pic", "false"),
+        ("use_colocated_libcalls", "false"),
+        ("unwind_info", "false"),
+        ("enable_probestack", "false"),
+    ];
+    for (name, value) in wanted {
+        flags
+            .set(name, value)
+            .map_err(|e| CodegenError::Machine(e.to_string()))?;
+    }
+    let flags = settings::Flags::new(flags);
+    builder.finish(flags).map_err(|e| CodegenError::Machine(e.to_string()))
 }
 
 /// A function of a kernel with its tasks; a barrier belongs between the phases of a kernel.
@@ -163,7 +176,7 @@ const CODE_SPACE: usize = 64 << 20;
 /// Compiles kernels on up to `threads` threads.
 pub fn compile(kernels: &[Kernel], target: &Target, threads: usize) -> Result<Code, CodegenError> {
     let units = units(kernels)?;
-    let functions = compile_units(&units, &*target.isa, threads)?;
+    let functions = compile_units(&units, target, threads)?;
     let machine = |e: &dyn std::fmt::Display| CodegenError::Machine(e.to_string());
     let mut builder = JITBuilder::with_isa(target.isa.clone(), cranelift_module::default_libcall_names());
     let memory = ArenaMemoryProvider::new_with_size(CODE_SPACE).map_err(|e| machine(&e))?;
@@ -220,7 +233,7 @@ struct CompiledFunction {
     relocations: Vec<ModuleReloc>,
 }
 
-fn compile_units(units: &Units, isa: &dyn TargetIsa, threads: usize) -> Result<Vec<CompiledFunction>, CodegenError> {
+fn compile_units(units: &Units, target: &Target, threads: usize) -> Result<Vec<CompiledFunction>, CodegenError> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut contexts = (Context::new(), FunctionBuilderContext::new());
@@ -230,7 +243,10 @@ fn compile_units(units: &Units, isa: &dyn TargetIsa, threads: usize) -> Result<V
             if number >= units.list.len() {
                 return done;
             }
-            done.push((number, compile_unit(units, number, isa, &mut contexts)));
+            done.push((
+                number,
+                compile_unit(units, number, target.of_unit(units.list[number]), &mut contexts),
+            ));
         }
     };
     let mut done = std::thread::scope(|scope| {
@@ -299,7 +315,7 @@ pub fn assembly_text(kernel: &Kernel, target: &Target) -> Result<String, Codegen
         context.set_disasm(true);
         let title = units.title(*unit);
         let code = context
-            .compile(&*target.isa, &mut ControlPlane::default())
+            .compile(target.of_unit(*unit), &mut ControlPlane::default())
             .map_err(|e| CodegenError::Cranelift {
                 unit: title.clone(),
                 message: cranelift_codegen::print_errors::pretty_error(e.func, e.inner),

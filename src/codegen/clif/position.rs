@@ -247,6 +247,43 @@ impl Emitter<'_> {
                 .load(cranelift_codegen::ir::types::F32, PLAIN, pointer, offset);
             return self.builder.ins().splat(F32X4, word);
         }
+        let evenly = guards.iter().all(|g| guard_step(g).is_some());
+        let quickly = match (evenly, step, live) {
+            (true, Some(0 | 1), QUAD) => self.ends_inside(guards),
+            _ => None,
+        };
+        let Some(quickly) = quickly else {
+            return self.load_guarded_lanes(buffer, at, guards, fill, live);
+        };
+        // Most vectors lie inside altogether.
+        let [quick, slow, end] = [(); 3].map(|()| self.builder.create_block());
+        let loaded = self.builder.append_block_param(end, F32X4);
+        self.builder.ins().brif(quickly, quick, &[], slow, &[]);
+        self.builder.switch_to_block(quick);
+        let vector = self.load(buffer, at, &[], fill, live);
+        self.builder.ins().jump(end, &[vector.into()]);
+        self.builder.switch_to_block(slow);
+        let vector = self.load_guarded_lanes(buffer, at, guards, fill, live);
+        self.builder.ins().jump(end, &[vector.into()]);
+        self.builder.switch_to_block(end);
+        loaded
+    }
+
+    /// Whether guards that move evenly hold in the first and the last lane, and so in all.
+    fn ends_inside(&mut self, guards: &[Guard]) -> Option<Value> {
+        let first = self.guards(guards, 0);
+        let last = self.guards(guards, QUAD - 1);
+        self.both(first, last)
+    }
+
+    fn load_guarded_lanes(
+        &mut self,
+        buffer: BufferId,
+        at: &Position,
+        guards: &[Guard],
+        fill: f32,
+        live: usize,
+    ) -> Value {
         let addresses = self.lane_addresses(buffer, at, live);
         let mut words = vec![];
         for (lane, (pointer, offset)) in addresses.into_iter().enumerate() {

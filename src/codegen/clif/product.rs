@@ -9,9 +9,9 @@ use crate::ir::kernel::*;
 use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
 
 /// Columns of a block, at most.
-const BLOCK_COLUMNS: usize = 128;
+const BLOCK_COLUMNS: usize = 256;
 /// Rows of a block, at most: one packing of `b` serves so many.
-const BLOCK_ROWS: usize = 256;
+const BLOCK_ROWS: usize = 128;
 /// Rows of `a` that are packed together, at most.
 const PACKED_ROWS: usize = 64;
 

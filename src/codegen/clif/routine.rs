@@ -15,7 +15,7 @@ pub const TILE_ROWS: usize = 4;
 /// Columns of a tile.
 pub const TILE_COLUMNS: usize = 8;
 /// Products along `k` in one round of the multiplying loop.
-const UNROLL: usize = 4;
+const UNROLL: usize = 8;
 
 /// A function that products call.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -1,0 +1,215 @@
+//! Whole steps: the same bits as the interpreter on any number of threads.
+
+use super::*;
+use crate::codegen::generate::Generator;
+use crate::codegen::interpret::interpret;
+use crate::ir::affine::{Affine, Position};
+use crate::ir::graph::InputId;
+use crate::ir::kernel::*;
+use crate::ir::plan::{Launch, Location, PersistentLayout, Plan, Region, Slot};
+use crate::text::Span;
+
+fn launch(kernel: usize, locations: Vec<Location>) -> Launch {
+    Launch {
+        call: Call {
+            kernel,
+            tensors: vec![],
+            nodes: vec![],
+            span: Span::NOWHERE,
+            name: format!("kernel {kernel}"),
+        },
+        locations,
+    }
+}
+
+/// Room for some words in the transient region, which a test fills and reads as an input.
+fn slot(plan: &mut Plan, words: usize) -> Location {
+    let location = Location {
+        region: Region::Transient,
+        offset: plan.transient_bytes,
+    };
+    plan.transient_bytes += (words * 4).next_multiple_of(64);
+    plan.inputs.push(Slot {
+        kind: TensorKind::Input(InputId(plan.inputs.len() as u32)),
+        name: format!("memory {}", plan.inputs.len()),
+        shape: vec![words],
+        storage: Storage::I32,
+        location,
+    });
+    location
+}
+
+fn words(machine: &mut Machine, input: usize) -> &mut [i32] {
+    match machine.input_mut(ProgramId(0), input) {
+        ValuesMut::I32(words) => words,
+        ValuesMut::F32(_) => unreachable!("all slots hold words"),
+    }
+}
+
+/// Runs the plan's one program on memory; gives the memory afterwards.
+fn run(plan: &Plan, memory: &[Vec<u32>], threads: usize) -> Vec<Vec<u32>> {
+    let program = Program::compile(plan, 2).unwrap();
+    let mut machine = Machine::new(vec![program], threads).unwrap();
+    assert_eq!(machine.threads(), threads);
+    for (input, piece) in memory.iter().enumerate() {
+        let bits: Vec<i32> = piece.iter().map(|word| *word as i32).collect();
+        words(&mut machine, input).copy_from_slice(&bits);
+    }
+    machine.run(ProgramId(0));
+    (0..memory.len())
+        .map(|input| words(&mut machine, input).iter().map(|word| *word as u32).collect())
+        .collect()
+}
+
+fn canonical(pieces: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    let word = |word: &u32| {
+        if f32::from_bits(*word).is_nan() {
+            f32::NAN.to_bits()
+        } else {
+            *word
+        }
+    };
+    pieces.iter().map(|piece| piece.iter().map(word).collect()).collect()
+}
+
+#[test]
+fn kernels_have_the_same_bits_on_any_number_of_threads() {
+    let mut generator = Generator::new(11);
+    let mut cases: Vec<_> = (0..25).map(|_| generator.loop_case()).collect();
+    cases.extend((0..15).map(|_| generator.product_case()));
+    cases.extend((0..10).map(|_| generator.scatter_case()));
+    let mut plan = Plan::default();
+    let (mut memory, mut expected) = (vec![], vec![]);
+    for case in &cases {
+        let places: Vec<Location> = case.memory.iter().map(|piece| slot(&mut plan, piece.len())).collect();
+        let locations = case.binding.iter().map(|piece| places[*piece]).collect();
+        plan.launches.push(launch(plan.kernels.len(), locations));
+        plan.kernels.push(case.kernel.clone());
+        let mut pieces = case.memory.clone();
+        memory.extend(pieces.clone());
+        interpret(&case.kernel, &mut pieces, &case.binding);
+        expected.extend(pieces);
+    }
+    for threads in [1, 2, 3, 7] {
+        assert!(
+            canonical(&run(&plan, &memory, threads)) == canonical(&expected),
+            "{threads} threads"
+        );
+    }
+}
+
+/// `out[i] = in[last - i] / 2 + in[i]`: every task reads what other tasks wrote in the launch before.
+fn folding(elements: usize) -> Kernel {
+    let load = |at: Affine| Instruction::Load {
+        buffer: BufferId(0),
+        at: at.into(),
+        guards: vec![],
+        fill: 0.0,
+    };
+    let back = Affine::axis(0).times(-1).plus(&Affine::constant(elements as i64 - 1));
+    let store = Instruction::Store {
+        buffer: BufferId(1),
+        at: Position::axis(0),
+        value: ValueId(3),
+    };
+    let instructions = [
+        load(back),
+        load(Affine::axis(0)),
+        Instruction::Constant(0.5),
+        Instruction::MultiplyAdd(ValueId(0), ValueId(2), ValueId(1)),
+        store,
+    ];
+    let define = |(number, instruction)| Define {
+        value: ValueId(number),
+        instruction,
+    };
+    let buffer = |written| Buffer {
+        storage: Storage::F32,
+        elements,
+        written,
+    };
+    Kernel {
+        buffers: vec![buffer(false), buffer(true)],
+        body: KernelBody::Loop(LoopKernel {
+            outer: vec![],
+            vector: elements,
+            rows_kept: 0,
+            passes: vec![Pass {
+                vector: true,
+                sequential: vec![],
+                body: (0..).zip(instructions).map(define).collect(),
+                finish: vec![],
+            }],
+            rows_per_task: 1,
+            vector_per_task: Some(256),
+        }),
+    }
+}
+
+#[test]
+fn launches_wait_for_what_they_read() {
+    let elements = 20_001;
+    let mut plan = Plan::default();
+    let places = [slot(&mut plan, elements), slot(&mut plan, elements)];
+    plan.kernels.push(folding(elements));
+    let mut memory: Vec<Vec<u32>> = vec![(0..elements).map(|i| (i as f32).to_bits()).collect(), vec![0; elements]];
+    let before = memory.clone();
+    for round in 0..60 {
+        let (from, to) = (round % 2, 1 - round % 2);
+        plan.launches.push(launch(0, vec![places[from], places[to]]));
+        interpret(&plan.kernels[0], &mut memory, &[from, to]);
+    }
+    for threads in [1, 2, 3] {
+        assert!(run(&plan, &before, threads) == memory, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_plan_that_reaches_beyond_its_regions_is_refused() {
+    let mut plan = Plan::default();
+    let place = slot(&mut plan, 100);
+    plan.kernels.push(folding(100));
+    plan.launches.push(launch(0, vec![place, place]));
+    assert!(Program::compile(&plan, 1).is_ok());
+    plan.launches[0].locations[1].offset = 64;
+    let refused = |plan: &Plan| match Program::compile(plan, 1) {
+        Err(MachineError::Plan(message)) => message,
+        _ => "accepted".into(),
+    };
+    assert_eq!(refused(&plan), "kernel 0 of 100 elements at transient+64 in 448 bytes");
+    plan.launches[0].locations[1].offset = 4;
+    assert_eq!(refused(&plan), "kernel 0 of 100 elements at transient+4 in 448 bytes");
+    plan.launches[0].locations.pop();
+    assert_eq!(refused(&plan), "kernel 0 has other buffers than its kernel");
+}
+
+#[test]
+fn parameters_are_shared_by_programs() {
+    let slot = Slot {
+        kind: TensorKind::Param(crate::ir::graph::ParamId(0)),
+        name: "w".into(),
+        shape: vec![2, 3],
+        storage: Storage::F32,
+        location: Location {
+            region: Region::Persistent,
+            offset: 64,
+        },
+    };
+    let plan = Plan {
+        persistent: PersistentLayout {
+            slots: vec![slot],
+            bytes: 128,
+        },
+        ..Plan::default()
+    };
+    let compile = |plan: &Plan| Program::compile(plan, 1).unwrap();
+    let mut machine = Machine::new(vec![compile(&plan), compile(&plan)], 1).unwrap();
+    let ValuesMut::F32(values) = machine.persistent_mut(0) else {
+        panic!("a parameter is real")
+    };
+    values.copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    machine.run(ProgramId(1));
+    assert_eq!(machine.persistent(0), Values::F32(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    let other = Plan::default();
+    assert!(Machine::new(vec![compile(&plan), compile(&other)], 1).is_err());
+}
