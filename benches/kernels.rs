@@ -18,25 +18,26 @@ fn main() {
     if runs("rows") {
         rows();
     }
-    if wanted.iter().any(|w| w == "text") {
-        let target = mspec::codegen::clif::Target::native().expect("a machine");
-        println!(
-            "{}",
-            mspec::codegen::clif::assembly_text(&gate(), &target).expect("code")
-        );
-    }
     if runs("compile") {
         compile();
     }
 }
 
 /// Rows of `a`, sums, columns of `b`.
-const SHAPES: [(usize, usize, usize); 3] = [(768, 128, 512), (256, 256, 256), (64, 768, 256)];
+const SHAPES: [(usize, usize, usize); 7] = [
+    (768, 128, 512),
+    (256, 768, 3072),
+    (2048, 384, 1536),
+    (1024, 1024, 1024),
+    (64, 784, 128),
+    (256, 64, 256),
+    (64, 128, 10),
+];
 
 fn products() {
     println!("GFLOP/s            1 thread   2 threads");
     for (m, k, n) in SHAPES {
-        for form in ["NN"] {
+        for form in ["NN", "NT", "TN"] {
             let kernel = product(m, k, n, form);
             let flops = 2.0 * (m * k * n) as f64;
             let [one, two] = [1, 2].map(|threads| flops / fastest(&kernel, threads) / 1e9);
@@ -86,7 +87,7 @@ fn fastest(kernel: &Kernel, threads: usize) -> f64 {
     let start = Instant::now();
     let mut best = f64::INFINITY;
     let mut runs = 0;
-    while runs < 5 || start.elapsed().as_secs_f64() < 0.7 {
+    while runs < 5 || start.elapsed().as_secs_f64() < 0.3 {
         let start = Instant::now();
         machine.run(ProgramId(0));
         best = best.min(start.elapsed().as_secs_f64());

@@ -3,6 +3,7 @@
 use super::*;
 use crate::codegen::generate::{Case, Generator};
 use crate::codegen::interpret::interpret;
+use crate::ir::affine::Position;
 use crate::ir::kernel::*;
 use crate::machine::Arena;
 
@@ -128,4 +129,82 @@ fn scatters_have_the_interpreters_bits() {
 fn every_extent_of_the_vector_axis_is_handled() {
     let mut generator = Generator::new(4);
     check(&(1..=70).map(|size| generator.reduction_case(size)).collect::<Vec<_>>());
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn clif_is_printed_for_a_named_instruction_set() {
+    let load = Instruction::Load {
+        buffer: BufferId(0),
+        at: Position::axis(0),
+        guards: vec![],
+        fill: 0.0,
+    };
+    let double = Instruction::Arithmetic(Arithmetic::Add, vec![ValueId(0), ValueId(0)]);
+    let store = Instruction::Store {
+        buffer: BufferId(1),
+        at: Position::axis(0),
+        value: ValueId(1),
+    };
+    let define = |(number, instruction)| Define {
+        value: ValueId(number),
+        instruction,
+    };
+    let buffer = |written| Buffer {
+        storage: Storage::F32,
+        elements: 4,
+        written,
+    };
+    let kernel = Kernel {
+        buffers: vec![buffer(false), buffer(true)],
+        body: KernelBody::Loop(LoopKernel {
+            outer: vec![],
+            vector: 4,
+            rows_kept: 0,
+            passes: vec![Pass {
+                vector: true,
+                sequential: vec![],
+                body: (0..).zip([load, double, store]).map(define).collect(),
+                finish: vec![],
+            }],
+            rows_per_task: 1,
+            vector_per_task: None,
+        }),
+    };
+    let target = Target::named("x86-64").unwrap();
+    insta::assert_snapshot!(clif_text(&kernel, &target).unwrap(), @r"
+        ; kernel 0
+        function u0:0(i64, i64, i64, i64) system_v {
+        block0(v0: i64, v1: i64, v2: i64, v3: i64):
+            v4 = load.i64 notrap aligned readonly can_move v0
+            v5 = load.i64 notrap aligned readonly can_move v0+8
+            v6 = iconst.i64 1
+            v7 = icmp slt v3, v6  ; v6 = 1
+            v8 = select v7, v3, v6  ; v6 = 1
+            v9 = icmp slt v2, v8
+            brif v9, block1(v2), block2
+
+        block1(v10: i64):
+            v11 = iconst.i64 0
+            v12 = iconst.i64 0
+            v13 = iconst.i64 2
+            v14 = ishl v11, v13  ; v11 = 0, v13 = 2
+            v15 = iadd.i64 v4, v14
+            v16 = load.f32x4 notrap v15
+            v17 = fadd v16, v16
+            v18 = iconst.i64 2
+            v19 = ishl v11, v18  ; v11 = 0, v18 = 2
+            v20 = iadd.i64 v5, v19
+            store notrap v17, v20
+            v21 = iconst.i64 1
+            v22 = iadd v10, v21  ; v21 = 1
+            v23 = icmp slt v22, v8
+            brif v23, block1(v22), block2
+
+        block2:
+            return
+        }
+        ");
+    assert!(assembly_text(&kernel, &target).unwrap().contains("vaddps"));
+    assert!(Target::named("z80").is_err());
 }
