@@ -1,5 +1,6 @@
 //! mspec: a declarative model-spec compiler.
 pub mod build;
+pub mod cli;
 pub mod codegen;
 pub mod data;
 pub mod fuse;

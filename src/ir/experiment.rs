@@ -120,7 +120,7 @@ pub struct DataSettings {
 }
 
 /// A tensor that a sample has.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SchemaTensor {
     /// What the model calls it.
     pub name: String,
@@ -135,7 +135,7 @@ pub struct SchemaTensor {
 }
 
 /// What opening the data tells: names and sizes.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Schema {
     /// What a sample has.
     pub tensors: Vec<SchemaTensor>,

@@ -37,7 +37,7 @@ impl fmt::Display for NodeId {
 }
 
 /// What a tensor's elements are. In kernels reals are f32, ids i32, conditions f32 0 and 1.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Element {
     /// A number.
     Real,

@@ -28,8 +28,8 @@ impl Scores {
     }
 }
 
-/// The accumulated sums in, the report's numbers out.
-pub type Finish<'a> = dyn Fn(&[(String, Vec<f64>)]) -> Vec<(OutputKind, f64)> + 'a;
+/// The accumulated sums and what the step's numbers are computed from in, the report's numbers out.
+pub type Finish<'a> = dyn Fn(&[(String, Vec<f64>)], &dyn Fn(StepVariable) -> f64) -> Vec<(OutputKind, f64)> + 'a;
 
 /// What evaluates a part.
 pub struct Evaluator<'a> {
@@ -93,7 +93,7 @@ pub fn evaluate(
     }
     assert_eq!(first, samples, "every sample is evaluated once");
     let mut scores = Scores::default();
-    for (kind, value) in (evaluator.finish)(&sums) {
+    for (kind, value) in (evaluator.finish)(&sums, variable) {
         match kind {
             OutputKind::Loss => scores.loss = value,
             OutputKind::Metric(name) => scores.metrics.push((name, value)),

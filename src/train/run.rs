@@ -148,9 +148,8 @@ pub struct Schedule {
 
 impl Schedule {
     /// Brings epochs to steps.
-    pub fn new(task: &Task) -> Result<Schedule, TrainError> {
-        let settings = task.settings;
-        let per_epoch = task.dataset.steps_per_epoch(settings.batch);
+    pub fn new(dataset: &Dataset, settings: &TrainSettings, validates: bool) -> Result<Schedule, TrainError> {
+        let per_epoch = dataset.steps_per_epoch(settings.batch);
         let steps = |interval: Interval| match (interval, per_epoch) {
             (Interval::Steps(n), _) => Ok(n.max(1)),
             (Interval::Epochs(e), Some(n)) => Ok(((e * n as f64).round() as u64).max(1)),
@@ -163,7 +162,7 @@ impl Schedule {
             steps: steps(settings.duration)?,
             evaluate_every: settings.evaluate_every.map(steps).transpose()?,
             save_every: settings.checkpoint_every.map(steps).transpose()?,
-            validates: task.validation.is_some(),
+            validates,
         })
     }
 
@@ -239,7 +238,7 @@ impl<'a> Training<'a> {
                 Some(time) => (time * task.settings.batch, "tokens_per_s"),
                 None => (task.settings.batch, "samples_per_s"),
             },
-            schedule: Schedule::new(task)?,
+            schedule: Schedule::new(task.dataset, task.settings, task.validation.is_some())?,
             keys: Stream::new(task.settings.seed, "step"),
             numbers: vec![0.0; task.numbers.len()],
             steps_per_epoch: task.dataset.steps_per_epoch(task.settings.batch).unwrap_or(0) as f64,

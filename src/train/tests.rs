@@ -286,7 +286,7 @@ impl Setup {
             function: ReduceFunction::Sum,
         };
         let accumulators = [accumulator("square"), accumulator("count")];
-        let finish = |sums: &[(String, Vec<f64>)]| {
+        let finish = |sums: &[(String, Vec<f64>)], _: &dyn Fn(StepVariable) -> f64| {
             assert_eq!(sums[1].1[0], 11.0, "each sample counts once");
             vec![(OutputKind::Loss, sums[0].1[0] / sums[1].1[0])]
         };

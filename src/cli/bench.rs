@@ -1,0 +1,264 @@
+//! `mspec bench FILE`: times training steps, and records losses and norms for comparisons with other programs.
+//! With `--data DIR` weights and batches come from `DIR/init.safetensors` and `DIR/batches.safetensors`, through
+//! the name map beside the spec (`FILE` with the ending `.map`).
+
+use super::compile::contract_flops;
+use super::failure::Failure;
+use super::session::{self, Built};
+use super::train::load_init;
+use super::{SpecArguments, threads};
+use crate::data::Batch;
+use crate::data::random::Stream;
+use crate::ir::graph::OutputKind;
+use crate::train::checkpoint::Memory;
+use crate::train::disk;
+use crate::train::feed::Feed;
+use crate::train::name_map::NameMap;
+use crate::train::run::step_variables;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const WARM_UP: u64 = 5;
+const SAMPLES_MIN: usize = 8;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  mspec bench specs/shakespeare-gpt.ms --threads 2
+  mspec bench specs/bench/gpt-nano.ms --data peers/gpt-nano --steps 20 --record out.json")]
+pub struct Arguments {
+    #[command(flatten)]
+    spec: SpecArguments,
+    /// A folder with init.safetensors and batches.safetensors, which replace the spec's
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How the names of init.safetensors become ours, instead of FILE with the ending .map
+    #[arg(long, value_name = "FILE", requires = "data")]
+    name_map: Option<PathBuf>,
+    /// Steps whose losses are recorded
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    steps: u64,
+    /// Writes losses and norms, under the names of init.safetensors, instead of measuring time
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Time to spend on timed steps
+    #[arg(long, value_name = "S", default_value_t = 8.0)]
+    seconds: f64,
+    /// Only fp32 is there
+    #[arg(long, value_parser = ["fp32"], default_value = "fp32")]
+    precision: String,
+    /// Threads of a step
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Prints one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let started = Instant::now();
+    let threads = threads(arguments.threads.map(usize::from));
+    let loaded = session::load(&arguments.spec.spec, &arguments.spec.overrides)?;
+    let batches = arguments.data.as_ref().map(|d| d.join("batches.safetensors"));
+    let mut session = session::open(loaded, batches.as_deref())?;
+    session.settings()?;
+    session.experiment.probe = arguments.record.is_some();
+    let mut built = session::build(&session, true, &[], threads)?;
+    let settings = session.settings()?;
+    let map = match (&arguments.data, &arguments.name_map) {
+        (None, _) => NameMap::identity(),
+        (Some(_), Some(file)) => NameMap::read(file)?,
+        (Some(_), None) => NameMap::read(&arguments.spec.spec.with_extension("map"))?,
+    };
+    built.initialise(settings.seed);
+    if let Some(folder) = &arguments.data {
+        load_init(&mut built, &folder.join("init.safetensors"), &map)?;
+    }
+    let gflop =
+        contract_flops(&crate::pipeline::compile(&session.experiment.training_graph()?, None).graph) as f64 / 1e9;
+    let mut stepper = Stepper::new(&session, built)?;
+    if let Some(file) = &arguments.record {
+        return record(&mut stepper, arguments.steps, &map, file);
+    }
+    measure(&mut stepper, arguments, threads, gflop, started)
+}
+
+/// Steps without log, evaluation and checkpoints.
+struct Stepper<'a> {
+    session: &'a session::Session,
+    built: Built,
+    sampler: crate::data::Sampler<'a>,
+    batch: Batch,
+    feed: Feed,
+    numbers: Vec<f32>,
+    keys: Stream,
+    loss: usize,
+    step: u64,
+}
+
+impl<'a> Stepper<'a> {
+    fn new(session: &'a session::Session, built: Built) -> Result<Stepper<'a>, Failure> {
+        let settings = session.settings()?;
+        let sampler = session.dataset.sampler(settings.seed, settings.batch);
+        let training = built.training.as_ref().expect("built with its training program");
+        let batch = Batch::new(session.dataset.schema(), settings.batch);
+        let outputs = built.machine.outputs(training.program);
+        let loss = outputs.iter().position(|o| o.kind == OutputKind::Loss);
+        Ok(Stepper {
+            sampler: sampler.map_err(|e| session.failure(e))?,
+            feed: Feed::new(&built.machine, training.program, &batch),
+            numbers: vec![0.0; training.numbers.len()],
+            keys: Stream::new(settings.seed, "step"),
+            loss: loss.expect("a training program gives its loss"),
+            batch,
+            step: 0,
+            session,
+            built,
+        })
+    }
+
+    /// One update; gives its loss.
+    fn step(&mut self) -> Result<f32, Failure> {
+        self.step += 1;
+        let settings = self.session.settings()?;
+        let session = self.session;
+        self.sampler
+            .fill(self.step, &mut self.batch)
+            .map_err(|e| session.failure(e))?;
+        let training = self.built.training.as_ref().expect("built with its training program");
+        let per_epoch = self.session.dataset.steps_per_epoch(settings.batch).unwrap_or(0);
+        let variable = step_variables(self.step, per_epoch as f64);
+        for (slot, number) in self.numbers.iter_mut().zip(&training.numbers) {
+            *slot = number.at(&variable) as f32;
+        }
+        let [a, b, _, _] = self.keys.words(self.step);
+        let program = training.program;
+        let machine = session::train_machine(&mut self.built.machine);
+        self.feed.write(machine, &self.batch);
+        machine.prepare(program, &self.numbers, [a, b]);
+        machine.run(program);
+        Ok(machine.output(program, self.loss)[0])
+    }
+}
+
+/// Losses, gradient norms of the first step and parameter norms after the last one.
+fn record(stepper: &mut Stepper, steps: u64, map: &NameMap, file: &std::path::Path) -> Result<(), Failure> {
+    let mut losses = vec![];
+    let mut gradients = BTreeMap::new();
+    let params = stepper.built.params.clone();
+    for _ in 0..steps {
+        losses.push(f64::from(stepper.step()?));
+        if stepper.step == 1 {
+            let program = stepper.built.training.as_ref().expect("built with it").program;
+            let machine = session::train_machine(&mut stepper.built.machine);
+            for (index, output) in machine.outputs(program).iter().enumerate() {
+                if let OutputKind::ParamGradient(id) = output.kind {
+                    let norm = f64::from(machine.output(program, index)[0]);
+                    gradients.insert(params[id.0 as usize].path.clone(), norm);
+                }
+            }
+        }
+    }
+    let memory = Memory::of(&stepper.built.machine, &stepper.built.states);
+    let ours = stepper.built.weights(&memory.model);
+    let norm = |t: &crate::train::weights::WeightTensor| {
+        t.values
+            .iter()
+            .map(|&v| f64::from(v) * f64::from(v))
+            .sum::<f64>()
+            .sqrt()
+    };
+    let norms: BTreeMap<String, f64> = map.export(&ours)?.iter().map(|(n, t)| (n.clone(), norm(t))).collect();
+    let value = json!({ "losses": losses, "grad_norms": map.export_norms(&gradients)?, "param_norms": norms });
+    let text = serde_json::to_string_pretty(&value).expect("numbers are always JSON") + "\n";
+    disk::write_file(file, |out| out.write_all(text.as_bytes()))?;
+    println!("{steps} losses in {}", file.display());
+    Ok(())
+}
+
+/// The protocol of the peers: five untimed steps, then steps for some seconds, short ones in groups.
+fn measure(
+    stepper: &mut Stepper,
+    arguments: &Arguments,
+    threads: usize,
+    gflop: f64,
+    started: Instant,
+) -> Result<(), Failure> {
+    let mut losses = vec![stepper.step()?];
+    let compile_s = started.elapsed().as_secs_f64();
+    let mut quickest = f64::INFINITY;
+    for _ in 1..WARM_UP {
+        let begin = Instant::now();
+        losses.push(stepper.step()?);
+        quickest = quickest.min(begin.elapsed().as_secs_f64());
+    }
+    let group = ((0.02 / quickest).round() as u64).max(1);
+    let until = Instant::now() + Duration::from_secs_f64(arguments.seconds.clamp(0.0, 3600.0));
+    let mut times = vec![];
+    while times.len() < SAMPLES_MIN || Instant::now() < until {
+        let begin = Instant::now();
+        for _ in 0..group {
+            stepper.step()?;
+        }
+        times.push(begin.elapsed().as_secs_f64() / group as f64 * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let (best, median) = (times[0], times[times.len() / 2]);
+    let settings = stepper.session.settings()?;
+    let time = stepper
+        .session
+        .experiment
+        .schema
+        .sizes
+        .iter()
+        .find(|s| s.0 == "time" || s.0 == "inputs_1");
+    let ids = stepper
+        .session
+        .experiment
+        .schema
+        .tensors
+        .iter()
+        .any(|t| t.element != crate::ir::graph::Element::Real && !t.axes.is_empty());
+    let units = settings.batch * time.filter(|_| ids).map_or(1, |t| t.1);
+    let workload = arguments
+        .spec
+        .spec
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let value = json!({
+        "peer": "mspec",
+        "workload": workload,
+        "threads": threads,
+        "precision": arguments.precision,
+        "step_ms_min": best,
+        "step_ms_median": median,
+        "compile_s": compile_s,
+        "peak_rss_mb": peak_memory_mb(),
+        "tokens_or_samples_per_s": units as f64 / best * 1e3,
+        "model_gflop_per_step": gflop,
+        "gflops": gflop / best * 1e3,
+        "steps": stepper.step,
+        "losses": losses,
+    });
+    match arguments.json {
+        true => println!("{value}"),
+        false => println!(
+            "{workload}: {best:.2} ms a step (median {median:.2}), {:.0} a second, {:.1} GFLOP/s, {compile_s:.2} s to the first step",
+            units as f64 / best * 1e3,
+            gflop / best * 1e3
+        ),
+    }
+    Ok(())
+}
+
+/// The most memory that the process has had, where the system tells.
+fn peak_memory_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kibibytes / 1024.0)
+}

@@ -1,0 +1,38 @@
+//! `mspec check FILE`: every mistake, without training.
+
+use super::failure::Failure;
+use super::{SpecArguments, diagnostics, session};
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  mspec check specs/wine.ms")]
+pub struct Arguments {
+    #[command(flatten)]
+    spec: SpecArguments,
+    /// Prints diagnostics as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let result = session::load(&arguments.spec.spec, &arguments.spec.overrides).and_then(|l| session::open(l, None));
+    match result {
+        Ok(session) => {
+            let experiment = &session.experiment;
+            if arguments.json {
+                println!(
+                    "{}",
+                    diagnostics::to_json(&experiment.spec.sources, &experiment.warnings)
+                );
+            } else {
+                diagnostics::print(&experiment.spec.sources, &experiment.warnings);
+                anstream::eprintln!("{}: no mistakes", arguments.spec.spec.display());
+            }
+            Ok(())
+        }
+        Err(Failure::Spec(failure)) if arguments.json => {
+            println!("{}", diagnostics::to_json(&failure.sources, &failure.diagnostics));
+            Err(Failure::Told)
+        }
+        Err(failure) => Err(failure),
+    }
+}

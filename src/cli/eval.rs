@@ -1,0 +1,98 @@
+//! `mspec eval RUN`: a run's loss and metrics on one part of its data.
+
+use super::failure::Failure;
+use super::progress::scores_text;
+use super::{session, threads};
+use crate::data::Part;
+use crate::train::TrainError;
+use crate::train::checkpoint::{self, Memory};
+use crate::train::evaluate::evaluate;
+use crate::train::run::step_variables;
+use crate::train::run_folder::{Resolved, RunFolder};
+use crate::train::weights::{Weights, read_safetensors};
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  mspec eval runs/mlp/20261123T185726Z-1c2d3e4f --split test")]
+pub struct Arguments {
+    /// The run's folder
+    run: PathBuf,
+    /// Which part
+    #[arg(long, value_enum, default_value = "test")]
+    split: Split,
+    /// Threads of a step
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Prints the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Split {
+    Train,
+    Validation,
+    Test,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let folder = RunFolder::open(&arguments.run)?;
+    let resolved: Resolved = folder.read_json("resolved.json")?;
+    let session = session::open(session::load_run(&folder, &resolved)?, None)?;
+    let part = match arguments.split {
+        Split::Train => Part::Train,
+        Split::Validation => Part::Validation,
+        Split::Test => Part::Test,
+    };
+    let mut built = session::build(&session, false, &[part], threads(arguments.threads.map(usize::from)))?;
+    let Some(evaluation) = built.evaluations.pop() else {
+        let error = crate::data::DataError::new(
+            session.experiment.data.split.span,
+            format!("the data has no {part} part"),
+        );
+        return Err(
+            session.failure(error.help("name another one with --split, or give it a share in the spec's `split`"))
+        );
+    };
+    let memory = Memory::of(&built.machine, &built.states);
+    let (weights, origin, step) = weights(&folder)?;
+    built.restore(&weights, &memory.model, &origin)?;
+    let machine = session::train_machine(&mut built.machine);
+    let variable = step_variables(step, 0.0);
+    let scores = evaluation
+        .1
+        .with(part, |evaluator| {
+            evaluate(&evaluator, &session.dataset, machine, &variable)
+        })
+        .map_err(|e| session.failure(e))?;
+    if arguments.json {
+        let metrics: serde_json::Map<_, _> = scores.metrics.iter().map(|(n, v)| (n.clone(), json!(v))).collect();
+        let value = json!({
+            "split": part.to_string(),
+            "samples": session.dataset.samples(part),
+            "loss": scores.loss,
+            "metrics": metrics,
+            "weights": origin,
+        });
+        println!("{value}");
+    } else {
+        println!(
+            "{part}  {} ({} samples, {origin})",
+            scores_text(&scores),
+            session.dataset.samples(part)
+        );
+    }
+    Ok(())
+}
+
+/// A run's final weights, or else those of its newest checkpoint, with where they come from and the step.
+pub fn weights(folder: &RunFolder) -> Result<(Weights, String, u64), TrainError> {
+    let model = folder.model();
+    let newest = checkpoint::newest(&folder.checkpoints())?;
+    let weights = match model.exists() {
+        true => (read_safetensors(&model)?, model.display().to_string()),
+        false => (newest.weights, newest.path.display().to_string()),
+    };
+    Ok((weights.0, weights.1, newest.progress.step))
+}

@@ -1,0 +1,331 @@
+//! From a path to an experiment with its data, and from there to a machine with all programs that a command needs.
+
+use super::failure::Failure;
+use crate::data::{self, DataError, Dataset, Part};
+use crate::ir::experiment::{Evaluation, Schema, Source};
+use crate::ir::graph::{OutputKind, ParamDeclaration, StateDeclaration};
+use crate::ir::number::{Number, StepVariable};
+use crate::ir::plan::PersistentLayout;
+use crate::machine::{Machine, Program, ProgramId};
+use crate::pipeline::{self, Compiled, Experiment, Spec};
+use crate::text::Span;
+use crate::train::evaluate::{Evaluator, batch_sizes};
+use crate::train::initialise::initial_values;
+use crate::train::run_folder::{Resolved, RunFolder};
+use crate::train::weights::Weights;
+use crate::train::{TrainError, checkpoint};
+use std::cell::RefCell;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A file that the compiler read.
+pub struct ReadText {
+    /// As it was asked for.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A parsed spec with the texts that it was made of.
+pub struct Loaded {
+    /// The spec.
+    pub spec: Spec,
+    /// In the order of reading; the spec itself is the first.
+    pub texts: Vec<ReadText>,
+    /// What its paths are relative to.
+    pub folder: PathBuf,
+}
+
+/// Loads a spec from a file, or from standard input if the path is `-`.
+pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, Failure> {
+    if path != Path::new("-")
+        && let Err(error) = std::fs::File::open(path).and_then(|mut f| f.read(&mut [0]))
+    {
+        return Err(TrainError::file("read", path, &error).into());
+    }
+    let texts = RefCell::new(vec![]);
+    let read = |asked: &Path| {
+        let bytes = if asked == Path::new("-") {
+            let mut bytes = vec![];
+            std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+        } else {
+            std::fs::read(asked)
+        };
+        let bytes = bytes.map_err(|e| e.to_string())?;
+        texts.borrow_mut().push(ReadText {
+            path: asked.to_path_buf(),
+            bytes: bytes.clone(),
+        });
+        Ok(bytes)
+    };
+    let spec = pipeline::load(path, overrides, &read)?;
+    let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    Ok(Loaded {
+        spec,
+        texts: texts.into_inner(),
+        folder,
+    })
+}
+
+/// Loads the spec of a run as it was when the run began.
+pub fn load_run(run: &RunFolder, resolved: &Resolved) -> Result<Loaded, Failure> {
+    let texts = RefCell::new(vec![]);
+    let read = |asked: &Path| {
+        let kept = resolved.files.iter().find(|f| f.path == asked);
+        let kept = kept.ok_or_else(|| "the run has no copy of this file".to_string())?;
+        let bytes = std::fs::read(run.path().join(&kept.kept)).map_err(|e| e.to_string())?;
+        texts.borrow_mut().push(ReadText {
+            path: asked.to_path_buf(),
+            bytes: bytes.clone(),
+        });
+        Ok(bytes)
+    };
+    let spec = pipeline::load(&resolved.spec, &resolved.overrides, &read)?;
+    Ok(Loaded {
+        spec,
+        texts: texts.into_inner(),
+        folder: resolved.folder.clone(),
+    })
+}
+
+/// An experiment with its data.
+pub struct Session {
+    /// What was resolved.
+    pub experiment: Experiment,
+    /// What it learns from.
+    pub dataset: Dataset,
+    /// What was read.
+    pub texts: Vec<ReadText>,
+    /// What the spec's paths are relative to.
+    pub folder: PathBuf,
+}
+
+/// Opens the data and resolves the spec. `tensors` replaces the file of a `tensors` source.
+pub fn open(loaded: Loaded, tensors: Option<&Path>) -> Result<Session, Failure> {
+    let mut settings = loaded.spec.data()?;
+    let mut folder = loaded.folder.clone();
+    if let Some(file) = tensors {
+        let Source::Tensors { path, .. } = &mut settings.source else {
+            let message = "--data needs a spec whose data is `tensors`".to_string();
+            return Err(Failure::Usage(message));
+        };
+        path.path = file.display().to_string();
+        folder = PathBuf::new();
+    }
+    let dataset =
+        data::open(&settings, &folder).map_err(|error| Failure::Train(error.into(), loaded.spec.sources.clone()))?;
+    let experiment = loaded.spec.resolve(dataset.schema().clone())?;
+    Ok(Session {
+        experiment,
+        dataset,
+        texts: loaded.texts,
+        folder: loaded.folder,
+    })
+}
+
+impl Session {
+    /// A training error with the spec's texts, for places.
+    pub fn failure(&self, error: impl Into<TrainError>) -> Failure {
+        Failure::Train(error.into(), self.experiment.spec.sources.clone())
+    }
+
+    /// The `train` section, which a command that needs it can't do without.
+    pub fn settings(&self) -> Result<&crate::ir::experiment::TrainSettings, Failure> {
+        self.experiment.train.as_ref().ok_or_else(|| {
+            let error = DataError::new(Span::NOWHERE, "the spec has no `train` section");
+            self.failure(error.help("`train` says the loss, the optimizer and the duration"))
+        })
+    }
+}
+
+/// A machine with the programs of a command.
+pub struct Built {
+    /// The machine.
+    pub machine: Machine,
+    /// The training program.
+    pub training: Option<Training>,
+    /// The evaluation of each part that was asked for and has samples.
+    pub evaluations: Vec<(Part, PartEvaluation)>,
+    /// What is trained.
+    pub params: Vec<ParamDeclaration>,
+    /// What is kept.
+    pub states: Vec<StateDeclaration>,
+}
+
+/// The training program.
+pub struct Training {
+    /// Where it is.
+    pub program: ProgramId,
+    /// What the host computes each step.
+    pub numbers: Vec<Number>,
+}
+
+/// Programs that evaluate one part.
+pub struct PartEvaluation {
+    programs: Vec<(usize, ProgramId)>,
+    evaluation: Evaluation,
+}
+
+/// Compiles the training program, if asked for, and the evaluation of some parts.
+pub fn build(session: &Session, training: bool, parts: &[Part], threads: usize) -> Result<Built, Failure> {
+    let experiment = &session.experiment;
+    let mut programs = Programs {
+        list: vec![],
+        layout: None,
+        threads,
+    };
+    let training = if training {
+        let compiled = pipeline::compile(&experiment.training_graph()?, None);
+        Some(Training {
+            numbers: compiled.graph.numbers.clone(),
+            program: programs.add(&compiled)?,
+        })
+    } else {
+        None
+    };
+    let mut sizes: Vec<(usize, ProgramId)> = vec![];
+    let mut evaluations = vec![];
+    let batch = experiment.train.as_ref().map_or(1, |t| t.batch);
+    for &part in parts.iter().filter(|&&p| session.dataset.samples(p) > 0) {
+        let mut evaluation = None;
+        let mut of_part = vec![];
+        for size in batch_sizes(session.dataset.samples(part), batch) {
+            let this = experiment.evaluation(size)?;
+            let known = sizes.iter().find(|s| s.0 == size).map(|s| s.1);
+            let program = match known {
+                Some(program) => program,
+                None => programs.add(&pipeline::compile(&this.batch, programs.layout.as_ref()))?,
+            };
+            sizes.push((size, program));
+            of_part.push((size, program));
+            evaluation.get_or_insert(this);
+        }
+        if let Some(evaluation) = evaluation {
+            let programs = of_part;
+            evaluations.push((part, PartEvaluation { programs, evaluation }));
+        }
+    }
+    let (params, states) = experiment.declarations()?;
+    Ok(Built {
+        machine: Machine::new(programs.list, threads)?,
+        training,
+        evaluations,
+        params,
+        states,
+    })
+}
+
+/// Programs over one persistent layout.
+struct Programs {
+    list: Vec<Program>,
+    layout: Option<PersistentLayout>,
+    threads: usize,
+}
+
+impl Programs {
+    fn add(&mut self, compiled: &Compiled) -> Result<ProgramId, Failure> {
+        self.list.push(Program::compile(&compiled.plan, self.threads)?);
+        self.layout.get_or_insert_with(|| compiled.plan.persistent.clone());
+        Ok(ProgramId(self.list.len() - 1))
+    }
+}
+
+impl Built {
+    /// Writes every parameter's and state's first value.
+    pub fn initialise(&mut self, seed: u64) {
+        for slot in 0..self.machine.layout().slots.len() {
+            let name = self.machine.layout().slots[slot].name.clone();
+            if let Some(param) = self.params.iter().find(|p| p.path == name) {
+                let values = initial_values(param, seed);
+                train_machine(&mut self.machine)
+                    .persistent_mut(slot)
+                    .copy_from_slice(&values);
+            } else if let Some(state) = self.states.iter().find(|s| s.path == name) {
+                train_machine(&mut self.machine)
+                    .persistent_mut(slot)
+                    .fill(state.initial as f32);
+            }
+        }
+    }
+
+    /// Writes weights into the slots of their names.
+    pub fn restore(&mut self, weights: &Weights, slots: &[usize], origin: &str) -> Result<(), TrainError> {
+        checkpoint::restore(weights, &mut self.machine, slots, origin)
+    }
+
+    /// Name and shape of every slot of some.
+    pub fn wanted(&self, slots: &[usize]) -> Vec<(String, Vec<usize>)> {
+        let layout = self.machine.layout();
+        slots
+            .iter()
+            .map(|&s| (layout.slots[s].name.clone(), layout.slots[s].shape.clone()))
+            .collect()
+    }
+
+    /// The values of some slots.
+    pub fn weights(&mut self, slots: &[usize]) -> Weights {
+        let machine = train_machine(&mut self.machine);
+        let tensor = |&s: &usize| {
+            let slot = &machine.layout().slots[s];
+            let tensor = crate::train::weights::WeightTensor {
+                shape: slot.shape.clone(),
+                values: machine.persistent(s).to_vec(),
+            };
+            (slot.name.clone(), tensor)
+        };
+        slots.iter().map(tensor).collect()
+    }
+}
+
+/// The machine as training sees it.
+pub fn train_machine(machine: &mut Machine) -> &mut dyn crate::train::Machine {
+    machine
+}
+
+impl PartEvaluation {
+    /// Hands the evaluator of a part to `f`.
+    pub fn with<R>(&self, part: Part, f: impl FnOnce(Evaluator) -> R) -> R {
+        let finish = |sums: &[(String, Vec<f64>)], variable: &dyn Fn(StepVariable) -> f64| self.finish(sums, variable);
+        f(Evaluator {
+            part,
+            programs: self.programs.clone(),
+            numbers: &self.evaluation.batch.numbers,
+            accumulators: &self.evaluation.accumulators,
+            finish: &finish,
+        })
+    }
+
+    /// The report, in float64.
+    fn finish(&self, sums: &[(String, Vec<f64>)], variable: &dyn Fn(StepVariable) -> f64) -> Vec<(OutputKind, f64)> {
+        let graph = &self.evaluation.finish;
+        let input = |declaration: &crate::ir::graph::InputDeclaration| {
+            let sum = sums.iter().find(|s| s.0 == declaration.name);
+            let (_, values) = sum.expect("every input of the finish graph is accumulated");
+            values.iter().map(|&v| v as f32).collect::<Vec<f32>>()
+        };
+        let compiled = pipeline::compile(graph, None);
+        let program = Program::compile(&compiled.plan, 1).expect("compiles");
+        let mut machine = Machine::new(vec![program], 1).expect("fits");
+        for (i, d) in graph.inputs.iter().enumerate() {
+            train_machine(&mut machine).write_input(ProgramId(0), i, &data::Values::Real(input(d)));
+        }
+        let numbers: Vec<f32> = graph.numbers.iter().map(|n| n.at(variable) as f32).collect();
+        train_machine(&mut machine).prepare(ProgramId(0), &numbers, [0, 0]);
+        machine.run(ProgramId(0));
+        let machine = train_machine(&mut machine);
+        let values: Vec<f64> = (0..graph.outputs.len())
+            .map(|o| f64::from(machine.output(ProgramId(0), o)[0]))
+            .collect();
+        let kinds = graph.outputs.iter().map(|o| o.kind.clone());
+        kinds.zip(values).collect()
+    }
+}
+
+/// What a run keeps of its data: enough to predict without it.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct KeptData {
+    /// Names and sizes.
+    pub schema: Schema,
+    /// What was fitted on the training part.
+    pub fitted: serde_json::Value,
+}

@@ -1,0 +1,7 @@
+//! The `mspec` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mspec::cli::main()
+}
