@@ -39,8 +39,8 @@ pub struct Emitter<'a> {
     pub tensors: Vec<TensorId>,
     /// Members whose value is already there, everywhere in the row or in the current body.
     pub ready: HashMap<NodeId, Value>,
-    /// Members of the kernel: computed, not loaded.
-    pub members: Vec<NodeId>,
+    /// Members of the kernel, computed and not loaded, with their indices on the axes.
+    pub members: HashMap<NodeId, Index>,
     /// Rows that are kept from pass to pass.
     pub rows_kept: u32,
     /// Whether rows may be kept.
@@ -62,7 +62,7 @@ impl<'a> Emitter<'a> {
         memory: &'a dyn Memory,
         sizes: Vec<usize>,
         bodies: Bodies,
-        members: Vec<NodeId>,
+        members: HashMap<NodeId, Index>,
     ) -> Emitter<'a> {
         Emitter {
             program,
@@ -93,8 +93,12 @@ impl<'a> Emitter<'a> {
         if let Some(&value) = self.ready.get(&id) {
             return value;
         }
-        let own = self.members.binary_search(&id).is_ok();
-        if self.program.is_stored(id) && !own {
+        if let Some(own) = self.members.get(&id) {
+            // It is read where it is computed, however the way there is written.
+            let own = own.clone();
+            return self.expression(id, &own, &[]);
+        }
+        if self.program.is_stored(id) {
             let node = self.program.node(id);
             let at = linear(&node.shape, index, &self.sizes);
             return self.load(id, at, guards, 0.0);
@@ -266,7 +270,7 @@ impl<'a> Emitter<'a> {
         }
         let mut all = outer.to_vec();
         all.extend(own.iter().filter(|g| !outer.contains(g)).cloned());
-        let stored = program.is_stored(operand) && self.members.binary_search(&operand).is_err();
+        let stored = program.is_stored(operand) && !self.members.contains_key(&operand);
         let element_at = linear(&program.node(operand).shape, &there, &self.sizes);
         if stored && outer.is_empty() {
             return self.load(operand, element_at, &all, fill);

@@ -2,7 +2,7 @@
 //! the same element or in the same row and no cycle arises. It makes no instructions.
 
 use super::layout::{Axes, axes_of, member_index};
-use super::position::{Index, composed, divided, inverted, linear};
+use super::position::{Index, composed, divided, inverted, linear, unravelled};
 use super::program::{Program, scatters};
 use super::reason;
 use super::walk::{MustStore, Read, domain, reads, reads_at};
@@ -187,7 +187,7 @@ impl Groups {
     fn placed(&self, program: &Program, id: NodeId, at: usize) -> Result<(Placement, Option<usize>), &'static str> {
         let group = &self.groups[at];
         if group.kind == GroupKind::Scatter {
-            return Err(reason::NOTHING_BEHIND_SCATTER);
+            return Err(reason::BEHIND_SCATTER);
         }
         if group.work + program.work(id) > GROUP_WORK_MAX {
             return Err(reason::TOO_LONG);
@@ -227,7 +227,10 @@ impl Groups {
         if !self.reads_fit(&self.reads[id.0 as usize], at, &place, sizes, in_row) {
             return Err(reason::OTHER_ELEMENT);
         }
-        let axes = axes_of(program, group, vector);
+        let mut whole = group.clone();
+        whole.members.push(id);
+        whole.vector = group.vector.or(vector);
+        let axes = axes_of(program, &whole);
         let newly = vector.is_some() && group.vector.is_none();
         let others = group.members.iter().filter(|_| newly);
         let writable = others
@@ -301,11 +304,11 @@ impl Groups {
         };
         let (kind, size, vector, placement) = match &node.op {
             Op::Reduce { axes, .. } => match trailing(sizes, axes) {
-                Some(vector) => {
+                Some(vector) if in_rows(program, id, axes, vector) => {
                     let size = elements(sizes);
                     (GroupKind::Rows, size, Some(vector), row_placement(size, vector))
                 }
-                None => (GroupKind::Columns, size, None, plain),
+                _ => (GroupKind::Columns, size, None, plain),
             },
             Op::Contract { .. } => (GroupKind::Product, size, None, plain),
             _ if is_scatter(program, id) => (GroupKind::Scatter, size, None, plain),
@@ -390,8 +393,11 @@ impl Groups {
                 self.reads_fit(&self.reads[id.0 as usize], other, &place, domain(program, id), in_row)
             })
         };
-        let (leading, other) = if a.members[0] < b.members[0] { (a, b) } else { (b, a) };
-        let axes = axes_of(program, if leading.vector == vector { leading } else { other }, vector);
+        let mut whole = a.clone();
+        whole.members.extend(&b.members);
+        whole.members.sort_unstable();
+        whole.vector = vector;
+        let axes = axes_of(program, &whole);
         let mut all = a.members.iter().chain(&b.members);
         fits(&a.members, second)
             && fits(&b.members, first)
@@ -494,6 +500,19 @@ fn row_placement(size: usize, vector: usize) -> Placement {
         index: None,
         row: true,
     }
+}
+
+/// Whether a reduction of the last axes can be written over one vector axis.
+fn in_rows(program: &Program, id: NodeId, reduced: &[usize], vector: usize) -> bool {
+    let shape = domain(program, id);
+    if reduced.iter().filter(|&&a| shape[a] > 1).count() <= 1 {
+        return true;
+    }
+    let mut sizes: Vec<usize> = program.node(id).shape.clone();
+    sizes.push(vector);
+    let all: Index = (0..sizes.len()).map(Position::axis).collect();
+    let index = unravelled(shape, &linear(&sizes, &all, &sizes), &sizes);
+    index.is_some_and(|index| reads_at(program, id, &index, &sizes).is_ok())
 }
 
 /// The product of the reduced axes' sizes, if no kept axis lies behind one.

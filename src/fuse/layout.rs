@@ -27,18 +27,25 @@ pub struct Axes {
     pub along_vector: bool,
 }
 
-/// The axes over which a group runs, with rows of the given length.
-pub fn axes_of(program: &Program, group: &Group, vector: Option<usize>) -> Axes {
+/// The axes over which a group runs.
+pub fn axes_of(program: &Program, group: &Group) -> Axes {
     match group.kind {
-        GroupKind::Rows | GroupKind::Scatter => row_axes(program, group, vector),
+        GroupKind::Rows | GroupKind::Scatter => row_axes(program, group),
         GroupKind::Columns => column_axes(program, group),
         GroupKind::Product => product_axes(program, group),
     }
 }
 
-fn row_axes(program: &Program, group: &Group, vector: Option<usize>) -> Axes {
+fn row_axes(program: &Program, group: &Group) -> Axes {
+    let vector = group.vector;
     let mut sizes = match vector {
-        None => program.node(group.members[0]).shape.clone(),
+        None => program
+            .node(group.members[0])
+            .shape
+            .iter()
+            .copied()
+            .filter(|&s| s > 1)
+            .collect(),
         Some(vector) => {
             let reduce = group
                 .members
@@ -78,28 +85,17 @@ fn column_axes(program: &Program, group: &Group) -> Axes {
         .find(|&a| shape[a] > 1)
         .expect("something is reduced");
     let along_vector = reduced.contains(&last);
-    // The run of axes that the vector axis stands for.
-    let mut start = last;
-    while along_vector && start > 0 && (reduced.contains(&(start - 1)) || shape[start - 1] == 1) {
-        start -= 1;
-    }
-    let outer = (0..shape.len()).filter(|a| !reduced.contains(a) && (*a < start || *a > last));
-    let order: Vec<usize> = outer
-        .clone()
-        .chain((0..start).filter(|a| reduced.contains(a)))
+    let outer: Vec<usize> = (0..shape.len())
+        .filter(|a| !reduced.contains(a) && *a != last)
         .collect();
-    let outer = outer.count();
-    let mut sizes: Vec<usize> = order.iter().map(|&a| shape[a]).collect();
-    let run: Vec<usize> = shape[start..=last].to_vec();
-    sizes.push(run.iter().product());
+    let sequential = reduced.iter().copied().filter(|&a| a != last);
+    let order: Vec<usize> = outer.iter().copied().chain(sequential).chain([last]).collect();
+    let outer = outer.len();
+    let sizes: Vec<usize> = order.iter().map(|&a| shape[a]).collect();
     let vector = sizes.len() - 1;
     let mut operand: Index = vec![Position::default(); shape.len()];
     for (at, &axis) in order.iter().enumerate() {
         operand[axis] = Position::axis(at);
-    }
-    let along = unravelled(&run, &Position::axis(vector), &sizes).expect("an axis can be divided");
-    for (axis, position) in (start..=last).zip(along) {
-        operand[axis] = position;
     }
     let result: Index = (0..shape.len())
         .filter(|a| !reduced.contains(a))
@@ -212,7 +208,7 @@ pub fn finish(slots: &mut [Slot], axes: &Axes, rigid: bool) -> Loops {
         })
         .collect();
     split(slots, &mut sizes, &mut roles, rigid);
-    drop_single(slots, &mut sizes, &mut roles, rigid);
+    drop_single(slots, &mut sizes, &mut roles);
     merge(slots, &mut sizes, &mut roles, rigid);
     let count = |role: Role| roles.iter().filter(|r| **r == role).count();
     let (outer, total) = (count(Role::Outer), sizes.len());
@@ -280,28 +276,17 @@ fn split(slots: &mut [Slot], sizes: &mut Vec<usize>, roles: &mut Vec<Role>, rigi
     rewrite(slots, &replacement, sizes);
 }
 
-/// Leaves out axes of one index; if the vector axis is one, the last outer axis takes its place.
-fn drop_single(slots: &mut [Slot], sizes: &mut Vec<usize>, roles: &mut Vec<Role>, rigid: bool) {
-    let outer: Vec<usize> = (0..sizes.len())
-        .filter(|&a| roles[a] == Role::Outer && sizes[a] > 1)
-        .collect();
-    let sequential: Vec<usize> = (0..sizes.len())
-        .filter(|&a| roles[a] == Role::Sequential && sizes[a] > 1)
-        .collect();
-    let vector = sizes.len() - 1;
-    let mut order = outer.clone();
-    let promoted = (sizes[vector] == 1 && !rigid).then(|| order.pop()).flatten();
-    order.extend(&sequential);
-    order.push(promoted.unwrap_or(vector));
+/// Leaves out axes of one index. The vector axis stays: what is computed once a row was told by it.
+fn drop_single(slots: &mut [Slot], sizes: &mut Vec<usize>, roles: &mut Vec<Role>) {
+    let last = sizes.len() - 1;
+    let order: Vec<usize> = (0..sizes.len()).filter(|&a| sizes[a] > 1 || a == last).collect();
     let mut replacement = vec![Position::default(); sizes.len()];
     for (new, &old) in order.iter().enumerate() {
         replacement[old] = Position::axis(new);
     }
-    let new_sizes: Vec<usize> = order.iter().map(|&a| sizes[a]).collect();
-    let mut new_roles: Vec<Role> = order.iter().map(|&a| roles[a]).collect();
-    *new_roles.last_mut().expect("the vector axis") = Role::Vector;
-    rewrite(slots, &replacement, &new_sizes);
-    (*sizes, *roles) = (new_sizes, new_roles);
+    *sizes = order.iter().map(|&a| sizes[a]).collect();
+    *roles = order.iter().map(|&a| roles[a]).collect();
+    rewrite(slots, &replacement, sizes);
 }
 
 fn merge(slots: &mut [Slot], sizes: &mut Vec<usize>, roles: &mut Vec<Role>, rigid: bool) {
@@ -310,7 +295,12 @@ fn merge(slots: &mut [Slot], sizes: &mut Vec<usize>, roles: &mut Vec<Role>, rigi
         let outer = inner - 1;
         let alike =
             roles[outer] == roles[inner] || roles[inner] == Role::Vector && roles[outer] == Role::Outer && !rigid;
-        let alike = alike && !(rigid && roles[inner] == Role::Vector);
+        // A reduction along the vector axis may go over sequential axes too, as long as one of them is left.
+        let longer = rigid && roles[outer] == Role::Sequential && outer > 0 && roles[outer - 1] == Role::Sequential;
+        let alike = match roles[inner] {
+            Role::Vector if rigid => longer,
+            _ => alike,
+        };
         let size = sizes[inner] as i64;
         if alike && all_forms(slots, &|form| form.coefficient(outer) == form.coefficient(inner) * size) {
             let replacement: Vec<Position> = (0..sizes.len())

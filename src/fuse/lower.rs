@@ -33,20 +33,19 @@ pub fn lowered(
     let group = &groups.groups[at];
     let axes = match group.kind {
         GroupKind::Scatter => return scatter(program, group.members[0], memory),
-        _ => axes_of(program, group, group.vector),
+        _ => axes_of(program, group),
     };
+    let index_of = |&id: &NodeId| {
+        let placement = groups.placement[id.0 as usize].as_ref().expect("a member is placed");
+        Some((id, member_index(program, id, placement, &axes)?))
+    };
+    let indices = group.members.iter().filter_map(index_of).collect();
     let lowering = Lowering {
         program,
         groups,
         at,
         written,
-        emitter: Emitter::new(
-            program,
-            memory,
-            axes.sizes.clone(),
-            Bodies::new(&[], 0..0),
-            group.members.clone(),
-        ),
+        emitter: Emitter::new(program, memory, axes.sizes.clone(), Bodies::new(&[], 0..0), indices),
         axes,
         stores: vec![],
     };
@@ -81,7 +80,7 @@ impl Lowering<'_> {
         let value = match self.emitter.ready.get(&id) {
             Some(&value) => value,
             None => {
-                let index = member_index(self.program, id, placement, &self.axes).expect("checked when it joined");
+                let index = self.emitter.members[&id].clone();
                 self.emitter.bodies.current = slot;
                 self.emitter.expression(id, &index, &[])
             }
@@ -99,10 +98,7 @@ impl Lowering<'_> {
 
     /// A reduction's operand in the current body.
     fn operand(&mut self, id: NodeId) -> Value {
-        let placement = self.groups.placement[id.0 as usize]
-            .as_ref()
-            .expect("a member is placed");
-        let index = member_index(self.program, id, placement, &self.axes).expect("checked when it joined");
+        let index = self.emitter.members[&id].clone();
         let value = self.emitter.value(self.program.node(id).operands[0], &index, &[]);
         self.emitter.bodies.as_real(value)
     }

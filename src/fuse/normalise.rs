@@ -5,7 +5,8 @@
 use super::contract::{Obstacle, arranged, groups, size_of};
 use super::position::composed;
 use crate::ir::affine::Position;
-use crate::ir::graph::{Graph, MapFunction, Node, NodeId, Op, ReduceFunction, elements};
+use crate::ir::graph::{Graph, InputId, MapFunction, Node, NodeId, Op, ParamId, ReduceFunction, StateId, elements};
+use std::collections::HashMap;
 
 /// The graph that is fused.
 pub struct Normal {
@@ -15,6 +16,7 @@ pub struct Normal {
     pub origin: Vec<NodeId>,
     /// Copies into another layout: they must be stored.
     pub copies: Vec<NodeId>,
+    leaves: HashMap<(u8, u32), NodeId>,
 }
 
 /// Rewrites all that the outputs need.
@@ -32,6 +34,7 @@ pub fn normalised(graph: &Graph) -> Normal {
         graph: Graph::with_declarations_of(graph),
         origin: vec![],
         copies: vec![],
+        leaves: HashMap::new(),
     };
     let mut new: Vec<Option<NodeId>> = vec![None; graph.len()];
     for id in graph.ids().filter(|id| needed[id.0 as usize]) {
@@ -60,6 +63,9 @@ impl Normal {
 
     fn add(&mut self, node: Node, origin: NodeId) -> NodeId {
         match &node.op {
+            Op::Input(InputId(i)) => self.add_leaf((0, *i), node, origin),
+            Op::Param(ParamId(i)) => self.add_leaf((1, *i), node, origin),
+            Op::State(StateId(i)) => self.add_leaf((2, *i), node, origin),
             Op::Stop => node.operands[0],
             Op::View { .. } => self.add_view(node, origin),
             Op::Contract { a, b, out } => {
@@ -68,6 +74,16 @@ impl Normal {
             }
             _ => self.push(node, origin),
         }
+    }
+
+    /// One node for each tensor, so that all of its readers are known.
+    fn add_leaf(&mut self, key: (u8, u32), node: Node, origin: NodeId) -> NodeId {
+        if let Some(&known) = self.leaves.get(&key) {
+            return known;
+        }
+        let id = self.push(node, origin);
+        self.leaves.insert(key, id);
+        id
     }
 
     fn add_view(&mut self, node: Node, origin: NodeId) -> NodeId {

@@ -44,7 +44,7 @@ pub fn composed(position: &Position, index: &[Position], sizes: &[usize]) -> Opt
     }
     let mut sum = substituted(&position.affine, index);
     for digit in &position.digits {
-        let of = substituted(&digit.of, index);
+        let of = simplified(&substituted(&digit.of, index), sizes);
         sum = sum.plus(&divided(&of, digit.divide, digit.modulo, sizes)?.times(digit.coefficient));
     }
     Some(simplified(&sum, sizes))
@@ -402,11 +402,7 @@ mod tests {
         check(&[4, 6], &[24], "6*i0 + i1");
         check(&[24], &[4, 6], "(i0 div 6), (i0 mod 6)");
         check(&[4, 6, 5], &[24, 5], "6*i0 + i1, i2");
-        check(
-            &[24, 5],
-            &[2, 2, 6, 5],
-            "(i0 div 12), (i0 div 6 mod 2), (i0 mod 6), i1",
-        );
+        check(&[24, 5], &[2, 2, 6, 5], "(i0 div 12), (i0 div 6 mod 2), (i0 mod 6), i1");
         check(&[4, 1, 6], &[2, 2, 1, 6], "(i0 div 2), (i0 mod 2), 0, i2");
         check(&[4, 6], &[8, 3], "2*i0 + (i1 div 3), (i1 mod 3)");
     }

@@ -32,7 +32,9 @@ const READS_MAX: usize = 3;
 impl Program {
     /// Decides which nodes are anchors.
     pub fn new(normal: Normal) -> Program {
-        let Normal { graph, origin, copies } = normal;
+        let Normal {
+            graph, origin, copies, ..
+        } = normal;
         let mut live = vec![false; graph.len()];
         for output in &graph.outputs {
             live[output.node.0 as usize] = true;

@@ -23,9 +23,9 @@ pub const ALL: &[&str] = &[
     OTHER_ELEMENT,
     NOT_COMPOSABLE,
     CYCLE,
-    NOTHING_BEHIND_SCATTER,
     ONE_ROW,
     NO_REDUCTION_IN_PRODUCT,
+    BEHIND_SCATTER,
     TOO_LONG,
     IN_PLACE,
     NOT_IN_PLACE,
@@ -49,11 +49,11 @@ pub const JOINED_COLUMNS: &str = "fused: behind a reduction of leading axes";
 pub const MERGED: &str = "fused: joins two kernels over the same rows";
 pub const OTHER_SIZE: &str = "not fused: another iteration space than its producer";
 pub const OTHER_ELEMENT: &str = "not fused: reads its producer at other elements";
-pub const NOTHING_BEHIND_SCATTER: &str = "not fused: a scatter's table is whole only behind its last item";
 pub const NOT_COMPOSABLE: &str = "not fused: its positions cannot be written over its producer's axes";
 pub const CYCLE: &str = "not fused: the kernels would wait for each other";
 pub const ONE_ROW: &str = "not fused: too few rows for the threads";
 pub const NO_REDUCTION_IN_PRODUCT: &str = "not fused: a matrix product's epilogue does not reduce";
+pub const BEHIND_SCATTER: &str = "not fused: a scatter is done only at its end";
 pub const TOO_LONG: &str = "not fused: the kernel is long enough";
 pub const IN_PLACE: &str = "updated in place";
 pub const NOT_IN_PLACE: &str = "updated by a copy: others still read the old value";

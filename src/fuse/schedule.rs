@@ -12,7 +12,7 @@ use crate::ir::affine::Position;
 use crate::ir::graph::*;
 use crate::ir::kernel::*;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
 /// What runs: a group, or a copy of one tensor to another.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,12 @@ struct Builder<'a> {
     units: Vec<Unit>,
     before: Vec<BTreeSet<usize>>,
     outputs: Vec<(OutputKind, TensorId)>,
+    /// The node of each leaf tensor that is read.
+    leaf_of: HashMap<TensorId, NodeId>,
+    /// Leaf tensors that the step overwrites.
+    updated: BTreeSet<TensorId>,
+    /// The copies of old values: which unit makes each, and where it is.
+    kept: BTreeMap<TensorId, (usize, TensorId)>,
     decisions: Vec<Decision>,
 }
 
@@ -65,6 +71,9 @@ pub fn scheduled(program: &Program, groups: &Groups) -> Schedule {
         units: (0..groups.groups.len()).map(Unit::Group).collect(),
         before: groups.groups.iter().map(|g| g.reads_from.clone()).collect(),
         outputs: vec![],
+        leaf_of: HashMap::new(),
+        updated: BTreeSet::new(),
+        kept: BTreeMap::new(),
         decisions: vec![],
     };
     builder.declare();
@@ -123,6 +132,7 @@ impl Builder<'_> {
         for id in graph.ids() {
             if let Some(tensor) = self.leaf(&graph.node(id).op) {
                 self.of_node[id.0 as usize] = Some(tensor);
+                self.leaf_of.insert(tensor, id);
                 let origin = self.program.origin[id.0 as usize];
                 self.tensors[tensor.0 as usize].node.get_or_insert(origin);
             }
@@ -161,38 +171,56 @@ impl Builder<'_> {
     /// Updates go into the tensor that they update if its old value is no longer read then; other outputs get their own.
     fn place_outputs(&mut self) {
         let outputs = self.program.graph.outputs.clone();
+        let target_of = |builder: &Self, output: &Output| match output.kind {
+            OutputKind::ParamUpdate(id) => builder.leaf(&Op::Param(id)),
+            OutputKind::StateUpdate(id) => builder.leaf(&Op::State(id)),
+            _ => None,
+        };
         for output in &outputs {
-            let target = match output.kind {
-                OutputKind::ParamUpdate(id) => self.leaf(&Op::Param(id)),
-                OutputKind::StateUpdate(id) => self.leaf(&Op::State(id)),
-                _ => continue,
-            };
-            let target = target.expect("a leaf has a tensor");
-            self.place_update(output.node, target);
-            self.outputs.push((output.kind.clone(), target));
+            if let Some(target) = target_of(self, output)
+                && self.of_node[output.node.0 as usize] != Some(target)
+            {
+                self.updated.insert(target);
+            }
         }
-        let updated: Vec<TensorId> = self.outputs.iter().map(|o| o.1).collect();
         for output in &outputs {
-            if matches!(output.kind, OutputKind::ParamUpdate(_) | OutputKind::StateUpdate(_)) {
-                continue;
-            }
-            let mut tensor = self.tensor_of(output.node);
-            if self.program.is_leaf(output.node) && updated.contains(&tensor) {
-                let size = self.tensors[tensor.0 as usize].elements;
-                let storage = self.tensors[tensor.0 as usize].storage;
-                let to = self.tensor(TensorKind::Temporary, storage, size, None);
-                self.copy(tensor, to, output.node);
-                let copy = self.units.len() - 1;
-                // The old value is copied before whoever writes the new one.
-                for at in 0..copy {
-                    if self.writes(at, tensor) {
-                        self.before[at].insert(copy);
-                    }
+            let tensor = match target_of(self, output) {
+                Some(target) => {
+                    self.place_update(output.node, target);
+                    target
                 }
-                tensor = to;
-            }
+                None if self.is_overwritten(output.node) => self.kept(output.node).1,
+                None => self.tensor_of(output.node),
+            };
             self.outputs.push((output.kind.clone(), tensor));
         }
+        // Old values are kept before anyone writes new ones.
+        for (tensor, (copy, _)) in std::mem::take(&mut self.kept) {
+            for unit in 0..self.units.len() {
+                if unit != copy && self.writes(unit, tensor) {
+                    self.before[unit].insert(copy);
+                }
+            }
+        }
+    }
+
+    fn is_overwritten(&self, node: NodeId) -> bool {
+        let tensor = self.of_node[node.0 as usize];
+        self.program.is_leaf(node) && tensor.is_some_and(|t| self.updated.contains(&t))
+    }
+
+    /// A copy of a leaf's old value, and the unit that makes it.
+    fn kept(&mut self, leaf: NodeId) -> (usize, TensorId) {
+        let tensor = self.tensor_of(leaf);
+        if let Some(&kept) = self.kept.get(&tensor) {
+            return kept;
+        }
+        let Tensor { storage, elements, .. } = self.tensors[tensor.0 as usize];
+        let to = self.tensor(TensorKind::Temporary, storage, elements, None);
+        self.copy(tensor, to, leaf);
+        let kept = (self.units.len() - 1, to);
+        self.kept.insert(tensor, kept);
+        kept
     }
 
     fn writes(&self, unit: usize, tensor: TensorId) -> bool {
@@ -206,12 +234,7 @@ impl Builder<'_> {
     }
 
     fn place_update(&mut self, node: NodeId, target: TensorId) {
-        let leaf = self
-            .program
-            .graph
-            .ids()
-            .find(|id| self.of_node[id.0 as usize] == Some(target));
-        let leaf = leaf.filter(|&id| self.program.is_leaf(id));
+        let leaf = self.leaf_of.get(&target).copied();
         if leaf == Some(node) {
             return;
         }
@@ -233,9 +256,11 @@ impl Builder<'_> {
             return;
         }
         self.decide(node, reason::NOT_IN_PLACE);
-        let from = self.tensor_of(node);
+        let kept = self.is_overwritten(node).then(|| self.kept(node));
+        let from = kept.map_or_else(|| self.tensor_of(node), |k| k.1);
         self.copy(from, target, node);
         let copy = self.units.len() - 1;
+        self.before[copy].extend(kept.map(|k| k.0));
         if let Some(leaf) = leaf {
             let readers = self.readers[leaf.0 as usize].clone();
             self.before[copy].extend(readers);
@@ -261,6 +286,12 @@ impl Builder<'_> {
             .as_ref()
             .expect("a member is placed");
         let members = &self.groups.groups[group].members;
+        // Later passes may read again what the store would have overwritten.
+        let depths = self.groups.depths(self.program, group);
+        let at = members.binary_search(&node).expect("a member of its group");
+        if depths.iter().any(|&d| d > depths[at]) {
+            return false;
+        }
         members.iter().all(|&member| {
             let mut reads = self.groups.reads[member.0 as usize].iter().filter(|r| r.node == leaf);
             let sizes = domain(self.program, member);

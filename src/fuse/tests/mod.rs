@@ -2,6 +2,7 @@
 
 mod build;
 mod classic;
+mod generated;
 mod oracle;
 
 use crate::codegen::interpret::interpret;
@@ -9,6 +10,8 @@ use crate::fuse::fuse;
 use crate::ir::graph::*;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::verify;
+use crate::ir::plan::{ALIGNMENT, Location, Region};
+use crate::plan::plan;
 use oracle::{Given, evaluated, number, word};
 
 /// Deterministic values: reals in [-1, 1), ids below their bound.
@@ -92,6 +95,7 @@ pub fn check(graph: &Graph) -> Schedule {
 pub fn check_to(graph: &Graph, tolerance: f64) -> Schedule {
     let schedule = fuse(graph);
     super::verify::verify(&schedule).unwrap_or_else(|problem| panic!("{problem}"));
+    check_plan(graph, &schedule);
     let given = given(graph);
     let key = [12345, 67890];
     let expected = evaluated(graph, &given, &|stream, element| draw(key, stream, element));
@@ -110,6 +114,55 @@ pub fn check_to(graph: &Graph, tolerance: f64) -> Schedule {
         assert_eq!(values.len(), wanted.len());
     }
     schedule
+}
+
+/// Follows the plan call by call: what is read is what was written there last.
+fn check_plan(graph: &Graph, schedule: &Schedule) {
+    let plan = plan(schedule, graph, None);
+    let blocks = plan.transient_bytes / ALIGNMENT;
+    let mut owners: Vec<Option<TensorId>> = vec![None; blocks];
+    let span = |location: Location, elements: usize| {
+        assert!(location.offset.is_multiple_of(ALIGNMENT));
+        location.offset / ALIGNMENT..(location.offset + 4 * elements).div_ceil(ALIGNMENT)
+    };
+    for (number, tensor) in schedule.tensors.iter().enumerate() {
+        if let TensorKind::Input(id) = tensor.kind {
+            let slot = &plan.inputs[id.0 as usize];
+            owners[span(slot.location, tensor.elements)].fill(Some(TensorId(number as u32)));
+        }
+    }
+    let outside = |t: &Tensor| !matches!(t.kind, TensorKind::Temporary | TensorKind::Input(_));
+    for (launch, call) in plan.launches.iter().zip(&schedule.calls) {
+        let buffers = &plan.kernels[launch.call.kernel].buffers;
+        let places: Vec<_> = launch.locations.iter().zip(buffers).zip(&call.tensors).collect();
+        for ((location, buffer), tensor) in places.iter().filter(|p| !outside(&schedule.tensors[p.1.0 as usize])) {
+            let range = span(**location, buffer.elements);
+            if buffer.written {
+                assert!(
+                    owners[range.clone()]
+                        .iter()
+                        .all(|o| !call.tensors.iter().any(|t| t != *tensor && *o == Some(*t)))
+                );
+                owners[range].fill(Some(**tensor));
+            } else {
+                assert!(
+                    owners[range].iter().all(|o| *o == Some(**tensor)),
+                    "{tensor} was overwritten"
+                );
+            }
+        }
+    }
+    for (kind, tensor) in &schedule.outputs {
+        if let Some(slot) = plan.outputs.iter().find(|s| s.kind == *kind)
+            && slot.location.region == Region::Transient
+        {
+            let range = span(slot.location, schedule.tensors[tensor.0 as usize].elements);
+            assert!(
+                owners[range].iter().all(|o| *o == Some(*tensor)),
+                "{kind:?} was overwritten"
+            );
+        }
+    }
 }
 
 fn draw(key: [u32; 2], stream: u32, element: usize) -> f64 {
