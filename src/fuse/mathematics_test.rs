@@ -217,4 +217,6 @@ fn draws_are_uniform_and_differ_by_key_and_stream() {
         .sum();
     assert!(product.abs() / 20_000.0 < 0.003, "keys are independent");
     assert!((0..20_000).all(|i| (0.0..1.0).contains(&draw([1, 2], 0, i))));
+    let meant = crate::ops::random::uniform;
+    assert!((0..20_000).all(|i| draw([1, 2], 3, i) == meant([1, 2], 3, i)));
 }

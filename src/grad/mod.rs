@@ -1,134 +1,142 @@
-//! Graph → graph with gradients: reverse-mode differentiation of the objective by every parameter whose gradient
-//! is asked for. One rule for each primitive, in `rules` and `view`; nothing here knows a layer or a loss.
+//! Turns a graph with placeholders for gradients into one that computes them: reverse-mode differentiation of the
+//! objective. Each primitive brings its own rule (`ops`); this stage orders them and adds what meets.
+//!
+//! It never differentiates an update, an output that is not the objective, or what `stop` cuts off, and it never
+//! duplicates forward work: every forward node is used where it stands, so the graph grows linearly.
 
-mod map;
-mod rules;
-mod view;
+#[cfg(test)]
+mod grad_test;
 
-use crate::ir::graph::{Element, Graph, NodeId, Op, OutputKind, ParamId};
-use crate::ops::TensorType;
+use crate::ir::graph::*;
 use crate::ops::construct::GraphBuilder;
-use std::collections::HashMap;
+use crate::ops::verify::type_of;
+use crate::ops::{Backward, Grads, with};
 
-/// Replaces every gradient placeholder by what computes it. A parameter that the objective does not depend on has a
-/// gradient of zeros.
+/// The graph with every [`Op::Gradient`] replaced by the gradient of the objective by that parameter; zero where the
+/// objective does not depend on it. A graph without placeholders stays as it is.
 pub fn grad(graph: &Graph) -> Graph {
-    let mut builder = GraphBuilder::new(Graph::with_declarations_of(graph));
-    let mut copied: Vec<Option<NodeId>> = vec![None; graph.len()];
-    let objective = graph.output(&OutputKind::Objective);
-    let wanted: Vec<ParamId> = graph.ids().filter_map(|id| placeholder(graph, id)).collect();
-    let mut gradients = HashMap::new();
-    if let Some(objective) = objective {
-        for id in ancestors(graph, objective) {
-            copy(graph, id, &mut copied, &mut builder);
-        }
-        let root = copied[objective.0 as usize].expect("the objective was copied");
-        gradients = backward(root, &wanted, &mut builder);
+    let placeholders: Vec<ParamId> = graph.ids().filter_map(|id| as_placeholder(graph, id)).collect();
+    if placeholders.is_empty() {
+        return graph.clone();
     }
+    let objective = graph.output(&OutputKind::Objective);
+    let objective = objective.expect("a graph with gradients has an objective");
+    let mut after_gradients = vec![false; graph.len()];
     for id in graph.ids() {
-        match placeholder(graph, id) {
+        let node = graph.node(id);
+        let inherits = node.operands.iter().any(|o| after_gradients[o.0 as usize]);
+        after_gradients[id.0 as usize] = inherits || as_placeholder(graph, id).is_some();
+    }
+    assert!(
+        !after_gradients[objective.0 as usize],
+        "the objective uses its own gradient"
+    );
+
+    let mut copy = Copy {
+        graph,
+        builder: GraphBuilder::new(Graph::with_declarations_of(graph)),
+        new: vec![None; graph.len()],
+    };
+    for id in graph.ids().filter(|id| !after_gradients[id.0 as usize]) {
+        copy.node(id);
+    }
+    let objective = copy.mapped(objective);
+    let gradients = differentiate(&mut copy.builder, objective, &placeholders);
+    for id in graph.ids().filter(|id| after_gradients[id.0 as usize]) {
+        match as_placeholder(graph, id) {
             Some(param) => {
-                let shape = &graph.node(id).shape;
-                builder.span = graph.node(id).span;
-                copied[id.0 as usize] = Some(
-                    gradients
-                        .get(&param)
-                        .copied()
-                        .unwrap_or_else(|| builder.constant(shape, 0.0)),
-                );
+                let zero_shape = &graph.params[param.0 as usize].shape;
+                let gradient = gradients[param.0 as usize];
+                let gradient = gradient.unwrap_or_else(|| copy.builder.constant(zero_shape, 0.0));
+                copy.new[id.0 as usize] = Some(gradient);
             }
-            None => copy(graph, id, &mut copied, &mut builder),
+            None => copy.node(id),
         }
     }
     for output in &graph.outputs {
-        let node = copied[output.node.0 as usize].expect("every node was copied");
-        builder.output(output.kind.clone(), node);
+        let node = copy.mapped(output.node);
+        copy.builder.output(output.kind.clone(), node);
     }
-    builder.finish()
+    copy.builder.finish()
 }
 
-fn placeholder(graph: &Graph, id: NodeId) -> Option<ParamId> {
+/// A graph that is copied into a builder.
+struct Copy<'a> {
+    graph: &'a Graph,
+    builder: GraphBuilder,
+    new: Vec<Option<NodeId>>,
+}
+
+impl Copy<'_> {
+    fn mapped(&self, id: NodeId) -> NodeId {
+        self.new[id.0 as usize].expect("operands are copied before their users")
+    }
+
+    fn node(&mut self, id: NodeId) {
+        let node = self.graph.node(id);
+        let operands: Vec<NodeId> = node.operands.iter().map(|&o| self.mapped(o)).collect();
+        self.builder.span = node.span;
+        let new = self.builder.push(node.op.clone(), &operands, type_of(self.graph, id));
+        self.new[id.0 as usize] = Some(new);
+    }
+}
+
+fn as_placeholder(graph: &Graph, id: NodeId) -> Option<ParamId> {
     match graph.node(id).op {
         Op::Gradient(param) => Some(param),
         _ => None,
     }
 }
 
-fn copy(graph: &Graph, id: NodeId, copied: &mut [Option<NodeId>], builder: &mut GraphBuilder) {
-    if copied[id.0 as usize].is_some() {
-        return;
-    }
-    let node = graph.node(id);
-    let operands: Vec<NodeId> = node
-        .operands
-        .iter()
-        .map(|o| copied[o.0 as usize].expect("operands come first"))
-        .collect();
-    builder.span = node.span;
-    let stated = TensorType {
-        shape: node.shape.clone(),
-        element: node.element,
-    };
-    copied[id.0 as usize] = Some(builder.push(node.op.clone(), &operands, stated));
-}
-
-/// A node and all that it depends on, operands first.
-fn ancestors(graph: &Graph, of: NodeId) -> Vec<NodeId> {
-    let mut needed = vec![false; graph.len()];
-    needed[of.0 as usize] = true;
-    for id in graph.ids().rev().filter(|id| *id <= of) {
-        if needed[id.0 as usize] {
-            graph.node(id).operands.iter().for_each(|o| needed[o.0 as usize] = true);
+/// The gradient by each parameter, where the objective depends on it.
+fn differentiate(builder: &mut GraphBuilder, objective: NodeId, wanted: &[ParamId]) -> Vec<Option<NodeId>> {
+    let mut gradients = vec![None; builder.graph().params.len()];
+    let active = active(builder.graph(), objective, wanted);
+    // What has reached each node so far, in the order of its users from the last to the first.
+    let mut reached: Vec<Vec<NodeId>> = vec![vec![]; objective.0 as usize + 1];
+    reached[objective.0 as usize].push(builder.constant(&[], 1.0));
+    for id in (0..=objective.0).rev().map(NodeId) {
+        let contributions = std::mem::take(&mut reached[id.0 as usize]);
+        if contributions.is_empty() || !active[id.0 as usize] {
+            continue;
         }
-    }
-    graph.ids().filter(|id| needed[id.0 as usize]).collect()
-}
-
-/// Walks from the root to its operands and adds up what each node receives, in the order of the walk.
-fn backward(root: NodeId, wanted: &[ParamId], builder: &mut GraphBuilder) -> HashMap<ParamId, NodeId> {
-    let count = builder.graph().len();
-    let leads_to_param = leads_to_params(builder.graph(), wanted);
-    let mut received: Vec<Option<NodeId>> = vec![None; count];
-    received[root.0 as usize] = Some(builder.constant(&[], 1.0));
-    let mut gradients = HashMap::new();
-    for at in (0..count).rev() {
-        let id = NodeId(at as u32);
-        let Some(gradient) = received[at] else { continue };
         let node = builder.graph().node(id).clone();
-        if let Op::Param(param) = node.op {
-            gradients.insert(param, gradient);
-            continue;
-        }
-        let takes: Vec<bool> = node
-            .operands
-            .iter()
-            .map(|o| leads_to_param[o.0 as usize] && builder.graph().node(*o).element == Element::Real)
-            .collect();
-        if !takes.contains(&true) {
-            continue;
-        }
         builder.span = node.span;
-        for (operand, contribution) in rules::contributions(builder, id, &node, gradient, &takes) {
-            let slot = &mut received[node.operands[operand].0 as usize];
-            *slot = Some(match *slot {
-                None => contribution,
-                Some(sum) => builder.add(sum, contribution),
-            });
+        let sum = contributions.into_iter().reduce(|sum, next| builder.add(sum, next));
+        let gradient = sum.expect("there is a contribution");
+        if let Op::Param(param) = node.op {
+            gradients[param.0 as usize] = Some(gradient);
+            continue;
+        }
+        let wanted: Vec<bool> = node.operands.iter().map(|o| active[o.0 as usize]).collect();
+        let mut backward = Backward {
+            builder,
+            node: id,
+            operands: &node.operands,
+            gradient,
+            wanted: &wanted,
+        };
+        let Grads::Operands(grads) = with(&node.op, |p| p.grad(&mut backward)) else {
+            continue;
+        };
+        for ((operand, grad), wanted) in node.operands.iter().zip(grads).zip(wanted) {
+            let grad = grad.filter(|&g| wanted && builder.as_constant(g) != Some(0.0));
+            reached[operand.0 as usize].extend(grad);
         }
     }
     gradients
 }
 
-/// Which nodes depend on a wanted parameter by a path that carries gradients.
-fn leads_to_params(graph: &Graph, wanted: &[ParamId]) -> Vec<bool> {
-    let mut leads = vec![false; graph.len()];
-    for id in graph.ids() {
+/// For each node up to the objective, whether a wanted parameter's gradient passes through it.
+fn active(graph: &Graph, objective: NodeId, wanted: &[ParamId]) -> Vec<bool> {
+    let mut active: Vec<bool> = Vec::with_capacity(objective.0 as usize + 1);
+    for id in (0..=objective.0).map(NodeId) {
         let node = graph.node(id);
-        leads[id.0 as usize] = match &node.op {
-            Op::Param(param) => wanted.contains(param),
+        active.push(match node.op {
+            Op::Param(param) => wanted.contains(&param),
             Op::Stop => false,
-            _ => node.element == Element::Real && node.operands.iter().any(|o| leads[o.0 as usize]),
-        };
+            _ => node.element == Element::Real && node.operands.iter().any(|o| active[o.0 as usize]),
+        });
     }
-    leads
+    active
 }

@@ -1,7 +1,8 @@
 //! Element-wise functions. Every operand has exactly the result's shape; a smaller one is repeated by a view first.
 
-use super::{Primitive, ShapeError, TensorType, demand};
-use crate::ir::graph::{Element, Graph, MapFunction};
+use super::tensor64::{Environment, Tensor64};
+use super::{Backward, Cost, Domain, Grads, Primitive, Sample, ShapeError, TensorType, demand, map_gradient};
+use crate::ir::graph::{Element, Graph, MapFunction, Op, elements};
 use crate::ir::graph_print::map_name;
 
 /// [`crate::ir::graph::Op::Map`].
@@ -39,6 +40,29 @@ impl Primitive for Map {
             shape: shape.clone(),
             element: element(self.0, operands)?,
         })
+    }
+
+    fn reference(&self, _: &Environment, operands: &[&Tensor64], result: &TensorType) -> Tensor64 {
+        let mut arguments = vec![0.0; operands.len()];
+        let element = |i: usize| {
+            for (argument, operand) in arguments.iter_mut().zip(operands) {
+                *argument = operand.data[i];
+            }
+            value(self.0, &arguments)
+        };
+        Tensor64::new(&result.shape, (0..elements(&result.shape)).map(element).collect())
+    }
+
+    fn grad(&self, backward: &mut Backward) -> Grads {
+        map_gradient::gradient(self.0, backward)
+    }
+
+    fn cost(&self, operands: &[TensorType], result: &TensorType) -> Cost {
+        Cost::once(flops(self.0) * elements(&result.shape), operands, result)
+    }
+
+    fn samples() -> Vec<Sample> {
+        FUNCTIONS.iter().map(|&function| sample(function)).collect()
     }
 }
 
@@ -107,5 +131,76 @@ pub fn value(function: MapFunction, x: &[f64]) -> f64 {
         MapFunction::Or => truth(x[0] != 0.0 || x[1] != 0.0),
         MapFunction::Not => truth(x[0] == 0.0),
         MapFunction::Where => x[if x[0] != 0.0 { 1 } else { 2 }],
+    }
+}
+
+/// Every function.
+pub const FUNCTIONS: [MapFunction; 24] = {
+    use MapFunction::*;
+    [
+        Add,
+        Subtract,
+        Multiply,
+        Divide,
+        Power,
+        Minimum,
+        Maximum,
+        Negate,
+        Absolute,
+        SquareRoot,
+        Exponential,
+        Logarithm,
+        Sine,
+        Cosine,
+        HyperbolicTangent,
+        Erf,
+        Floor,
+        Less,
+        LessEqual,
+        Equal,
+        And,
+        Or,
+        Not,
+        Where,
+    ]
+};
+
+/// Of one element; a polynomial's length for functions that need one.
+fn flops(function: MapFunction) -> usize {
+    use MapFunction::*;
+    match function {
+        Exponential | Logarithm | Sine | Cosine | HyperbolicTangent | Erf => 15,
+        Power => 30,
+        Divide | SquareRoot => 4,
+        _ => 1,
+    }
+}
+
+fn sample(function: MapFunction) -> Sample {
+    use MapFunction::*;
+    let shape = vec![3, 21];
+    let of = |element| TensorType {
+        shape: shape.clone(),
+        element,
+    };
+    let (element, domain, result) = match function {
+        And | Or | Not => (Element::Condition, Domain::Between(0.0, 1.0), Element::Condition),
+        Less | LessEqual => (Element::Real, Domain::Distinct(-2.0, 2.0), Element::Condition),
+        Equal => (Element::Id { bound: 3 }, Domain::Between(0.0, 1.0), Element::Condition),
+        Divide | Power | SquareRoot | Logarithm => (Element::Real, Domain::Between(0.2, 3.0), Element::Real),
+        Minimum | Maximum => (Element::Real, Domain::Distinct(-2.0, 2.0), Element::Real),
+        _ => (Element::Real, Domain::Between(-2.5, 2.5), Element::Real),
+    };
+    let mut operands = vec![(of(element), domain); arity(function)];
+    if function == Where {
+        operands[0].0.element = Element::Condition;
+    }
+    let sample = Sample::new(Op::Map(function), operands, of(result));
+    match function {
+        Exponential | Logarithm | Sine | Cosine | HyperbolicTangent | Erf => {
+            sample.tolerance(6e-7, "a polynomial within a few units in the last place")
+        }
+        Power => sample.tolerance(2e-6, "the logarithm's rounding is multiplied by the exponent"),
+        _ => sample,
     }
 }

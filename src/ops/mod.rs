@@ -2,23 +2,38 @@
 //! A primitive knows nothing of layers, kernels or machine code. `ir::graph::Op` holds a primitive's data;
 //! [`with`] is the one place where it meets its rules.
 
+#[cfg(test)]
+mod catalog_test;
 mod constant;
 pub mod construct;
 #[cfg(test)]
 mod construct_test;
 mod contract;
 mod gather;
+#[cfg(test)]
+pub mod generate;
 mod index;
+pub mod interpret;
 mod leaf;
 mod map;
-mod random;
+mod map_gradient;
+pub mod random;
 mod reduce;
+pub mod sample;
 mod scatter_add;
 mod stop;
+pub mod tensor64;
 pub mod verify;
 mod view;
+mod view_gradient;
+mod view_samples;
 
-use crate::ir::graph::{Element, Graph, Op};
+pub use sample::{Domain, Sample};
+
+use construct::GraphBuilder;
+use tensor64::{Environment, Tensor64};
+
+use crate::ir::graph::{Element, Graph, NodeId, Op, elements};
 use crate::ir::graph_print::type_text;
 use std::fmt;
 
@@ -65,7 +80,90 @@ pub trait Primitive {
         operands: &[TensorType],
         stated: &TensorType,
     ) -> Result<TensorType, ShapeError>;
+
+    /// The meaning, in float64, with sums in plain order.
+    fn reference(&self, environment: &Environment, operands: &[&Tensor64], result: &TensorType) -> Tensor64;
+
+    /// What each operand gets of the result's gradient.
+    fn grad(&self, backward: &mut Backward) -> Grads;
+
+    /// What it takes at least.
+    fn cost(&self, operands: &[TensorType], result: &TensorType) -> Cost;
+
+    /// Uses to test every property of the primitive on.
+    fn samples() -> Vec<Sample>
+    where
+        Self: Sized;
 }
+
+/// A node that is being differentiated.
+pub struct Backward<'a> {
+    /// Where gradients are built; the forward nodes are in it.
+    pub builder: &'a mut GraphBuilder,
+    /// The forward node.
+    pub node: NodeId,
+    /// Its operands.
+    pub operands: &'a [NodeId],
+    /// The gradient by the node's value: same shape.
+    pub gradient: NodeId,
+    /// For each operand, whether its gradient is asked for.
+    pub wanted: &'a [bool],
+}
+
+/// The gradients by a node's operands.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Grads {
+    /// No operand has a gradient, and why.
+    None(&'static str),
+    /// For each operand; `None` where it has none or it was not asked for.
+    Operands(Vec<Option<NodeId>>),
+}
+
+impl Grads {
+    /// No operand has a gradient.
+    pub fn none(why: &'static str) -> Grads {
+        Grads::None(why)
+    }
+}
+
+/// What a node takes at least, whatever computes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cost {
+    /// Additions, multiplications and functions.
+    pub flops: u64,
+    /// Read and written if nothing is fused, 4 for each element.
+    pub bytes: u64,
+}
+
+impl Cost {
+    /// Of a node that reads each operand and writes its result once.
+    fn once(flops: usize, operands: &[TensorType], result: &TensorType) -> Cost {
+        let moved: usize = operands.iter().chain([result]).map(|t| elements(&t.shape)).sum();
+        Cost {
+            flops: flops as u64,
+            bytes: 4 * moved as u64,
+        }
+    }
+}
+
+/// The samples of every primitive, in the order of `ir::graph::Op`.
+pub const CATALOG: &[fn() -> Vec<Sample>] = &[
+    leaf::Input::samples,
+    leaf::Param::samples,
+    leaf::State::samples,
+    leaf::StepNumber::samples,
+    constant::Constant::samples,
+    index::Index::samples,
+    map::Map::samples,
+    reduce::Reduce::samples,
+    contract::Contract::samples,
+    view::View::samples,
+    gather::Gather::samples,
+    scatter_add::ScatterAdd::samples,
+    random::Random::samples,
+    stop::Stop::samples,
+    leaf::Gradient::samples,
+];
 
 /// Hands the rules of a primitive to `f`.
 pub fn with<R>(op: &Op, f: impl FnOnce(&dyn Primitive) -> R) -> R {

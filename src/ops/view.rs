@@ -1,6 +1,7 @@
 //! Reading a tensor elsewhere: permute, broadcast, slice, pad, split, join, window, reversal, diagonal.
 
-use super::{Primitive, ShapeError, TensorType, demand, exactly};
+use super::tensor64::{Environment, Tensor64};
+use super::{Backward, Cost, Grads, Primitive, Sample, ShapeError, TensorType, demand, exactly, view_gradient};
 use crate::ir::affine::{Guard, Position};
 use crate::ir::graph::{Element, Graph, elements};
 
@@ -59,6 +60,32 @@ impl Primitive for View<'_> {
             shape: stated.shape.clone(),
             element: operand.element,
         })
+    }
+
+    fn reference(&self, _: &Environment, operands: &[&Tensor64], result: &TensorType) -> Tensor64 {
+        Tensor64::from_index(&result.shape, |index| {
+            if !self.guards.iter().all(|guard| guard.holds(index)) {
+                return self.fill;
+            }
+            let at: Vec<usize> = self.positions.iter().map(|p| p.at(index) as usize).collect();
+            operands[0].at(&at)
+        })
+    }
+
+    fn grad(&self, backward: &mut Backward) -> Grads {
+        Grads::Operands(vec![Some(view_gradient::gradient(
+            self.positions,
+            self.guards,
+            backward,
+        ))])
+    }
+
+    fn cost(&self, operands: &[TensorType], result: &TensorType) -> Cost {
+        Cost::once(0, operands, result)
+    }
+
+    fn samples() -> Vec<Sample> {
+        super::view_samples::samples()
     }
 }
 
