@@ -119,9 +119,9 @@ fn parse_file(
     let next = FileId(sources.files().count() as u32);
     let text = match bytes.map(|b| parse::decode(next, b)) {
         Ok(Ok(text)) => text,
-        Ok(Err(diagnostic)) => {
-            sources.add(name, "", false);
-            diagnostics.push(diagnostic);
+        Ok(Err(refused)) => {
+            sources.add(name, refused.shown, false);
+            diagnostics.push(refused.diagnostic);
             return None;
         }
         Err(message) => {

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::{SpecArguments, diagnostics, session};
+use crate::text::render;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  mspec check specs/wine.ms")]
@@ -19,10 +20,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ok(session) => {
             let experiment = &session.experiment;
             if arguments.json {
-                println!(
-                    "{}",
-                    diagnostics::to_json(&experiment.spec.sources, &experiment.warnings)
-                );
+                println!("{}", render::json(&experiment.warnings, &experiment.spec.sources));
             } else {
                 diagnostics::print(&experiment.spec.sources, &experiment.warnings);
                 anstream::eprintln!("{}: no mistakes", arguments.spec.spec.display());
@@ -30,7 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Err(Failure::Spec(failure)) if arguments.json => {
-            println!("{}", diagnostics::to_json(&failure.sources, &failure.diagnostics));
+            println!("{}", render::json(&failure.diagnostics, &failure.sources));
             Err(Failure::Told)
         }
         Err(failure) => Err(failure),

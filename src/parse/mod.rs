@@ -54,23 +54,33 @@ pub fn too_long(file: FileId) -> Diagnostic {
     .help("a spec is a page or two: large tables belong into the data")
 }
 
-/// The text of a file that was read as bytes. The error's span holds the first byte that is no UTF-8, in a file whose
-/// text is taken as [`String::from_utf8_lossy`] makes it.
-pub fn decode(file: FileId, bytes: Vec<u8>) -> Result<String, Diagnostic> {
+/// Why bytes are not the text of a spec.
+pub struct NoText {
+    /// What the error's place is in: the text with a mark for each byte that is no UTF-8.
+    pub shown: String,
+    /// The error.
+    pub diagnostic: Diagnostic,
+}
+
+/// The text of a file that was read as bytes.
+pub fn decode(file: FileId, bytes: Vec<u8>) -> Result<String, Box<NoText>> {
+    let refuse = |shown, diagnostic| Err(Box::new(NoText { shown, diagnostic }));
     if bytes.len() > limits::FILE_BYTES {
-        return Err(too_long(file));
+        return refuse(String::new(), too_long(file));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let start = error.utf8_error().valid_up_to();
-        let byte = error.as_bytes()[start];
-        // The replacement character that stands for the byte in the lossy text has three bytes.
-        let span = Span {
-            file,
-            start: start as u32,
-            end: start as u32 + 3,
-        };
-        Diagnostic::new(Code::InvalidText, span, format!("the byte 0x{byte:02x} is not UTF-8"))
-            .label("the first byte that is not")
-            .help("save the file as UTF-8")
-    })
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    let start = error.utf8_error().valid_up_to();
+    let byte = error.as_bytes()[start];
+    let span = Span {
+        file,
+        start: start as u32,
+        end: (start + char::REPLACEMENT_CHARACTER.len_utf8()) as u32,
+    };
+    let diagnostic = Diagnostic::new(Code::InvalidText, span, format!("the byte 0x{byte:02x} is not UTF-8"))
+        .label("the first byte that is not")
+        .help("save the file as UTF-8");
+    refuse(String::from_utf8_lossy(error.as_bytes()).into_owned(), diagnostic)
 }
