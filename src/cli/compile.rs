@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let started = Instant::now();
     let loaded = session::load(&arguments.spec.spec, &arguments.spec.overrides)?;
     if arguments.emit == Some(Stage::Ast) {
-        println!("{:#?}", loaded.spec.file);
+        print!("{}", loaded.spec.file);
         return Ok(());
     }
     let session = session::open(loaded, None)?;

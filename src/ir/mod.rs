@@ -3,6 +3,7 @@
 
 pub mod affine;
 pub mod ast;
+pub mod ast_print;
 pub mod experiment;
 pub mod graph;
 pub mod graph_print;
