@@ -143,6 +143,9 @@ pub fn substitute_affine(affine: &Affine, replacement: &[Position]) -> Position 
 
 /// `⌊of / divide⌋ mod modulo` of a position in canonical form, if one level of digits can say it.
 pub fn quotient(of: &Position, divide: i64, modulo: Option<i64>, sizes: &[usize]) -> Option<Position> {
+    if modulo == Some(1) {
+        return Some(Position::default());
+    }
     if let Some(affine) = of.as_affine() {
         let digit = Digit {
             coefficient: 1,
@@ -228,6 +231,7 @@ fn simplified_digit(digit: &Digit, sizes: &[usize]) -> Position {
     let of = Position::from(digit.of.without_unit_axes(sizes));
     let simple = match digit.modulo {
         None => plain_quotient(&of, digit.divide, sizes),
+        Some(1) => Position::default(),
         Some(m) => remainder(&of, digit.divide, m, sizes),
     };
     simple.times(digit.coefficient)
@@ -457,6 +461,7 @@ mod tests {
             "((i0 + 3) mod 6)",
         );
         check(&[1, 4], Position::axis(0), "0");
+        check(&[8], Position::digit(digit(1, Affine::axis(0), 2, Some(1))), "0");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub fn samples() -> Vec<Sample> {
         // heads split, joined, both with other axes between
         built(&[2, 3, 8], |b, x| b.split(x, 2, &[2, 4])),
         built(&[2, 3, 4], |b, x| b.join(x, 0..3)),
+        built(&[2, 3, 1, 4], |b, x| b.join(x, 1..4)),
+        built(&[2, 12], |b, x| b.split(x, 1, &[3, 1, 4])),
         built(&[4, 6], |b, x| b.reshape(x, &[6, 4])),
         built(&[4, 6], |b, x| b.reshape(x, &[3, 8])),
         built(&[2, 3, 8], |b, x| {
