@@ -24,8 +24,10 @@ fn main() {
 }
 
 /// Rows of `a`, sums, columns of `b`.
-const SHAPES: [(usize, usize, usize); 7] = [
+const SHAPES: [(usize, usize, usize); 9] = [
     (768, 128, 512),
+    (768, 512, 128),
+    (768, 128, 128),
     (256, 768, 3072),
     (2048, 384, 1536),
     (1024, 1024, 1024),

@@ -47,7 +47,8 @@ fn affine_varies(affine: &Affine, sequential_from: usize) -> Varies {
     }
 }
 
-fn guards_vary(guards: &[Guard], sequential_from: usize) -> Varies {
+/// What guards change along.
+pub fn guards_vary(guards: &[Guard], sequential_from: usize) -> Varies {
     let each = guards.iter().map(|g| match g {
         Guard::Within { of, .. } => position_varies(of, sequential_from),
         Guard::Divisible { of, .. } => affine_varies(of, sequential_from),
@@ -160,6 +161,76 @@ pub fn reductions<'a>(body: impl IntoIterator<Item = &'a Define>, wanted: Along)
     each.collect()
 }
 
+/// Bounds of reals, as far as constants tell them: what a value is between, unless it is a NaN.
+#[derive(Default)]
+pub struct Ranges(Vec<Option<(f32, f32)>>);
+
+impl Ranges {
+    /// Of all values of a kernel's bodies, in order.
+    pub fn of<'b>(bodies: impl IntoIterator<Item = &'b Define>) -> Ranges {
+        let mut ranges = Ranges::default();
+        for define in bodies {
+            let range = ranges.of_instruction(&define.instruction);
+            let at = define.value.0 as usize;
+            if ranges.0.len() <= at {
+                ranges.0.resize(at + 1, None);
+            }
+            ranges.0[at] = range;
+        }
+        ranges
+    }
+
+    /// Whether a value can be converted to an integer without regard to overflow.
+    pub fn fits_integer(&self, value: ValueId) -> bool {
+        self.get(value)
+            .is_some_and(|(low, high)| low > -2147483648.0 && high < 2147483648.0)
+    }
+
+    fn get(&self, value: ValueId) -> Option<(f32, f32)> {
+        self.0.get(value.0 as usize).copied().flatten()
+    }
+
+    fn of_instruction(&self, instruction: &Instruction) -> Option<(f32, f32)> {
+        use Arithmetic::*;
+        let anything = (f32::NEG_INFINITY, f32::INFINITY);
+        let (function, arguments) = match instruction {
+            Instruction::Constant(number) if !number.is_nan() => return Some((*number, *number)),
+            Instruction::Arithmetic(function, arguments) => (*function, arguments),
+            _ => return None,
+        };
+        let a = self.get(arguments[0]);
+        let b = arguments.get(1).and_then(|b| self.get(*b));
+        // A range of one number is a constant: the only second argument that is known not to be a NaN.
+        let constant = b.filter(|(low, high)| low == high);
+        let ((low, high), other) = match function {
+            Minimum | Maximum => (a.unwrap_or(anything), constant?.0),
+            Nearest | Floor | Negate | Absolute => (a?, 0.0),
+            Multiply => (a?, constant?.0),
+            Add | Subtract => {
+                let ((a, b), (c, d)) = (a?, b?);
+                let range = if function == Add {
+                    (a + c, b + d)
+                } else {
+                    (a - d, b - c)
+                };
+                return Some(range).filter(|r| !r.0.is_nan() && !r.1.is_nan());
+            }
+            _ => return None,
+        };
+        let range = match function {
+            Minimum => (low.min(other), high.min(other)),
+            Maximum => (low.max(other), high.max(other)),
+            Nearest => (low.round_ties_even(), high.round_ties_even()),
+            Floor => (low.floor(), high.floor()),
+            Negate => (-high, -low),
+            Absolute => (0.0, low.abs().max(high.abs())),
+            _ if other < 0.0 => (high * other, low * other),
+            _ => (low * other, high * other),
+        };
+        Some(range).filter(|r| !r.0.is_nan() && !r.1.is_nan())
+    }
+}
+
 /// By how much a position grows from lane to lane inside any aligned group of `lanes` elements of the vector axis;
 /// `None` if that differs.
 pub fn lane_step(at: &Position, lanes: i64) -> Option<i64> {
@@ -215,6 +286,35 @@ mod tests {
                 modulo,
             }],
         }
+    }
+
+    #[test]
+    fn clamped_reals_have_bounds() {
+        let define = |(number, instruction)| Define {
+            value: ValueId(number),
+            instruction,
+        };
+        let apply = |f, arguments: &[u32]| Instruction::Arithmetic(f, arguments.iter().map(|a| ValueId(*a)).collect());
+        let body: Vec<Define> = (0..)
+            .zip([
+                Instruction::Product,
+                Instruction::Constant(89.0),
+                apply(Arithmetic::Minimum, &[0, 1]),
+                Instruction::Constant(-104.0),
+                apply(Arithmetic::Maximum, &[2, 3]),
+                Instruction::Constant(1.5),
+                apply(Arithmetic::Multiply, &[4, 5]),
+                apply(Arithmetic::Nearest, &[6]),
+                apply(Arithmetic::Maximum, &[3, 0]),
+            ])
+            .map(define)
+            .collect();
+        let ranges = Ranges::of(&body);
+        assert_eq!(ranges.get(ValueId(2)), Some((f32::NEG_INFINITY, 89.0)));
+        assert_eq!(ranges.get(ValueId(7)), Some((-156.0, 134.0)));
+        assert!(ranges.fits_integer(ValueId(7)) && !ranges.fits_integer(ValueId(2)));
+        // If the second argument is a NaN, the first is taken.
+        assert_eq!(ranges.get(ValueId(8)), None);
     }
 
     #[test]

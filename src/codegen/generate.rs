@@ -272,8 +272,10 @@ impl Generator {
         if self.chance(4) {
             self.gather(body, scope, sizes, usable);
         }
-        let number = self.pick(&[0.5, -1.25, 3.0, 0.0]);
-        self.define(body, scope, ValueKind::Real, Instruction::Constant(number));
+        for _ in 0..1 + self.below(4) {
+            let number = self.pick(&[0.5, -1.25, 3.0, 0.0, 0.1, 1e-3, -7.5, 1e9, 2.0, -0.0]);
+            self.define(body, scope, ValueKind::Real, Instruction::Constant(number));
+        }
         self.define(body, scope, ValueKind::Integer, Instruction::Integer(-7));
     }
 
@@ -313,7 +315,7 @@ impl Generator {
             let integer = self.any(scope, Integer);
             let mask = self.any(scope, Mask);
             let apply = |f: Arithmetic, arguments: &[ValueId]| Instruction::Arithmetic(f, arguments.to_vec());
-            let (kind, instruction) = match (self.below(14), integer, mask) {
+            let (kind, instruction) = match (self.below(16), integer, mask) {
                 (0 | 1, ..) => (Real, Instruction::MultiplyAdd(real, other, real)),
                 (2, ..) => {
                     let f = self.pick(&[Less, LessEqual, Equal]);
@@ -336,6 +338,16 @@ impl Generator {
                 (8, Some(integer), _) => (Real, apply(ToReal, &[integer])),
                 (9, ..) => (Integer, apply(ToInteger, &[real])),
                 (10, Some(integer), _) => (Mask, apply(IntegerEqual, &[integer, integer])),
+                (12, Some(integer), _) => (Real, apply(IntegerBits, &[integer])),
+                (13, ..) => {
+                    let [least, most] =
+                        [-104.0, 1e4].map(|number| self.define(body, scope, Real, Instruction::Constant(number)));
+                    let bits = self.define(body, scope, Integer, apply(RealBits, &[most]));
+                    let above = self.define(body, scope, Real, apply(Maximum, &[real, least]));
+                    let between = self.define(body, scope, Real, apply(Minimum, &[above, most]));
+                    let small = self.define(body, scope, Integer, apply(ToInteger, &[between]));
+                    (Integer, apply(IntegerAdd, &[small, bits]))
+                }
                 (11, ..) => {
                     let f = self.pick(&[Negate, Absolute, SquareRoot, Nearest, Floor]);
                     (Real, apply(f, &[real]))

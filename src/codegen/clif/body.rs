@@ -12,13 +12,28 @@ use cranelift_codegen::ir::types::{F32X4, I32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 impl Emitter<'_> {
-    /// The vector of a value.
-    pub fn value(&self, id: ValueId) -> Value {
-        self.values[id.0 as usize].expect("a verified value is defined before its uses")
+    /// The vector of a value. A constant may come from memory each time: most instructions take it from there.
+    pub fn value(&mut self, id: ValueId) -> Value {
+        if let Some(value) = self.values[id.0 as usize] {
+            return value;
+        }
+        let constant = self.constants.get(id.0 as usize).copied().flatten();
+        let place = constant.expect("a verified value is defined before its uses");
+        let table = self.constant_table.expect("constants in memory have a table");
+        let vector = match self.kinds[id.0 as usize] {
+            Some(ValueKind::Integer) => I32X4,
+            _ => F32X4,
+        };
+        self.builder
+            .ins()
+            .load(vector, PLAIN.with_aligned(), table, (place * 16) as i32)
     }
 
     /// Emits one instruction for the first `live` lanes from the current vector index on. Reductions are left to the loops.
     pub fn instruction(&mut self, define: &Define, levels: &Levels, live: usize) {
+        if self.constants.get(define.value.0 as usize).is_some_and(Option::is_some) {
+            return;
+        }
         let value = match &define.instruction {
             Instruction::Constant(number) => self.splat_bits(F32X4, number.to_bits()),
             Instruction::Integer(number) => self.splat_bits(I32X4, *number as u32),
@@ -51,8 +66,15 @@ impl Emitter<'_> {
             }
             Instruction::Arithmetic(function, arguments) => {
                 let a = self.value(arguments[0]);
-                let b = arguments.get(1).map_or(a, |b| self.value(*b));
-                self.arithmetic(*function, a, b)
+                let b = match arguments.get(1) {
+                    Some(b) => self.value(*b),
+                    None => a,
+                };
+                if *function == Arithmetic::ToInteger && self.ranges.fits_integer(arguments[0]) {
+                    self.small_integer(a)
+                } else {
+                    self.arithmetic(*function, a, b)
+                }
             }
             Instruction::ShiftLeft(value, by) => {
                 let value = self.value(*value);
@@ -75,7 +97,8 @@ impl Emitter<'_> {
                 let index = self.indices[VECTOR_AXIS].expect("a product is read inside the vector loop");
                 let bytes = self.scaled(index, WORD);
                 let pointer = self.builder.ins().iadd(row, bytes);
-                self.builder.ins().load(F32X4, PLAIN.with_aligned(), pointer, 0)
+                let offset = (self.vector_offset * WORD) as i32;
+                self.builder.ins().load(F32X4, PLAIN.with_aligned(), pointer, offset)
             }
             Instruction::Store { buffer, at, value } => {
                 let stored = self.stored(*buffer, *value);
@@ -114,7 +137,7 @@ impl Emitter<'_> {
         let index = self.indices[VECTOR_AXIS].expect("kept rows are used inside the vector loop");
         let bytes = self.scaled(index, WORD);
         let pointer = self.builder.ins().iadd(self.scratch, bytes);
-        let offset = i64::from(row) * self.kept_stride;
+        let offset = i64::from(row) * self.kept_stride + self.vector_offset * WORD;
         match i32::try_from(offset) {
             Ok(offset) => (pointer, offset),
             Err(_) => (self.builder.ins().iadd_imm_s(pointer, offset), 0),
@@ -158,6 +181,17 @@ impl Emitter<'_> {
             Arithmetic::RealBits => self.cast(I32X4, a),
             Arithmetic::IntegerBits => self.cast(F32X4, a),
         }
+    }
+
+    /// Reals that are NaNs or in the range of i32, towards zero.
+    fn small_integer(&mut self, value: Value) -> Value {
+        if !self.is_x86 {
+            return self.builder.ins().fcvt_to_sint_sat(I32X4, value);
+        }
+        let number = self.builder.ins().fcmp(FloatCC::Equal, value, value);
+        let number = self.cast(F32X4, number);
+        let value = self.builder.ins().band(value, number);
+        self.builder.ins().x86_cvtt2dq(I32X4, value)
     }
 
     /// The neutral element of a reduction in every lane.

@@ -1,7 +1,7 @@
 //! Functions → machine code in one Cranelift module, on several threads; and their text. Every kernel is verified
 //! before, every function by Cranelift's verifier.
 
-use super::unit::{Unit, Units, clearing_tasks, scratch_bytes};
+use super::unit::{CONSTANT_TABLE, Unit, Units, clearing_tasks, scratch_bytes};
 use crate::ir::kernel::Kernel;
 use crate::ir::kernel_verify::{Violation, verify};
 use cranelift_codegen::control::ControlPlane;
@@ -10,7 +10,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{Context, isa};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
-use cranelift_module::{FuncId, Linkage, Module, ModuleReloc};
+use cranelift_module::{DataDescription, FuncId, Linkage, Module, ModuleReloc};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A compiled kernel: does the tasks from `first` up to `end`.
@@ -51,8 +51,6 @@ pub enum CodegenError {
 #[derive(Clone)]
 pub struct Target {
     isa: OwnedTargetIsa,
-    /// The same without Cranelift's optimizer, which would take apart what is already in the best order.
-    ordered: OwnedTargetIsa,
 }
 
 impl Target {
@@ -93,7 +91,25 @@ impl Target {
     }
 
     fn of(builder: isa::Builder) -> Result<Target, CodegenError> {
-        let isa = finish(&builder, "speed")?;
+        let mut flags = settings::builder();
+        let wanted = [
+            // Instructions come in the order in which they run best; the optimizer would take it apart.
+            ("opt_level", "none"),
+            ("enable_verifier", "true"),
+            ("is_pic", "false"),
+            ("use_colocated_libcalls", "false"),
+            ("unwind_info", "false"),
+            ("enable_probestack", "false"),
+        ];
+        for (name, value) in wanted {
+            flags
+                .set(name, value)
+                .map_err(|e| CodegenError::Machine(e.to_string()))?;
+        }
+        let flags = settings::Flags::new(flags);
+        let isa = builder
+            .finish(flags)
+            .map_err(|e| CodegenError::Machine(e.to_string()))?;
         let lacks = |flag: &str| {
             isa.isa_flags()
                 .iter()
@@ -102,35 +118,8 @@ impl Target {
         if lacks("has_fma") || lacks("has_avx") {
             return Err(CodegenError::NoFusedMultiplyAdd);
         }
-        let ordered = finish(&builder, "none")?;
-        Ok(Target { isa, ordered })
+        Ok(Target { isa })
     }
-
-    fn of_unit(&self, unit: Unit) -> &dyn TargetIsa {
-        match unit {
-            Unit::Routine(_) => &*self.ordered,
-            Unit::Kernel(_) | Unit::Clearing(_) => &*self.isa,
-        }
-    }
-}
-
-fn finish(builder: &isa::Builder, optimize: &str) -> Result<OwnedTargetIsa, CodegenError> {
-    let mut flags = settings::builder();
-    let wanted = [
-        ("opt_level", optimize),
-        ("enable_verifier", "true"),
-        ("is_pic", "false"),
-        ("use_colocated_libcalls", "false"),
-        ("unwind_info", "false"),
-        ("enable_probestack", "false"),
-    ];
-    for (name, value) in wanted {
-        flags
-            .set(name, value)
-            .map_err(|e| CodegenError::Machine(e.to_string()))?;
-    }
-    let flags = settings::Flags::new(flags);
-    builder.finish(flags).map_err(|e| CodegenError::Machine(e.to_string()))
 }
 
 /// A function of a kernel with its tasks; a barrier belongs between the phases of a kernel.
@@ -176,7 +165,7 @@ const CODE_SPACE: usize = 64 << 20;
 /// Compiles kernels on up to `threads` threads.
 pub fn compile(kernels: &[Kernel], target: &Target, threads: usize) -> Result<Code, CodegenError> {
     let units = units(kernels)?;
-    let functions = compile_units(&units, target, threads)?;
+    let functions = compile_units(&units, &*target.isa, threads)?;
     let machine = |e: &dyn std::fmt::Display| CodegenError::Machine(e.to_string());
     let mut builder = JITBuilder::with_isa(target.isa.clone(), cranelift_module::default_libcall_names());
     let memory = ArenaMemoryProvider::new_with_size(CODE_SPACE).map_err(|e| machine(&e))?;
@@ -196,6 +185,14 @@ pub fn compile(kernels: &[Kernel], target: &Target, threads: usize) -> Result<Co
         assert_eq!(id.as_u32() as usize, number, "functions call each other by number");
         ids.push(id);
     }
+    let table = module
+        .declare_data("constants", Linkage::Local, false, false)
+        .map_err(|e| machine(&e))?;
+    assert_eq!(table.as_u32(), CONSTANT_TABLE, "functions know the table by number");
+    let mut description = DataDescription::new();
+    description.define(units.constant_bytes().into_boxed_slice());
+    description.set_align(64);
+    module.define_data(table, &description).map_err(|e| machine(&e))?;
     for (id, function) in ids.iter().zip(&functions) {
         let defined = module.define_function_bytes(*id, function.alignment, &function.bytes, &function.relocations);
         defined.map_err(|e| machine(&e))?;
@@ -233,7 +230,7 @@ struct CompiledFunction {
     relocations: Vec<ModuleReloc>,
 }
 
-fn compile_units(units: &Units, target: &Target, threads: usize) -> Result<Vec<CompiledFunction>, CodegenError> {
+fn compile_units(units: &Units, isa: &dyn TargetIsa, threads: usize) -> Result<Vec<CompiledFunction>, CodegenError> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut contexts = (Context::new(), FunctionBuilderContext::new());
@@ -243,10 +240,7 @@ fn compile_units(units: &Units, target: &Target, threads: usize) -> Result<Vec<C
             if number >= units.list.len() {
                 return done;
             }
-            done.push((
-                number,
-                compile_unit(units, number, target.of_unit(units.list[number]), &mut contexts),
-            ));
+            done.push((number, compile_unit(units, number, isa, &mut contexts)));
         }
     };
     let mut done = std::thread::scope(|scope| {
@@ -315,7 +309,7 @@ pub fn assembly_text(kernel: &Kernel, target: &Target) -> Result<String, Codegen
         context.set_disasm(true);
         let title = units.title(*unit);
         let code = context
-            .compile(target.of_unit(*unit), &mut ControlPlane::default())
+            .compile(&*target.isa, &mut ControlPlane::default())
             .map_err(|e| CodegenError::Cranelift {
                 unit: title.clone(),
                 message: cranelift_codegen::print_errors::pretty_error(e.func, e.inner),

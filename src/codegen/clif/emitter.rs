@@ -1,6 +1,8 @@
 //! What all kernels of this emitter share: the function's frame, constants, loops and memory operands on a Cranelift
 //! function builder. It knows vectors of four lanes and no kernel's structure.
 
+use super::position::Memory;
+use crate::codegen::analysis::Ranges;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKinds;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -55,8 +57,18 @@ pub struct Emitter<'a> {
     pub indices: Vec<Option<Value>>,
     /// The vectors of the values that are defined here.
     pub values: Vec<Option<Value>>,
-    /// Addresses that were computed once for the row.
-    pub(super) row_pointers: Vec<(BufferId, crate::ir::affine::Position, Value)>,
+    /// Elements from the vector axis' index to the vector that is emitted.
+    pub vector_offset: i64,
+    /// Of each value that is a constant, its place among the program's constants.
+    pub constants: Vec<Option<usize>>,
+    /// Where the program's constants lie, each in all lanes.
+    pub constant_table: Option<Value>,
+    /// Whether x86's own instructions may be used.
+    pub is_x86: bool,
+    /// What a real is between, unless it is a NaN.
+    pub ranges: Ranges,
+    /// What need not be computed again.
+    pub memory: Memory,
     /// Addresses of four equal words, for what guarded loads read outside.
     pub(super) fills: Vec<(u32, Value)>,
     /// The address of the product's row, from which the vector index counts.
@@ -99,7 +111,12 @@ impl<'a> Emitter<'a> {
             outer_axes: 0,
             indices: vec![],
             values: vec![],
-            row_pointers: vec![],
+            vector_offset: 0,
+            constants: vec![],
+            constant_table: None,
+            is_x86: false,
+            ranges: Ranges::default(),
+            memory: Memory::default(),
             fills: vec![],
             product: None,
             kept_stride: 0,

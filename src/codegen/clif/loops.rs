@@ -10,8 +10,10 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// Vectors whose lanes are the sixteen of a reduction.
 const REDUCTION_QUADS: usize = LANES / QUAD;
-/// A body of at most this many instructions is unrolled over four vectors.
-const SMALL_BODY: usize = 12;
+/// A body of at most this many instructions is emitted for four vectors at once.
+const SMALL_BODY: usize = 16;
+/// The same for two vectors.
+const LARGE_BODY: usize = 200;
 
 /// Bytes of scratch memory that a kernel needs.
 pub fn scratch_bytes(kernel: &LoopKernel) -> usize {
@@ -66,7 +68,7 @@ pub fn emit(e: &mut Emitter, kernel: &LoopKernel) {
 fn emit_row(e: &mut Emitter, kernel: &LoopKernel, row: Value, span: Span) {
     let outer = e.unravel(row, &kernel.outer);
     let mut levels = Levels::default();
-    e.row_pointers.clear();
+    e.memory.open();
     for pass in &kernel.passes {
         e.sizes = [kernel.vector]
             .iter()
@@ -78,7 +80,9 @@ fn emit_row(e: &mut Emitter, kernel: &LoopKernel, row: Value, span: Span) {
         e.indices.resize(e.sizes.len(), None);
         levels.enter(&pass.body, first_sequential(kernel.outer.len()));
         levels.enter(&pass.finish, usize::MAX);
-        e.prepare_row(pass.body.iter().chain(&pass.finish));
+        e.prepare(pass.body.iter().chain(&pass.finish), |varies| {
+            varies == Varies::default()
+        });
         if pass.vector {
             VectorPass::new(pass, &levels).emit(e, span);
         } else {
@@ -88,6 +92,7 @@ fn emit_row(e: &mut Emitter, kernel: &LoopKernel, row: Value, span: Span) {
         }
         levels.leave();
     }
+    e.memory.close();
 }
 
 /// A pass over the vector axis (of a loop kernel, or the epilogue of a product).
@@ -139,32 +144,32 @@ impl<'p> VectorPass<'p> {
         }
     }
 
-    /// Vectors that one round of the loop handles.
-    fn quads_per_round(&self) -> usize {
-        let inner = |d: &&Define| self.varies(d) != Varies::default();
+    /// Vectors that one round of the loop handles side by side: more hide each other's latency, and share what is the
+    /// same for all; fewer need fewer registers and less code.
+    fn quads_per_round(&self, size: usize) -> usize {
+        let inner = |d: &&Define| {
+            let constant = matches!(d.instruction, Instruction::Constant(_) | Instruction::Integer(_));
+            self.varies(d) != Varies::default() && !constant
+        };
         let work = self.pass.body.iter().chain(&self.pass.finish).filter(inner).count();
-        let fits =
-            |quads: usize| work * quads <= SMALL_BODY * REDUCTION_QUADS && self.along_sequence.len() * quads <= 8;
-        if fits(REDUCTION_QUADS) {
-            REDUCTION_QUADS
-        } else if self.along_vector.is_empty() && !self.pass.sequential.is_empty() && fits(2) {
-            2
-        } else {
-            1
-        }
+        let sums = self.along_sequence.len().max(1);
+        [(4, SMALL_BODY), (2, LARGE_BODY)]
+            .into_iter()
+            .find(|(quads, most)| work <= *most && sums * quads <= 8 && size >= quads * QUAD)
+            .map_or(1, |(quads, _)| quads)
     }
 
     fn emit_whole(&self, e: &mut Emitter, mut sums: Vec<Value>) -> Vec<Value> {
         let (quads, rest) = (e.sizes[VECTOR_AXIS] / QUAD, e.sizes[VECTOR_AXIS] % QUAD);
-        let unroll = self.quads_per_round();
+        let unroll = self.quads_per_round(e.sizes[VECTOR_AXIS]);
         let rounds = quads / unroll;
         if rounds > 0 {
             sums = e.repeat(rounds, (unroll * QUAD) as i64, &sums, &mut |e, at, sums| {
                 self.round(e, at, unroll, sums)
             });
         }
-        // A single vector a round took the lanes in turn: they are where they were after whole turns only.
-        let mut turn = if unroll == 1 { rounds % REDUCTION_QUADS } else { 0 };
+        // A round takes the first lanes and moves them behind: they are where they were after whole turns only.
+        let mut turn = rounds * unroll % REDUCTION_QUADS;
         let mut lanes: Vec<Value> = sums;
         let rotate = |lanes: &mut Vec<Value>| lanes.chunks_exact_mut(REDUCTION_QUADS).for_each(|l| l.rotate_left(1));
         for quad in rounds * unroll..quads {
@@ -183,20 +188,18 @@ impl<'p> VectorPass<'p> {
         lanes
     }
 
-    /// One round of the loop. With one vector a round the reductions' lanes move on, so that the next vector's are first.
+    /// One round of the loop. The reductions' lanes move on, so that the next vector's are first.
     fn round(&self, e: &mut Emitter, at: Value, unroll: usize, sums: &[Value]) -> Vec<Value> {
         let mut sums = self.quads(e, at, &vec![QUAD; unroll], sums);
-        if unroll == 1 {
-            sums.chunks_exact_mut(REDUCTION_QUADS)
-                .for_each(|lanes| lanes.rotate_left(1));
-        }
+        sums.chunks_exact_mut(REDUCTION_QUADS)
+            .for_each(|lanes| lanes.rotate_left(unroll));
         sums
     }
 
     fn emit_part(&self, e: &mut Emitter, start: Value, end: Value) -> Vec<Value> {
         let size = e.sizes[VECTOR_AXIS];
         let rest = size % QUAD;
-        let unroll = self.quads_per_round();
+        let unroll = self.quads_per_round(size);
         let whole_end = e.least(end, (size - rest) as i64);
         let mut next = start;
         if unroll > 1 {
@@ -224,85 +227,67 @@ impl<'p> VectorPass<'p> {
         vec![]
     }
 
-    /// Some vectors from index `at` on, each with its number of live lanes. `sums` holds the vector reductions so far,
-    /// four vectors each, and is given back with the vectors taken in, first to first.
+    /// Some vectors from index `at` on, each with its number of live lanes, instruction by instruction side by side.
+    /// `sums` holds the vector reductions so far, four vectors each, and is given back with the vectors taken in, first to
+    /// first.
     fn quads(&self, e: &mut Emitter, at: Value, live: &[usize], sums: &[Value]) -> Vec<Value> {
-        let starts: Vec<Value> = (0..live.len())
-            .map(|quad| {
-                if quad == 0 {
-                    at
-                } else {
-                    e.builder.ins().iadd_imm_s(at, (quad * QUAD) as i64)
-                }
-            })
-            .collect();
+        e.memory.open();
+        e.indices[VECTOR_AXIS] = Some(at);
         let outside = std::mem::take(&mut e.values);
-        let mut of_quads: Vec<Vec<Option<Value>>> = vec![];
+        let mut group = Group {
+            live,
+            values: vec![outside.clone(); live.len()],
+        };
+        let sequential_from = first_sequential(e.outer_axes);
         if self.pass.sequential.iter().all(|size| *size == 1) {
             let zero = e.integer(0);
-            let sequential_from = first_sequential(e.outer_axes);
             e.indices[sequential_from..].fill(Some(zero));
-            for (start, live) in starts.iter().zip(live) {
-                e.values = outside.clone();
-                e.indices[VECTOR_AXIS] = Some(*start);
-                for define in self.pass.body.iter().filter(|d| self.varies(d) != Varies::default()) {
-                    e.instruction(define, self.levels, *live);
-                }
-                for reduction in &self.along_sequence {
+            for define in self.pass.body.iter().filter(|d| self.varies(d) != Varies::default()) {
+                group.instruction(e, define, self.levels);
+            }
+            for reduction in &self.along_sequence {
+                group.each(e, |e, _| {
                     let element = e.value(reduction.value);
                     let neutral = e.neutral(reduction.function);
                     let result = e.combine(reduction.function, neutral, element);
                     e.values[reduction.result.0 as usize] = Some(result);
-                }
-                of_quads.push(std::mem::take(&mut e.values));
+                });
             }
+            e.indices[sequential_from..].fill(None);
         } else {
-            of_quads = self.sequence(e, &starts, live, &outside);
+            self.sequence(e, &mut group, &outside);
+        }
+        for define in self.pass.finish.iter().filter(|d| self.varies(d) != Varies::default()) {
+            group.instruction(e, define, self.levels);
         }
         let mut sums = sums.to_vec();
-        for (quad, (start, live)) in starts.iter().zip(live).enumerate() {
-            e.values = std::mem::take(&mut of_quads[quad]);
-            e.indices[VECTOR_AXIS] = Some(*start);
-            for define in self.pass.finish.iter().filter(|d| self.varies(d) != Varies::default()) {
-                e.instruction(define, self.levels, *live);
-            }
-            for (number, reduction) in self.along_vector.iter().enumerate() {
+        for (number, reduction) in self.along_vector.iter().enumerate() {
+            group.each(e, |e, quad| {
                 let element = e.value(reduction.value);
-                let lane = &mut sums[number * REDUCTION_QUADS + quad];
-                *lane = e.combine_lanes(reduction.function, *lane, element, *live);
-            }
+                let lanes = &mut sums[number * REDUCTION_QUADS + quad];
+                *lanes = e.combine_lanes(reduction.function, *lanes, element, live[quad]);
+            });
         }
         e.values = outside;
         e.indices[VECTOR_AXIS] = None;
+        e.memory.close();
         sums
     }
 
-    /// The sequential axes inside some vectors; gives each vector's values, the reductions among them.
-    fn sequence(
-        &self,
-        e: &mut Emitter,
-        starts: &[Value],
-        live: &[usize],
-        outside: &[Option<Value>],
-    ) -> Vec<Vec<Option<Value>>> {
-        let mut of_quads = vec![];
-        for (start, live) in starts.iter().zip(live) {
-            e.values = outside.to_vec();
-            e.indices[VECTOR_AXIS] = Some(*start);
-            for define in &self.pass.body {
-                if self.varies(define)
-                    == (Varies {
-                        vector: true,
-                        sequential: false,
-                    })
-                {
-                    e.instruction(define, self.levels, *live);
-                }
+    /// The sequential axes inside some vectors; the reductions are among their values afterwards.
+    fn sequence(&self, e: &mut Emitter, group: &mut Group, outside: &[Option<Value>]) {
+        for define in &self.pass.body {
+            if self.varies(define)
+                == (Varies {
+                    vector: true,
+                    sequential: false,
+                })
+            {
+                group.instruction(e, define, self.levels);
             }
-            of_quads.push(std::mem::take(&mut e.values));
         }
         let mut sums = vec![];
-        for _ in starts {
+        for _ in group.live {
             sums.extend(
                 self.along_sequence
                     .iter()
@@ -310,7 +295,10 @@ impl<'p> VectorPass<'p> {
                     .collect::<Vec<_>>(),
             );
         }
+        let per_quad = self.along_sequence.len();
         let sums = self.nest(e, first_sequential(e.outer_axes), &sums, &mut |e, sums| {
+            e.memory.open();
+            e.prepare(&self.pass.body, |varies| !varies.vector);
             // What is the same for all vectors comes once.
             e.values = outside.to_vec();
             for define in &self.pass.body {
@@ -324,28 +312,33 @@ impl<'p> VectorPass<'p> {
                 }
             }
             let shared = std::mem::take(&mut e.values);
-            let mut next = vec![];
-            for (quad, (start, live)) in starts.iter().zip(live).enumerate() {
-                let of_quad = of_quads[quad].iter().zip(&shared);
-                e.values = of_quad.map(|(own, shared)| own.or(*shared)).collect();
-                e.indices[VECTOR_AXIS] = Some(*start);
-                for define in self.pass.body.iter().filter(|d| self.varies(d) == Varies::EVERYWHERE) {
-                    e.instruction(define, self.levels, *live);
-                }
-                for (number, reduction) in self.along_sequence.iter().enumerate() {
-                    let so_far = sums[quad * self.along_sequence.len() + number];
-                    let element = e.value(reduction.value);
-                    next.push(e.combine(reduction.function, so_far, element));
-                }
+            let of_quad =
+                |own: &Vec<Option<Value>>| own.iter().zip(&shared).map(|(own, shared)| own.or(*shared)).collect();
+            let mut inner = Group {
+                live: group.live,
+                values: group.values.iter().map(of_quad).collect(),
+            };
+            for define in self.pass.body.iter().filter(|d| self.varies(d) == Varies::EVERYWHERE) {
+                inner.instruction(e, define, self.levels);
             }
+            let mut next = sums.to_vec();
+            for (number, reduction) in self.along_sequence.iter().enumerate() {
+                inner.each(e, |e, quad| {
+                    let so_far = &mut next[quad * per_quad + number];
+                    let element = e.value(reduction.value);
+                    *so_far = e.combine(reduction.function, *so_far, element);
+                });
+            }
+            e.memory.close();
             next
         });
-        for (quad, values) in of_quads.iter_mut().enumerate() {
+        for (quad, values) in group.values.iter_mut().enumerate() {
             for (number, reduction) in self.along_sequence.iter().enumerate() {
-                values[reduction.result.0 as usize] = Some(sums[quad * self.along_sequence.len() + number]);
+                values[reduction.result.0 as usize] = Some(sums[quad * per_quad + number]);
             }
         }
-        of_quads
+        let sequential_from = first_sequential(e.outer_axes);
+        e.indices[sequential_from..].fill(None);
     }
 
     /// Nested loops over the sequential axes from `axis` on.
@@ -366,6 +359,30 @@ impl<'p> VectorPass<'p> {
     }
 }
 
+/// Vectors that are emitted side by side: how many lanes of each are live, and the values of each.
+struct Group<'l> {
+    live: &'l [usize],
+    values: Vec<Vec<Option<Value>>>,
+}
+
+impl Group<'_> {
+    /// Does something for each vector, with its values and its place.
+    fn each(&mut self, e: &mut Emitter, mut body: impl FnMut(&mut Emitter, usize)) {
+        for (quad, values) in self.values.iter_mut().enumerate() {
+            e.vector_offset = (quad * QUAD) as i64;
+            std::mem::swap(&mut e.values, values);
+            body(e, quad);
+            std::mem::swap(&mut e.values, values);
+        }
+        e.vector_offset = 0;
+    }
+
+    fn instruction(&mut self, e: &mut Emitter, define: &Define, levels: &Levels) {
+        let live = self.live;
+        self.each(e, |e, quad| e.instruction(define, levels, live[quad]));
+    }
+}
+
 impl Emitter<'_> {
     /// The indices of a row-major number, each below its size.
     pub fn unravel(&mut self, number: Value, sizes: &[usize]) -> Vec<Value> {
@@ -377,7 +394,8 @@ impl Emitter<'_> {
             } else if sizes[..at].iter().all(|s| *s == 1) {
                 indices.push(rest);
             } else {
-                let quotient = self.builder.ins().udiv_imm_s(rest, size as i64);
+                let most = sizes[..=at].iter().product::<usize>() as i64 - 1;
+                let quotient = self.divided(rest, size as i64, (0, most));
                 let product = self.builder.ins().imul_imm_s(quotient, size as i64);
                 indices.push(self.builder.ins().isub(rest, product));
                 rest = quotient;

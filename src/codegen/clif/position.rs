@@ -2,7 +2,7 @@
 //! for the row; inside a group of four lanes a position is computed once if it moves evenly.
 
 use super::emitter::{CONSTANT, Emitter, PLAIN, QUAD, WORD};
-use crate::codegen::analysis::{first_sequential, lane_step};
+use crate::codegen::analysis::{Varies, first_sequential, guards_vary, lane_step, position_varies};
 use crate::ir::affine::{Affine, Digit, Guard, Position};
 use crate::ir::kernel::*;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -12,18 +12,48 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 /// An address: pointer and a constant number of bytes.
 pub type Address = (Value, i32);
 
-impl Emitter<'_> {
-    /// `Σ factor · index` without the constant; `None` for nothing.
-    fn terms(&mut self, affine: &Affine) -> Option<Value> {
-        let mut sum = None;
-        for &(axis, factor) in &affine.terms {
-            let index = self.indices[axis].expect("an axis is used inside its loop");
-            let term = self.scaled(index, factor);
-            sum = Some(self.sum(sum, term));
-        }
-        sum
+/// What was computed and may be used again, as long as its scope is open.
+#[derive(Clone, PartialEq, Debug)]
+enum Known {
+    /// The address of a buffer's element, at the part of a position that does not move along the vector axis.
+    Pointer(BufferId, Position),
+    /// A multiple of an axis' index.
+    Multiple(usize, i64),
+    /// A digit, some elements further along the vector axis, without its coefficient.
+    Digit(Digit, i64),
+    /// Whether a guard holds, some elements further along the vector axis.
+    Truth(Guard, i64),
+}
+
+/// Scopes of what is known; an inner one ends before its outer.
+#[derive(Default)]
+pub struct Memory(Vec<Vec<(Known, Value)>>);
+
+impl Memory {
+    /// What is computed from here on is known until the scope is closed: everything until then must be emitted in
+    /// blocks that this place dominates.
+    pub fn open(&mut self) {
+        self.0.push(vec![]);
     }
 
+    /// Forgets what the innermost scope has brought.
+    pub fn close(&mut self) {
+        self.0.pop();
+    }
+
+    fn find(&self, known: &Known) -> Option<Value> {
+        let all = self.0.iter().rev().flatten();
+        all.into_iter().find(|k| k.0 == *known).map(|k| k.1)
+    }
+
+    fn add(&mut self, known: Known, value: Value) {
+        if let Some(scope) = self.0.last_mut() {
+            scope.push((known, value));
+        }
+    }
+}
+
+impl Emitter<'_> {
     /// A multiple of an i64.
     pub fn scaled(&mut self, value: Value, factor: i64) -> Value {
         match factor {
@@ -48,144 +78,209 @@ impl Emitter<'_> {
         }
     }
 
-    /// The value of an affine form.
-    pub fn affine(&mut self, affine: &Affine) -> Value {
-        let terms = self.terms(affine);
-        self.with_constant(terms, affine.constant)
-    }
-
-    /// `⌊value / divide⌋`, where the value is at least `low`.
-    fn divided(&mut self, value: Value, divide: i64, low: i64) -> Value {
-        match divide {
-            1 => value,
-            d if d.count_ones() == 1 => self.builder.ins().sshr_imm_u(value, i64::from(d.trailing_zeros())),
-            d if low >= 0 => self.builder.ins().udiv_imm_s(value, d),
-            d => {
-                let quotient = self.builder.ins().sdiv_imm_s(value, d);
-                let product = self.builder.ins().imul_imm_s(quotient, d);
-                let short = self.builder.ins().icmp(IntCC::SignedLessThan, value, product);
-                let short = self.builder.ins().uextend(I64, short);
-                self.builder.ins().isub(quotient, short)
-            }
+    fn multiple(&mut self, axis: usize, factor: i64) -> Value {
+        let known = Known::Multiple(axis, factor);
+        if let Some(value) = self.memory.find(&known) {
+            return value;
         }
+        let index = self.indices[axis].expect("an axis is used inside its loop");
+        let value = self.scaled(index, factor);
+        self.memory.add(known, value);
+        value
     }
 
-    /// `value mod by`, never negative, where the value is at least `low`.
-    fn remainder(&mut self, value: Value, by: i64, low: i64) -> Value {
+    /// `Σ factor · index` times `unit` without the constant; `None` for nothing.
+    fn terms<'t>(&mut self, terms: impl IntoIterator<Item = &'t (usize, i64)>, unit: i64) -> Option<Value> {
+        let mut sum = None;
+        for &(axis, factor) in terms {
+            let term = self.multiple(axis, factor * unit);
+            sum = Some(self.sum(sum, term));
+        }
+        sum
+    }
+
+    /// The value of an affine form `shift` elements further along the vector axis.
+    fn affine(&mut self, affine: &Affine, shift: i64) -> Value {
+        let terms = self.terms(&affine.terms, 1);
+        self.with_constant(terms, affine.constant + shift * affine.coefficient(VECTOR_AXIS))
+    }
+
+    /// `⌊value / divide⌋`, where the value is from `low` to `high`.
+    pub fn divided(&mut self, value: Value, divide: i64, (low, high): (i64, i64)) -> Value {
+        if divide.count_ones() == 1 {
+            return match divide.trailing_zeros() {
+                0 => value,
+                bits => self.builder.ins().sshr_imm_u(value, i64::from(bits)),
+            };
+        }
+        // Moved up by whole multiples, so that it is never negative.
+        let moved = low.min(0).div_euclid(divide);
+        let positive = self.with_constant(Some(value), -moved * divide);
+        let quotient = if high - moved * divide < 1 << 31 {
+            // For n < 2^31: n · ⌈2^s / d⌉ exceeds n · 2^s / d by less than n / 2^31 · 2^s / d, so by less than it takes
+            // to reach the next whole number, if 2^s ≥ 2^31 · d.
+            let shift = 31 + i64::from(64 - (divide - 1).leading_zeros());
+            let factor = ((1i128 << shift) + i128::from(divide) - 1) / i128::from(divide);
+            let factor = i64::try_from(factor).expect("below 2^32");
+            let product = self.builder.ins().imul_imm_s(positive, factor);
+            self.builder.ins().ushr_imm_u(product, shift)
+        } else {
+            self.builder.ins().udiv_imm_s(positive, divide)
+        };
+        self.with_constant(Some(quotient), moved)
+    }
+
+    /// `value mod by`, never negative.
+    pub fn remainder(&mut self, value: Value, by: i64, range: (i64, i64)) -> Value {
         if by.count_ones() == 1 {
             return self.builder.ins().band_imm_s(value, by - 1);
         }
-        let quotient = self.divided(value, by, low);
+        let quotient = self.divided(value, by, range);
         let product = self.builder.ins().imul_imm_s(quotient, by);
         self.builder.ins().isub(value, product)
     }
 
-    /// A digit's value, with its coefficient.
-    fn digit(&mut self, digit: &Digit) -> Value {
+    /// A digit's value, without its coefficient.
+    fn digit(&mut self, digit: &Digit, shift: i64) -> Value {
+        let moves = digit.of.coefficient(VECTOR_AXIS) != 0;
+        let coefficient = 1;
+        let known = Known::Digit(
+            Digit {
+                coefficient,
+                ..digit.clone()
+            },
+            if moves { shift } else { 0 },
+        );
+        if let Some(value) = self.memory.find(&known) {
+            return value;
+        }
         let (low, high) = digit.of.range(&self.sizes);
-        let of = self.affine(&digit.of);
-        let quotient = self.divided(of, digit.divide, low);
+        let of = self.affine(&digit.of, shift);
+        let quotient = self.divided(of, digit.divide, (low, high));
         let (low, high) = (low.div_euclid(digit.divide), high.div_euclid(digit.divide));
         let value = match digit.modulo {
-            Some(modulo) if low < 0 || high >= modulo => self.remainder(quotient, modulo, low),
+            Some(modulo) if low < 0 || high >= modulo => self.remainder(quotient, modulo, (low, high)),
             _ => quotient,
         };
-        self.scaled(value, digit.coefficient)
+        self.memory.add(known, value);
+        value
     }
 
-    /// The value of a position without its constant.
-    fn position_terms(&mut self, at: &Position) -> Option<Value> {
-        let mut sum = self.terms(&at.affine);
-        for digit in at.digits.iter().filter(|d| d.coefficient != 0) {
-            let digit = self.digit(digit);
-            sum = Some(self.sum(sum, digit));
+    /// The sum of some digits times `unit`.
+    fn digits<'d>(&mut self, digits: impl IntoIterator<Item = &'d Digit>, shift: i64, unit: i64) -> Option<Value> {
+        let mut sum = None;
+        for digit in digits.into_iter().filter(|d| d.coefficient != 0) {
+            let value = self.digit(digit, shift);
+            let value = self.scaled(value, digit.coefficient * unit);
+            sum = Some(self.sum(sum, value));
         }
         sum
     }
 
     /// The value of a position.
-    pub fn position(&mut self, at: &Position) -> Value {
-        let terms = self.position_terms(at);
-        self.with_constant(terms, at.affine.constant)
+    fn position(&mut self, at: &Position, shift: i64) -> Value {
+        let affine = self.affine(&at.affine, shift);
+        match self.digits(&at.digits, shift, 1) {
+            Some(digits) => self.builder.ins().iadd(affine, digits),
+            None => affine,
+        }
     }
 
-    /// The part of a position that is fixed for the row, and the rest (with the constant).
-    fn split(&self, at: &Position) -> (Position, Position) {
-        let inside = |axis: usize| axis == VECTOR_AXIS || axis >= first_sequential(self.outer_axes);
-        let (inner, outer) = at.affine.terms.iter().partition(|t| inside(t.0));
-        let (inner_digits, outer_digits) = at
-            .digits
-            .iter()
-            .cloned()
-            .partition(|d| d.of.terms.iter().any(|t| inside(t.0)));
-        let row = Position {
-            affine: Affine {
-                constant: 0,
-                terms: outer,
-            },
-            digits: outer_digits,
-        };
-        let rest = Position {
-            affine: Affine {
-                constant: at.affine.constant,
-                terms: inner,
-            },
-            digits: inner_digits,
-        };
-        (row, rest)
-    }
-
-    /// Computes once for the row what can be, for all loads and stores of a body.
-    pub fn prepare_row<'b>(&mut self, body: impl IntoIterator<Item = &'b Define>) {
+    /// Computes once what does not move along the vector axis, for all instructions of a body that `wanted` names.
+    pub fn prepare<'b>(&mut self, body: impl IntoIterator<Item = &'b Define>, wanted: impl Fn(Varies) -> bool) {
+        let sequential_from = first_sequential(self.outer_axes);
         for define in body {
-            if let Instruction::Load { buffer, at, .. }
-            | Instruction::Gather { buffer, at, .. }
-            | Instruction::Store { buffer, at, .. } = &define.instruction
-            {
-                let (row, _) = self.split(at);
-                self.row_pointer(*buffer, row);
+            match &define.instruction {
+                Instruction::Load { buffer, at, .. }
+                | Instruction::Gather { buffer, at, .. }
+                | Instruction::Store { buffer, at, .. } => {
+                    let fixed = fixed(at, |axis| axis != VECTOR_AXIS);
+                    if wanted(position_varies(&fixed, sequential_from)) {
+                        self.fixed_pointer(*buffer, at);
+                    } else {
+                        let row = fixed_for_row(at, sequential_from);
+                        self.fixed_pointer(*buffer, &row);
+                    }
+                }
+                _ => {}
+            }
+            if let Instruction::Load { guards, .. } | Instruction::Inside(guards) = &define.instruction {
+                for guard in guards.iter().filter(|g| guard_step(g) == Some(0)) {
+                    let varies = guards_vary(std::slice::from_ref(guard), sequential_from);
+                    if !varies.vector && wanted(varies) {
+                        self.guard(guard, 0);
+                    }
+                }
             }
         }
     }
 
-    fn row_pointer(&mut self, buffer: BufferId, row: Position) -> Value {
-        if let Some(found) = self.row_pointers.iter().find(|p| p.0 == buffer && p.1 == row) {
-            return found.2;
+    /// The address of a buffer's element at the part of a position that does not move along the vector axis (without the
+    /// constant).
+    pub fn fixed_pointer(&mut self, buffer: BufferId, at: &Position) -> Value {
+        let fixed = fixed(at, |axis| axis != VECTOR_AXIS);
+        let known = Known::Pointer(buffer, fixed.clone());
+        if let Some(pointer) = self.memory.find(&known) {
+            return pointer;
         }
-        let base = self.pointers[buffer.0 as usize];
-        let pointer = match self.position_terms(&row) {
-            Some(terms) => {
-                let bytes = self.scaled(terms, WORD);
-                self.builder.ins().iadd(base, bytes)
-            }
-            None => base,
-        };
-        self.row_pointers.push((buffer, row, pointer));
+        let sequential_from = first_sequential(self.outer_axes);
+        let row = fixed_for_row(at, sequential_from);
+        let mut rest = &fixed;
+        let inner;
+        let mut pointer = self.pointers[buffer.0 as usize];
+        if row != fixed
+            && let Some(found) = self.memory.find(&Known::Pointer(buffer, row))
+        {
+            pointer = found;
+            inner = Position {
+                affine: Affine {
+                    constant: 0,
+                    terms: fixed
+                        .affine
+                        .terms
+                        .iter()
+                        .copied()
+                        .filter(|t| t.0 >= sequential_from)
+                        .collect(),
+                },
+                digits: fixed
+                    .digits
+                    .iter()
+                    .filter(|d| d.of.terms.iter().any(|t| t.0 >= sequential_from))
+                    .cloned()
+                    .collect(),
+            };
+            rest = &inner;
+        }
+        let affine = self.terms(&rest.affine.terms, WORD);
+        let digits = self.digits(&rest.digits, 0, WORD);
+        for bytes in [affine, digits].into_iter().flatten() {
+            pointer = self.builder.ins().iadd(pointer, bytes);
+        }
+        self.memory.add(known, pointer);
         pointer
     }
 
-    /// The pointer of the part of a position that is fixed for the row.
-    pub fn outer_pointer(&mut self, buffer: BufferId, at: &Position) -> Value {
-        let (row, _) = self.split(at);
-        self.row_pointer(buffer, row)
+    /// Puts another pointer in its place, in the innermost scope.
+    pub fn move_fixed_pointer(&mut self, buffer: BufferId, at: &Position, to: Value) {
+        let fixed = fixed(at, |axis| axis != VECTOR_AXIS);
+        self.memory.add(Known::Pointer(buffer, fixed), to);
     }
 
-    /// Puts another pointer in its place.
-    pub fn move_outer_pointer(&mut self, buffer: BufferId, at: &Position, to: Value) {
-        let (row, _) = self.split(at);
-        self.row_pointers.retain(|p| p.0 != buffer || p.1 != row);
-        self.row_pointers.push((buffer, row, to));
-    }
-
-    /// The address of a buffer's element.
-    pub fn address(&mut self, buffer: BufferId, at: &Position) -> Address {
-        let (row, rest) = self.split(at);
-        let mut pointer = self.row_pointer(buffer, row);
-        if let Some(terms) = self.position_terms(&rest) {
-            let bytes = self.scaled(terms, WORD);
+    /// The address of a buffer's element, `lane` elements further along the vector axis.
+    pub fn address(&mut self, buffer: BufferId, at: &Position, lane: usize) -> Address {
+        let shift = self.vector_offset + lane as i64;
+        let mut pointer = self.fixed_pointer(buffer, at);
+        let along = at.affine.coefficient(VECTOR_AXIS);
+        if along != 0 {
+            let bytes = self.multiple(VECTOR_AXIS, along * WORD);
             pointer = self.builder.ins().iadd(pointer, bytes);
         }
-        let offset = rest.affine.constant * WORD;
+        let moving = at.digits.iter().filter(|d| d.of.coefficient(VECTOR_AXIS) != 0);
+        if let Some(bytes) = self.digits(moving, shift, WORD) {
+            pointer = self.builder.ins().iadd(pointer, bytes);
+        }
+        let offset = (at.affine.constant + along * shift) * WORD;
         // Room for the lanes behind.
         match i32::try_from(offset) {
             Ok(offset) if offset < i32::MAX - 64 => (pointer, offset),
@@ -193,34 +288,43 @@ impl Emitter<'_> {
         }
     }
 
-    /// A guard at the indices of the first lane; `None` if it always holds.
-    fn guard(&mut self, guard: &Guard) -> Option<Value> {
-        match guard {
-            Guard::Within { of, low, high } => {
-                let (least, greatest) = of.range(&self.sizes);
-                if least >= *low && greatest < *high {
-                    return None;
-                }
-                let mut above = of.clone();
-                above.affine.constant -= low;
-                let above = self.position(&above);
-                let room = (high - low).max(0);
-                Some(self.builder.ins().icmp_imm_s(IntCC::UnsignedLessThan, above, room))
-            }
-            Guard::Divisible { of, by } => {
-                let (low, _) = of.range(&self.sizes);
-                let value = self.affine(of);
-                let rest = self.remainder(value, *by, low);
-                Some(self.builder.ins().icmp_imm_s(IntCC::Equal, rest, 0))
+    /// Whether a guard holds; `None` if it always does.
+    fn guard(&mut self, guard: &Guard, lane: usize) -> Option<Value> {
+        let moves = guards_vary(std::slice::from_ref(guard), usize::MAX).vector;
+        let shift = if moves { self.vector_offset + lane as i64 } else { 0 };
+        if let Guard::Within { of, low, high } = guard {
+            let (least, greatest) = of.range(&self.sizes);
+            if least >= *low && greatest < *high {
+                return None;
             }
         }
+        let known = Known::Truth(guard.clone(), shift);
+        if let Some(value) = self.memory.find(&known) {
+            return Some(value);
+        }
+        let truth = match guard {
+            Guard::Within { of, low, high } => {
+                let mut above = of.clone();
+                above.affine.constant -= low;
+                let above = self.position(&above, shift);
+                let room = (high - low).max(0);
+                self.builder.ins().icmp_imm_s(IntCC::UnsignedLessThan, above, room)
+            }
+            Guard::Divisible { of, by } => {
+                let value = self.affine(of, shift);
+                let rest = self.remainder(value, *by, of.range(&self.sizes));
+                self.builder.ins().icmp_imm_s(IntCC::Equal, rest, 0)
+            }
+        };
+        self.memory.add(known, truth);
+        Some(truth)
     }
 
     /// All guards at one lane.
     fn guards(&mut self, guards: &[Guard], lane: usize) -> Option<Value> {
         let mut all = None;
         for guard in guards {
-            let truth = self.guard(&guard_at_lane(guard, lane));
+            let truth = self.guard(guard, lane);
             all = self.both(all, truth);
         }
         all
@@ -231,7 +335,7 @@ impl Emitter<'_> {
         let step = lane_step(at, QUAD as i64);
         let even = guards.iter().all(|g| guard_step(g) == Some(0));
         if even && matches!(step, Some(0 | 1)) {
-            let (mut pointer, mut offset) = self.address(buffer, at);
+            let (mut pointer, mut offset) = self.address(buffer, at, 0);
             if let Some(holds) = self.guards(guards, 0) {
                 let bits = self.fill_bits(buffer, fill);
                 let outside = self.fill_pointer(bits);
@@ -260,10 +364,14 @@ impl Emitter<'_> {
         let loaded = self.builder.append_block_param(end, F32X4);
         self.builder.ins().brif(quickly, quick, &[], slow, &[]);
         self.builder.switch_to_block(quick);
+        self.memory.open();
         let vector = self.load(buffer, at, &[], fill, live);
+        self.memory.close();
         self.builder.ins().jump(end, &[vector.into()]);
         self.builder.switch_to_block(slow);
+        self.memory.open();
         let vector = self.load_guarded_lanes(buffer, at, guards, fill, live);
+        self.memory.close();
         self.builder.ins().jump(end, &[vector.into()]);
         self.builder.switch_to_block(end);
         loaded
@@ -304,21 +412,19 @@ impl Emitter<'_> {
     pub fn lane_addresses(&mut self, buffer: BufferId, at: &Position, live: usize) -> Vec<Address> {
         match lane_step(at, QUAD as i64).and_then(|step| i32::try_from(step * WORD * QUAD as i64).ok()) {
             Some(bytes) if bytes.abs() < 1 << 20 => {
-                let (pointer, offset) = self.address(buffer, at);
+                let (pointer, offset) = self.address(buffer, at, 0);
                 (0..live as i32)
                     .map(|lane| (pointer, offset + lane * (bytes / QUAD as i32)))
                     .collect()
             }
-            _ => (0..live)
-                .map(|lane| self.address(buffer, &position_at_lane(at, lane)))
-                .collect(),
+            _ => (0..live).map(|lane| self.address(buffer, at, lane)).collect(),
         }
     }
 
     /// Stores the first `live` lanes.
     pub fn store(&mut self, buffer: BufferId, at: &Position, value: Value, live: usize) {
         if lane_step(at, QUAD as i64) == Some(1) {
-            let (pointer, offset) = self.address(buffer, at);
+            let (pointer, offset) = self.address(buffer, at, 0);
             return self.store_lanes(value, pointer, offset, live);
         }
         for (lane, (pointer, offset)) in self.lane_addresses(buffer, at, live).into_iter().enumerate() {
@@ -331,7 +437,7 @@ impl Emitter<'_> {
     pub fn gather(&mut self, buffer: BufferId, at: &Position, ids: &[(Value, i64)], even: bool, live: usize) -> Value {
         let step = lane_step(at, QUAD as i64);
         if even && matches!(step, Some(0 | 1)) {
-            let (pointer, offset) = self.address(buffer, at);
+            let (pointer, offset) = self.address(buffer, at, 0);
             let pointer = self.moved_by_ids(pointer, ids, 0);
             if step == Some(1) {
                 return self.load_lanes(PLAIN, pointer, offset, live);
@@ -363,7 +469,7 @@ impl Emitter<'_> {
 
     /// A scalar id from a buffer of ids.
     pub fn load_id(&mut self, buffer: BufferId, at: &Position) -> Value {
-        let (pointer, offset) = self.address(buffer, at);
+        let (pointer, offset) = self.address(buffer, at, 0);
         let id = self.builder.ins().load(I32, CONSTANT, pointer, offset);
         self.builder.ins().sextend(I64, id)
     }
@@ -372,7 +478,7 @@ impl Emitter<'_> {
     pub fn index_vector(&mut self, at: &Position) -> Value {
         match lane_step(at, QUAD as i64) {
             Some(step) => {
-                let first = self.position(at);
+                let first = self.position(at, self.vector_offset);
                 let first = self.builder.ins().ireduce(I32, first);
                 let first = self.builder.ins().splat(I32X4, first);
                 if step == 0 {
@@ -384,7 +490,7 @@ impl Emitter<'_> {
             None => {
                 let mut vector = self.splat_bits(I32X4, 0);
                 for lane in 0..QUAD {
-                    let value = self.position(&position_at_lane(at, lane));
+                    let value = self.position(at, self.vector_offset + lane as i64);
                     let value = self.builder.ins().ireduce(I32, value);
                     vector = self.builder.ins().insertlane(vector, value, lane as u8);
                 }
@@ -421,7 +527,7 @@ impl Emitter<'_> {
         }
         let mut vector = self.splat_bits(I32X4, 0);
         for lane in 0..QUAD {
-            let truth = match self.guard(&guard_at_lane(guard, lane)) {
+            let truth = match self.guard(guard, lane) {
                 Some(truth) => truth,
                 None => self.truth(),
             };
@@ -440,38 +546,22 @@ fn guard_step(guard: &Guard) -> Option<i64> {
     }
 }
 
-fn affine_at_lane(affine: &Affine, lane: usize) -> Affine {
-    Affine {
-        constant: affine.constant + affine.coefficient(VECTOR_AXIS) * lane as i64,
-        terms: affine.terms.clone(),
-    }
-}
-
-/// The position as it is `lane` elements further along the vector axis.
-fn position_at_lane(at: &Position, lane: usize) -> Position {
+/// The part of a position whose axes all fit, without the constant.
+fn fixed(at: &Position, fits: impl Fn(usize) -> bool) -> Position {
     Position {
-        affine: affine_at_lane(&at.affine, lane),
+        affine: Affine {
+            constant: 0,
+            terms: at.affine.terms.iter().copied().filter(|t| fits(t.0)).collect(),
+        },
         digits: at
             .digits
             .iter()
-            .map(|digit| Digit {
-                of: affine_at_lane(&digit.of, lane),
-                ..digit.clone()
-            })
+            .filter(|d| d.of.terms.iter().all(|t| fits(t.0)))
+            .cloned()
             .collect(),
     }
 }
 
-fn guard_at_lane(guard: &Guard, lane: usize) -> Guard {
-    match guard {
-        Guard::Within { of, low, high } => Guard::Within {
-            of: position_at_lane(of, lane),
-            low: *low,
-            high: *high,
-        },
-        Guard::Divisible { of, by } => Guard::Divisible {
-            of: affine_at_lane(of, lane),
-            by: *by,
-        },
-    }
+fn fixed_for_row(at: &Position, sequential_from: usize) -> Position {
+    fixed(at, |axis| axis != VECTOR_AXIS && axis < sequential_from)
 }

@@ -4,7 +4,7 @@
 use super::emitter::{Emitter, QUAD, WORD};
 use super::loops::{Span, VectorPass};
 use super::routine::{Routine, TILE_COLUMNS, TILE_ROWS};
-use crate::codegen::analysis::Levels;
+use crate::codegen::analysis::{Levels, Varies};
 use crate::ir::kernel::*;
 use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
 
@@ -133,12 +133,14 @@ impl Product<'_> {
         let row_tasks = k.m.div_ceil(k.rows_per_task);
         let column_tasks = k.n.div_ceil(k.columns_per_task);
         let (first, end) = e.tasks;
+        let groups: usize = k.batch.iter().chain([&column_tasks]).product();
+        let tasks = ((groups + 1) * row_tasks) as i64;
         let groups_end = e.builder.ins().iadd_imm_s(end, row_tasks as i64 - 1);
         let (group, groups_end) = match row_tasks {
             1 => (first, end),
             _ => (
-                e.builder.ins().udiv_imm_s(first, row_tasks as i64),
-                e.builder.ins().udiv_imm_s(groups_end, row_tasks as i64),
+                e.divided(first, row_tasks as i64, (0, tasks)),
+                e.divided(groups_end, row_tasks as i64, (0, tasks)),
             ),
         };
         e.count(group, groups_end, 1, &[], &mut |e, group, _| {
@@ -316,12 +318,13 @@ impl Product<'_> {
         let left_bytes = e.scaled(left, WORD);
         let tile = e.builder.ins().isub(e.scratch, left_bytes);
         e.count(first, end, 1, &[tile], &mut |e, row, tile| {
-            e.row_pointers.clear();
+            e.memory.open();
             e.indices = [None].into_iter().chain(block.batch.iter().map(|i| Some(*i))).collect();
             e.indices.push(Some(row));
             e.product = Some(tile[0]);
-            e.prepare_row(&self.epilogue.body);
+            e.prepare(&self.epilogue.body, |varies| varies == Varies::default());
             VectorPass::new(&self.epilogue, &self.levels).emit(e, Span::Part(left, right));
+            e.memory.close();
             vec![e.builder.ins().iadd_imm_s(tile[0], self.blocking.columns as i64 * WORD)]
         });
     }

@@ -60,7 +60,6 @@ pub fn emit(e: &mut Emitter, kernel: &Scatter) {
         let start = e.scaled(cut, kernel.vector_per_task as i64);
         let stop = e.builder.ins().iadd_imm_s(start, kernel.vector_per_task as i64);
         let stop = e.least(stop, kernel.vector as i64);
-        e.row_pointers.clear();
         e.indices = [None].into_iter().chain(outer.into_iter().map(Some)).collect();
         e.indices.resize(e.sizes.len(), None);
         emit_items(e, kernel, kernel.outer.len() + 1, (start, stop));
@@ -77,7 +76,7 @@ fn emit_items(e: &mut Emitter, kernel: &Scatter, axis: usize, part: (Value, Valu
         });
         return;
     }
-    e.row_pointers.clear();
+    e.memory.open();
     let mut moved = e.integer(0);
     for (buffer, at, stride) in &kernel.ids {
         let id = e.load_id(*buffer, at);
@@ -87,10 +86,11 @@ fn emit_items(e: &mut Emitter, kernel: &Scatter, axis: usize, part: (Value, Valu
     let rest = kernel.vector % QUAD;
     let whole_end = e.least(part.1, (kernel.vector - rest) as i64);
     // The pointers of the row are made here, before the loop, for all vectors.
-    let table = e.outer_pointer(kernel.table, &kernel.table_at);
-    e.outer_pointer(kernel.source, &kernel.source_at);
+    let table = e.fixed_pointer(kernel.table, &kernel.table_at);
+    e.fixed_pointer(kernel.source, &kernel.source_at);
     let moved_table = e.builder.ins().iadd(table, moved);
-    e.move_outer_pointer(kernel.table, &kernel.table_at, moved_table);
+    e.memory.open();
+    e.move_fixed_pointer(kernel.table, &kernel.table_at, moved_table);
     e.count(part.0, whole_end, QUAD as i64, &[], &mut |e, at, _| {
         add_lanes(e, kernel, at, QUAD);
         vec![]
@@ -102,10 +102,13 @@ fn emit_items(e: &mut Emitter, kernel: &Scatter, axis: usize, part: (Value, Valu
             add_lanes(e, kernel, at, rest);
         });
     }
+    e.memory.close();
+    e.memory.close();
 }
 
 /// Adds one vector. Lanes may meet in the table only if they do not move in it: then one after the other.
 fn add_lanes(e: &mut Emitter, kernel: &Scatter, at: Value, live: usize) {
+    e.memory.open();
     e.indices[VECTOR_AXIS] = Some(at);
     let terms = e.load(kernel.source, &kernel.source_at, &[], 0.0, live);
     if lane_step(&kernel.table_at, QUAD as i64).is_some_and(|step| step != 0) {
@@ -127,4 +130,5 @@ fn add_lanes(e: &mut Emitter, kernel: &Scatter, at: Value, live: usize) {
             e.builder.ins().store(PLAIN, sum, pointer, offset);
         }
     }
+    e.memory.close();
 }

@@ -192,14 +192,12 @@ fn clif_is_printed_for_a_named_instruction_set() {
             v15 = iadd.i64 v4, v14
             v16 = load.f32x4 notrap v15
             v17 = fadd v16, v16
-            v18 = iconst.i64 2
-            v19 = ishl v11, v18  ; v11 = 0, v18 = 2
-            v20 = iadd.i64 v5, v19
-            store notrap v17, v20
-            v21 = iconst.i64 1
-            v22 = iadd v10, v21  ; v21 = 1
-            v23 = icmp slt v22, v8
-            brif v23, block1(v22), block2
+            v18 = iadd.i64 v5, v14
+            store notrap v17, v18
+            v19 = iconst.i64 1
+            v20 = iadd v10, v19  ; v19 = 1
+            v21 = icmp slt v20, v8
+            brif v21, block1(v20), block2
 
         block2:
             return

@@ -1,14 +1,22 @@
 //! What is compiled on its own: a kernel's function (two for a scatter) or a routine that products share; and the list
 //! of all that a set of kernels needs. It makes Cranelift functions, not code.
 
-use super::emitter::{Emitter, kernel_signature};
+use super::emitter::{Emitter, QUAD, kernel_signature};
 use super::routine::Routine;
 use super::{loops, product, scatter};
+use crate::codegen::analysis::Ranges;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKinds;
-use cranelift_codegen::ir::{ExtFuncData, ExternalName, FuncRef, Function, Signature, UserExternalName, UserFuncName};
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{
+    ExtFuncData, ExternalName, FuncRef, Function, GlobalValueData, InstBuilder, Signature, UserExternalName,
+    UserFuncName,
+};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+
+/// The number of the data object that holds the constants.
+pub const CONSTANT_TABLE: u32 = 0;
 
 /// A function to compile.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -27,6 +35,8 @@ pub struct Units<'k> {
     pub kernels: &'k [Kernel],
     /// The kinds of their values.
     pub kinds: Vec<ValueKinds>,
+    /// The bits of all constants of the kernels, each once.
+    pub constants: Vec<u32>,
     /// What is compiled; a function is called by its number here.
     pub list: Vec<Unit>,
 }
@@ -48,7 +58,21 @@ impl<'k> Units<'k> {
             }
             list.push(Unit::Kernel(number));
         }
-        Units { kernels, kinds, list }
+        let mut constants: Vec<u32> = kernels.iter().flat_map(bodies).filter_map(constant).collect();
+        constants.sort_unstable();
+        constants.dedup();
+        Units {
+            kernels,
+            kinds,
+            constants,
+            list,
+        }
+    }
+
+    /// The table of constants: each in all lanes. Never empty.
+    pub fn constant_bytes(&self) -> Vec<u8> {
+        let words = self.constants.iter().chain(&[0]).flat_map(|bits| [*bits; QUAD]);
+        words.flat_map(u32::to_le_bytes).collect()
     }
 
     /// How a unit is called.
@@ -85,6 +109,7 @@ impl<'k> Units<'k> {
                     _ => [None; 3],
                 };
                 let mut e = Emitter::new(builder, &kernel.buffers, &self.kinds[at]);
+                self.lay_out_constants(&mut e, kernel, isa);
                 match &kernel.body {
                     KernelBody::Loop(k) => loops::emit(&mut e, k),
                     KernelBody::Product(k) => {
@@ -97,6 +122,45 @@ impl<'k> Units<'k> {
             }
         }
         function
+    }
+
+    /// Few constants stay in registers; many would be spilled, and come from the table instead.
+    fn lay_out_constants(&self, e: &mut Emitter, kernel: &Kernel, isa: &dyn TargetIsa) {
+        e.is_x86 = isa.name() == "x64";
+        e.ranges = Ranges::of(bodies(kernel));
+        let mut places: Vec<(ValueId, usize)> = vec![];
+        for define in bodies(kernel) {
+            if let Some(bits) = constant(define) {
+                let place = self
+                    .constants
+                    .binary_search(&bits)
+                    .expect("all constants are in the table");
+                places.push((define.value, place));
+            }
+        }
+        let most = if e.is_x86 { 5 } else { 16 };
+        let mut distinct: Vec<usize> = places.iter().map(|p| p.1).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if distinct.len() <= most {
+            return;
+        }
+        e.constants = vec![None; e.kinds.len()];
+        for (value, place) in places {
+            e.constants[value.0 as usize] = Some(place);
+        }
+        let index = CONSTANT_TABLE;
+        let name = e
+            .builder
+            .func
+            .declare_imported_user_function(UserExternalName { namespace: 1, index });
+        let table = e.builder.create_global_value(GlobalValueData::Symbol {
+            name: ExternalName::user(name),
+            offset: 0.into(),
+            colocated: false,
+            tls: false,
+        });
+        e.constant_table = Some(e.builder.ins().symbol_value(I64, table));
     }
 
     fn import(&self, builder: &mut FunctionBuilder, routine: Routine, isa: &dyn TargetIsa) -> FuncRef {
@@ -126,6 +190,23 @@ impl<'k> Units<'k> {
             Unit::Kernel(at) => format!("kernel {at}"),
             Unit::Clearing(at) => format!("kernel {at}, clearing"),
         }
+    }
+}
+
+/// All instructions of a kernel, in order.
+fn bodies(kernel: &Kernel) -> Vec<&Define> {
+    match &kernel.body {
+        KernelBody::Loop(k) => k.passes.iter().flat_map(|p| p.body.iter().chain(&p.finish)).collect(),
+        KernelBody::Product(k) => k.epilogue.iter().collect(),
+        KernelBody::Scatter(_) => vec![],
+    }
+}
+
+fn constant(define: &Define) -> Option<u32> {
+    match define.instruction {
+        Instruction::Constant(number) => Some(number.to_bits()),
+        Instruction::Integer(number) => Some(number as u32),
+        _ => None,
     }
 }
 
