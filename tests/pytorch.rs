@@ -31,7 +31,7 @@ fn check(name: &str) {
     let graph = experiment.training_graph().expect("the model can be trained");
     let plan = pipeline::compile(&graph, None).plan;
     let mut machine = Machine::new(vec![Program::compile(&plan, 2).unwrap()], 2).unwrap();
-    let map = NameMap::read(&file("names")).unwrap();
+    let map = NameMap::read(&file("map")).unwrap();
     let wanted: Vec<(&str, &[usize])> = graph
         .params
         .iter()
