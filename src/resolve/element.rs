@@ -1,16 +1,15 @@
 //! The right side of an equation, lowered to one element as a function of indices.
 
 use super::elaborator::{Checked, Elaborator, Wrong};
+use super::equation::Indices;
 use super::evaluate::Position as Place_;
-use super::ranges::split;
 use super::scope::Scope;
-use super::value::{Quantity, Value};
+use super::value::Value;
 use super::{fold, number};
 use crate::ir::ast::{self, BinaryOperator, Expr as Syntax, ExprKind, Index, ReductionOperator, UnaryOperator};
 use crate::ir::graph::{Element, MapFunction, ReduceFunction};
-use crate::ir::model::{Axis, Definition, Equation, Expr, IndexId, Tensor, TensorId};
+use crate::ir::model::{Axis, Definition, Equation, Expr, IndexId, Tensor};
 use crate::text::{Code, Diagnostic, Span};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 impl<'a> Elaborator<'a> {
@@ -376,7 +375,7 @@ impl<'a> Elaborator<'a> {
 
 /// The indices of an expression that no reduction inside it binds, in order of appearance.
 pub fn free_indices(expr: &Expr, bound: &mut Vec<IndexId>, free: &mut Vec<IndexId>) {
-    let mut note = |i: IndexId, bound: &Vec<IndexId>, free: &mut Vec<IndexId>| {
+    let note = |i: IndexId, bound: &Vec<IndexId>, free: &mut Vec<IndexId>| {
         if !bound.contains(&i) && !free.contains(&i) {
             free.push(i);
         }

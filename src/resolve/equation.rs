@@ -1,14 +1,13 @@
 //! Indexed equations: `y[.., o] = sum[i] x[.., i] * w[i, o]` becomes a tensor whose element is an expression of
 //! indices. Ranges are collected first, so that the order of the factors does not matter.
 
-use super::elaborator::{Checked, Elaborator, Wrong};
+use super::elaborator::{Checked, Elaborator};
+use super::element::free_indices;
 use super::evaluate::Position as Place_;
 use super::ranges::split;
 use super::scope::Scope;
 use super::value::{Quantity, Value};
-use super::{fold, number};
-use crate::ir::ast::{self, BinaryOperator, Expr as Syntax, ExprKind, Index, ReductionOperator, UnaryOperator};
-use crate::ir::graph::{Element, MapFunction, ReduceFunction};
+use crate::ir::ast::{self, Expr as Syntax, ExprKind, Index, ReductionOperator};
 use crate::ir::model::{Axis, Definition, Equation, Expr, IndexId, Tensor, TensorId};
 use crate::text::{Code, Diagnostic, Span};
 use std::collections::HashMap;
@@ -52,7 +51,8 @@ impl Indices {
         self.rest = Some(ids);
     }
 
-    fn sizes(&self) -> Vec<(String, usize)> {
+    /// Name and size of each.
+    pub fn sizes(&self) -> Vec<(String, usize)> {
         self.names
             .iter()
             .cloned()
@@ -160,7 +160,8 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn left_group(&mut self, index: &'a Index, scope: &Rc<Scope<'a>>, indices: &mut Indices) -> Checked<Vec<IndexId>> {
+    /// The indices that an entry of a bracket stands for.
+    pub fn left_group(&mut self, index: &'a Index, scope: &Rc<Scope<'a>>, indices: &mut Indices) -> Checked<Vec<IndexId>> {
         match index {
             Index::Rest(span) => {
                 if indices.rest.is_none() {

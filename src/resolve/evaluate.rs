@@ -5,9 +5,7 @@ use super::fraction::Known;
 use super::number;
 use super::scope::Scope;
 use super::value::{Layer, Quantity, Value};
-use crate::ir::ast::{BinaryOperator, DefinitionKind, Expr, ExprKind, Name, UnaryOperator, Unit};
-use crate::ir::graph::{Element, MapFunction};
-use crate::ir::model::{self, TensorId};
+use crate::ir::ast::{DefinitionKind, Expr, ExprKind, Name, Unit};
 use crate::text::{Code, Diagnostic, Span};
 use std::rc::Rc;
 

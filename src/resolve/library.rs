@@ -149,7 +149,7 @@ fn names_in_statement<'a>(statement: &'a Statement, names: &mut Vec<&'a str>) {
 
 /// Every name that an expression mentions.
 pub fn names_in<'a>(expr: &'a Expr, names: &mut Vec<&'a str>) {
-    let mut block = |b: &'a crate::ir::ast::Block, names: &mut Vec<&'a str>| {
+    let block = |b: &'a crate::ir::ast::Block, names: &mut Vec<&'a str>| {
         b.statements.iter().for_each(|s| names_in_statement(s, names));
     };
     match &*expr.kind {

@@ -2,15 +2,12 @@
 
 use super::elaborator::{Checked, Elaborator, Wrong};
 use super::evaluate::Position;
-use super::fold;
-use super::schedule::RunLength;
-use super::scope::{PathScope, Scope};
-use super::value::{Quantity, Value};
-use crate::ir::ast::{Argument, Definition, DefinitionKind, Expr, ExprKind, Section, Setting};
-use crate::ir::graph::{Element, MapFunction, OutputKind, ParamId};
-use crate::ir::model::{self, Expr as Element_, Output, TensorId};
-use crate::ir::number::{Number, NumberFunction, StepVariable};
-use crate::text::{Code, Diagnostic, Span};
+use super::scope::Scope;
+use super::value::Value;
+use crate::ir::ast::{Expr, ExprKind, Section, Setting};
+use crate::ir::graph::ParamId;
+use crate::ir::model::{self, TensorId};
+use crate::text::{Code, Diagnostic};
 use std::rc::Rc;
 
 impl<'a> Elaborator<'a> {

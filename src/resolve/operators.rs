@@ -1,11 +1,9 @@
 //! Operators and element-wise functions on whole values: numbers, conditions, layers, tensors of one shape.
 
 use super::elaborator::{Checked, Elaborator, Wrong};
-use super::fraction::Known;
 use super::number;
-use super::scope::Scope;
 use super::value::{Layer, Quantity, Value};
-use crate::ir::ast::{BinaryOperator, DefinitionKind, Expr, ExprKind, Name, UnaryOperator, Unit};
+use crate::ir::ast::{BinaryOperator, UnaryOperator};
 use crate::ir::graph::{Element, MapFunction};
 use crate::ir::model::{self, TensorId};
 use crate::text::{Code, Diagnostic, Span};

@@ -1,12 +1,12 @@
 //! Gradients, clipping, and the optimizer of each parameter.
 
-use super::elaborator::{Checked, Elaborator, Wrong};
+use super::elaborator::{Checked, Elaborator};
 use super::evaluate::Position;
 use super::fold;
 use super::schedule::RunLength;
 use super::scope::{PathScope, Scope};
 use super::value::{Quantity, Value};
-use crate::ir::ast::{Argument, Definition, DefinitionKind, Expr, ExprKind, Section, Setting};
+use crate::ir::ast::{Argument, Definition, DefinitionKind, ExprKind, Section, Setting};
 use crate::ir::graph::{Element, MapFunction, OutputKind, ParamId};
 use crate::ir::model::{self, Expr as Element_, Output, TensorId};
 use crate::ir::number::{Number, NumberFunction, StepVariable};
