@@ -170,14 +170,11 @@ const LONG: [&str; 6] = ["train", "tiny.ms", "--set", "train.steps=20000", "--th
 
 /// Starts a long training and waits for its log to have some lines.
 fn started(folder: &TempDir, run: &str) -> std::process::Child {
-    let child = command(
-        folder.path(),
-        &["train", "tiny.ms", "--run", run, "--set", "train.steps=40000"],
-    )
-    .stderr(Stdio::null())
-    .stdout(Stdio::null())
-    .spawn()
-    .unwrap();
+    let child = command(folder.path(), &[&LONG[..], &["--run", run]].concat())
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let log = folder.path().join(run).join("metrics.jsonl");
     let begin = std::time::Instant::now();
     while std::fs::metadata(&log).map_or(0, |m| m.len()) < 2000 {
