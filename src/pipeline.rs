@@ -5,6 +5,7 @@ use crate::ir::experiment::{DataSettings, Evaluation, Schema, TrainSettings};
 use crate::ir::graph::{Graph, ParamDeclaration, StateDeclaration};
 use crate::ir::kernel::Schedule;
 use crate::ir::model::Program;
+use crate::ir::number::Number;
 use crate::ir::plan::{PersistentLayout, Plan};
 use crate::resolve::library::Library;
 use crate::resolve::schedule::RunLength;
@@ -292,17 +293,30 @@ impl Experiment {
         }
     }
 
-    /// Parameters and states, as the training program declares them.
-    pub fn declarations(&self) -> Result<(Vec<ParamDeclaration>, Vec<StateDeclaration>), Failure> {
+    /// Parameters, states and the learning rate, as the training program declares them.
+    pub fn declarations(&self) -> Result<Declarations, Failure> {
         let batch = self.train.as_ref().map_or(1, |t| t.batch);
         let mode = if self.train.is_some() {
             Mode::Training
         } else {
             Mode::Prediction
         };
-        let program = self.program(mode, batch)?;
-        Ok((program.params, program.states))
+        let Program {
+            params, states, rate, ..
+        } = self.program(mode, batch)?;
+        Ok(Declarations { params, states, rate })
     }
+}
+
+/// What an experiment keeps from step to step, and its learning rate.
+#[derive(Clone, Debug)]
+pub struct Declarations {
+    /// What is trained.
+    pub params: Vec<ParamDeclaration>,
+    /// What is kept.
+    pub states: Vec<StateDeclaration>,
+    /// The learning rate of the first parameter, where the spec gives it.
+    pub rate: Option<Number>,
 }
 
 /// A graph on its way to the machine, with what each stage made.

@@ -1,6 +1,6 @@
 //! `mspec bench FILE`: times training steps, and records losses and norms for comparisons with other programs.
 //! With `--data DIR` weights and batches come from `DIR/init.safetensors` and `DIR/batches.safetensors`, through
-//! the name map beside the spec (`FILE` with the ending `.map`).
+//! the name map beside the spec (`FILE` with the ending `.names`).
 
 use super::compile::contract_flops;
 use super::failure::Failure;
@@ -34,7 +34,7 @@ pub struct Arguments {
     /// A folder with init.safetensors and batches.safetensors, which replace the spec's
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// How the names of init.safetensors become ours, instead of FILE with the ending .map
+    /// How the names of init.safetensors become ours, instead of FILE with the ending .names
     #[arg(long, value_name = "FILE", requires = "data")]
     name_map: Option<PathBuf>,
     /// Steps whose losses are recorded
@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let map = match (&arguments.data, &arguments.name_map) {
         (None, _) => NameMap::identity(),
         (Some(_), Some(file)) => NameMap::read(file)?,
-        (Some(_), None) => NameMap::read(&arguments.spec.spec.with_extension("map"))?,
+        (Some(_), None) => NameMap::read(&arguments.spec.spec.with_extension("names"))?,
     };
     built.initialise(settings.seed);
     if let Some(folder) = &arguments.data {
@@ -147,7 +147,7 @@ impl<'a> Stepper<'a> {
 fn record(stepper: &mut Stepper, steps: u64, map: &NameMap, file: &std::path::Path) -> Result<(), Failure> {
     let mut losses = vec![];
     let mut gradients = BTreeMap::new();
-    let params = stepper.built.params.clone();
+    let params = stepper.built.declarations.params.clone();
     for _ in 0..steps {
         losses.push(f64::from(stepper.step()?));
         if stepper.step == 1 {
@@ -161,7 +161,7 @@ fn record(stepper: &mut Stepper, steps: u64, map: &NameMap, file: &std::path::Pa
             }
         }
     }
-    let memory = Memory::of(&stepper.built.machine, &stepper.built.states);
+    let memory = Memory::of(&stepper.built.machine, &stepper.built.declarations.states);
     let ours = stepper.built.weights(&memory.model);
     let norm = |t: &crate::train::weights::WeightTensor| {
         t.values

@@ -95,7 +95,7 @@ fn emit(experiment: &Experiment, stage: Stage) -> Result<String, Failure> {
     Ok(match stage {
         Stage::Ast => unreachable!("printed before anything is resolved"),
         Stage::Model => experiment.program(mode, batch)?.to_string(),
-        Stage::Params => params_text(&experiment.declarations()?.0),
+        Stage::Params => params_text(&experiment.declarations()?.params),
         Stage::Graph => listing(&crate::build::build(&experiment.program(mode, batch)?)),
         Stage::Grad => listing(&training_graph(experiment)?),
         Stage::Simple => listing(&compiled()?.graph),
@@ -153,7 +153,7 @@ impl Summary {
         let compiled = pipeline::compile(&training_graph(experiment)?, None);
         let program = Program::compile(&compiled.plan, threads)?;
         let mut blocks: Vec<(String, usize)> = vec![];
-        for param in &experiment.declarations()?.0 {
+        for param in &experiment.declarations()?.params {
             let block: Vec<&str> = param.path.split('.').take(2).collect();
             let block = block.join(".");
             match blocks.last_mut().filter(|b| b.0 == block) {

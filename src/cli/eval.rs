@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             session.failure(error.help("name another one with --split, or give it a share in the spec's `split`"))
         );
     };
-    let memory = Memory::of(&built.machine, &built.states);
+    let memory = Memory::of(&built.machine, &built.declarations.states);
     let (weights, origin, step) = weights(&folder)?;
     built.restore(&weights, &memory.model, &origin)?;
     let machine = session::train_machine(&mut built.machine);

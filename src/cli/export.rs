@@ -19,7 +19,7 @@ A name map is a text file with a rule a line, from their names to ours; export r
 unfold AXIS N, fold AXIS N.
 
 Example:
-  mspec export runs/gpt/20261123T185726Z-1c2d3e4f --names specs/bench/gpt-nano.map --out theirs.safetensors")]
+  mspec export runs/gpt/20261123T185726Z-1c2d3e4f --names specs/bench/gpt-nano.names --out theirs.safetensors")]
 pub struct Arguments {
     /// The run's folder
     run: PathBuf,

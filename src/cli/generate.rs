@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     })?;
     let mut text = encode(&vocabulary, &arguments.prompt)?;
     let experiment = session::load_run(&folder, &resolved)?.spec.resolve(kept.schema)?;
-    let (_, states) = experiment.declarations()?;
+    let states = experiment.declarations()?.states;
     let compiled = pipeline::compile(&experiment.prediction(1)?, None);
     let threads = threads(arguments.threads.map(usize::from));
     let program = Program::compile(&compiled.plan, threads)?;

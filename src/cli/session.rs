@@ -3,11 +3,13 @@
 use super::failure::Failure;
 use crate::data::{self, DataError, Dataset, Part};
 use crate::ir::experiment::{Evaluation, Schema, Source};
-use crate::ir::graph::{OutputKind, ParamDeclaration, StateDeclaration};
+use crate::ir::graph::{InputDeclaration, OutputKind};
 use crate::ir::number::{Number, StepVariable};
 use crate::ir::plan::PersistentLayout;
 use crate::machine::{Machine, Program, ProgramId};
-use crate::pipeline::{self, Compiled, Experiment, Spec};
+use crate::ops::interpret::interpret_outputs;
+use crate::ops::tensor64::{Environment, Tensor64};
+use crate::pipeline::{self, Compiled, Declarations, Experiment, Spec};
 use crate::text::Span;
 use crate::train::evaluate::{Evaluator, batch_sizes};
 use crate::train::initialise::initial_values;
@@ -146,10 +148,8 @@ pub struct Built {
     pub training: Option<Training>,
     /// The evaluation of each part that was asked for and has samples.
     pub evaluations: Vec<(Part, PartEvaluation)>,
-    /// What is trained.
-    pub params: Vec<ParamDeclaration>,
-    /// What is kept.
-    pub states: Vec<StateDeclaration>,
+    /// Parameters, states and the learning rate.
+    pub declarations: Declarations,
 }
 
 /// The training program.
@@ -205,13 +205,11 @@ pub fn build(session: &Session, training: bool, parts: &[Part], threads: usize) 
             evaluations.push((part, PartEvaluation { programs, evaluation }));
         }
     }
-    let (params, states) = experiment.declarations()?;
     Ok(Built {
         machine: Machine::new(programs.list, threads)?,
         training,
         evaluations,
-        params,
-        states,
+        declarations: experiment.declarations()?,
     })
 }
 
@@ -235,12 +233,12 @@ impl Built {
     pub fn initialise(&mut self, seed: u64) {
         for slot in 0..self.machine.layout().slots.len() {
             let name = self.machine.layout().slots[slot].name.clone();
-            if let Some(param) = self.params.iter().find(|p| p.path == name) {
+            if let Some(param) = self.declarations.params.iter().find(|p| p.path == name) {
                 let values = initial_values(param, seed);
                 train_machine(&mut self.machine)
                     .persistent_mut(slot)
                     .copy_from_slice(&values);
-            } else if let Some(state) = self.states.iter().find(|s| s.path == name) {
+            } else if let Some(state) = self.declarations.states.iter().find(|s| s.path == name) {
                 train_machine(&mut self.machine)
                     .persistent_mut(slot)
                     .fill(state.initial as f32);
@@ -298,26 +296,19 @@ impl PartEvaluation {
     /// The report, in float64.
     fn finish(&self, sums: &[(String, Vec<f64>)], variable: &dyn Fn(StepVariable) -> f64) -> Vec<(OutputKind, f64)> {
         let graph = &self.evaluation.finish;
-        let input = |declaration: &crate::ir::graph::InputDeclaration| {
+        let input = |declaration: &InputDeclaration| {
             let sum = sums.iter().find(|s| s.0 == declaration.name);
             let (_, values) = sum.expect("every input of the finish graph is accumulated");
-            values.iter().map(|&v| v as f32).collect::<Vec<f32>>()
+            Tensor64::new(&declaration.shape, values.clone())
         };
-        let compiled = pipeline::compile(graph, None);
-        let program = Program::compile(&compiled.plan, 1).expect("compiles");
-        let mut machine = Machine::new(vec![program], 1).expect("fits");
-        for (i, d) in graph.inputs.iter().enumerate() {
-            train_machine(&mut machine).write_input(ProgramId(0), i, &data::Values::Real(input(d)));
-        }
-        let numbers: Vec<f32> = graph.numbers.iter().map(|n| n.at(variable) as f32).collect();
-        train_machine(&mut machine).prepare(ProgramId(0), &numbers, [0, 0]);
-        machine.run(ProgramId(0));
-        let machine = train_machine(&mut machine);
-        let values: Vec<f64> = (0..graph.outputs.len())
-            .map(|o| f64::from(machine.output(ProgramId(0), o)[0]))
-            .collect();
+        let environment = Environment {
+            inputs: graph.inputs.iter().map(input).collect(),
+            numbers: graph.numbers.iter().map(|n| n.at(variable)).collect(),
+            ..Environment::default()
+        };
+        let values = interpret_outputs(graph, &environment);
         let kinds = graph.outputs.iter().map(|o| o.kind.clone());
-        kinds.zip(values).collect()
+        kinds.zip(values.iter().map(|v| v.data[0])).collect()
     }
 }
 

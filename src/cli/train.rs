@@ -73,7 +73,7 @@ fn begin(arguments: &Arguments, spec: &Path, threads: usize) -> Result<(), Failu
     let settings = session.settings()?.clone();
     diagnostics::print(&session.experiment.spec.sources, &session.experiment.warnings);
     let mut built = session::build(&session, true, &[Part::Validation], threads)?;
-    let memory = Memory::of(&built.machine, &built.states);
+    let memory = Memory::of(&built.machine, &built.declarations.states);
     built.initialise(settings.seed);
     if let Some(file) = &arguments.init {
         let map = arguments
@@ -109,6 +109,7 @@ pub fn load_init(built: &mut Built, file: &Path, map: &NameMap) -> Result<(), Fa
     let slots: Vec<usize> = (0..built.machine.layout().slots.len())
         .filter(|&s| {
             built
+                .declarations
                 .params
                 .iter()
                 .any(|p| p.path == built.machine.layout().slots[s].name)
@@ -129,7 +130,7 @@ fn resume(arguments: &Arguments, folder: Option<&Path>, threads: usize) -> Resul
     let session = session::open(session::load_run(&folder, &resolved)?, None)?;
     check_data(&session, &resolved)?;
     let mut built = session::build(&session, true, &[Part::Validation], threads)?;
-    let memory = Memory::of(&built.machine, &built.states);
+    let memory = Memory::of(&built.machine, &built.declarations.states);
     // A run that died before its first checkpoint begins again; `--init` would be lost, so it needs one.
     let loaded = checkpoint::newest(&folder.checkpoints())?;
     for reason in &loaded.damaged {
@@ -184,7 +185,7 @@ fn go_on(
         "samples"
     };
     let mut bar = Bar::new(steps, progress.step, units, json);
-    let count: usize = built.params.iter().map(|p| elements(&p.shape)).sum();
+    let count: usize = built.declarations.params.iter().map(|p| elements(&p.shape)).sum();
     bar.say(&format!(
         "{}: {count} parameters, {steps} steps of {}, seed {}, {} threads, in {}",
         session.experiment.name,
@@ -200,7 +201,7 @@ fn go_on(
             dataset: &session.dataset,
             settings,
             numbers: &training.numbers,
-            rate: None,
+            rate: built.declarations.rate.as_ref(),
             program: training.program,
             memory: memory.clone(),
             validation,
@@ -308,8 +309,8 @@ fn keep(
         overrides: arguments.overrides.clone(),
         files,
         seed: settings.seed,
-        parameters: built.params.iter().map(|p| elements(&p.shape)).sum(),
-        settings: json!({ "data": format!("{:?}", session.experiment.data), "train": format!("{settings:?}") }),
+        parameters: built.declarations.params.iter().map(|p| elements(&p.shape)).sum(),
+        settings: json!({ "data": session.experiment.data, "train": settings }),
         fingerprints: fingerprints.collect(),
     };
     folder.write_json("resolved.json", &resolved)?;

@@ -6,16 +6,17 @@ use crate::text::Span;
 use serde::{Deserialize, Serialize};
 
 /// A path of the spec with the place that names it, for errors about the file behind it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct DataPath {
     /// As written.
     pub path: String,
     /// Where.
+    #[serde(skip)]
     pub span: Span,
 }
 
 /// How text becomes ids.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum Tokens {
     /// The distinct characters of the whole file, sorted by code point.
     Characters,
@@ -24,7 +25,7 @@ pub enum Tokens {
 }
 
 /// Where samples come from.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum Source {
     /// `text`: gives `tokens[time]` and `next[time]`, both below `vocab`.
     Text {
@@ -68,18 +69,19 @@ pub enum Source {
 }
 
 /// A column, and what it is called in the model.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ColumnName {
     /// In the file.
     pub column: String,
     /// In the model.
     pub name: String,
     /// Where it is named.
+    #[serde(skip)]
     pub span: Span,
 }
 
 /// What becomes of missing cells of a table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Missing {
     /// They are an error.
     Refuse,
@@ -90,7 +92,7 @@ pub enum Missing {
 }
 
 /// How samples are divided.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Split {
     /// Share of the training part, in (0, 1].
     pub train: f64,
@@ -101,11 +103,12 @@ pub struct Split {
     /// Each class is divided in the same way.
     pub stratified: bool,
     /// Where it is said.
+    #[serde(skip)]
     pub span: Span,
 }
 
 /// The `data` section.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct DataSettings {
     /// Where samples come from.
     pub source: Source,
@@ -116,6 +119,7 @@ pub struct DataSettings {
     /// Samples are drawn in a new order each epoch (text: at random offsets); else in file order.
     pub shuffle: bool,
     /// The section.
+    #[serde(skip)]
     pub span: Span,
 }
 
@@ -157,7 +161,7 @@ pub enum Interval {
 }
 
 /// Stops when a number no longer improves.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct EarlyStop {
     /// `loss` or a metric's name.
     pub metric: String,
@@ -168,7 +172,7 @@ pub struct EarlyStop {
 }
 
 /// The `train` section, but for what is compiled (loss, optimizer, schedule, clipping).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct TrainSettings {
     /// Samples in a step.
     pub batch: usize,
@@ -185,6 +189,7 @@ pub struct TrainSettings {
     /// When to stop early.
     pub early_stop: Option<EarlyStop>,
     /// The section.
+    #[serde(skip)]
     pub span: Span,
 }
 

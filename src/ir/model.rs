@@ -147,6 +147,8 @@ pub struct Program {
     pub numbers: Vec<Number>,
     /// What comes out.
     pub outputs: Vec<Output>,
+    /// The learning rate of the first parameter, for the log; `None` where the optimizer's default holds.
+    pub rate: Option<Number>,
 }
 
 impl Program {

@@ -74,8 +74,12 @@ impl Number {
             Number::Constant(value) => *value,
             Number::Variable(v) => variable(*v),
             Number::Apply(function, arguments) => {
-                let values: Vec<f64> = arguments.iter().map(|a| a.at(variable)).collect();
-                function.of(&values)
+                // No function takes more than three, and a step allocates nothing.
+                let mut values = [0.0; 3];
+                for (value, argument) in values.iter_mut().zip(arguments) {
+                    *value = argument.at(variable);
+                }
+                function.of(&values[..arguments.len()])
             }
         }
     }

@@ -50,6 +50,9 @@ impl<'a> Elaborator<'a> {
                     *value = Value::Step(Number::apply(NumberFunction::Multiply, vec![number, factor.clone()]));
                 }
             }
+            let rate = line.definition.parameters.iter().position(|p| p.name.text == "lr");
+            let rate = bound.iter().find(|(b, _)| Some(*b) == rate).and_then(|(_, v)| v.as_number());
+            self.program.rate = self.program.rate.take().or(rate);
             self.update_parameter(at, gradient, scale, line, bound)?;
         }
         if let Some(at) = unserved {

@@ -1,0 +1,426 @@
+//! The program as a user runs it: what goes to which stream, and every exit code.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+const SPEC: &str = "
+data {
+    csv   \"line.csv\"
+    target kind
+    split train 80%, validation 20%
+}
+
+model tiny {
+    features -> linear(4) -> tanh -> linear(classes)
+}
+
+train {
+    loss      cross_entropy(kind)
+    metric    accuracy(kind)
+    optimizer adam(lr = 1e-2)
+    batch     8
+    steps     30
+    evaluate  every 10 steps
+    checkpoint every 10 steps
+    seed      3
+}
+";
+
+/// A folder with a spec and its table.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tiny.ms"), SPEC).unwrap();
+    let mut table = String::from("a,b,kind\n");
+    for i in 0..60 {
+        let (a, b) = (i % 7, i % 11);
+        table += &format!("{a},{b},{}\n", if a > b { "more" } else { "less" });
+    }
+    std::fs::write(folder.path().join("line.csv"), table).unwrap();
+    folder
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mspec"));
+    command.args(arguments).current_dir(folder).env("NO_COLOR", "1");
+    command
+}
+
+fn mspec(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32, in_stderr: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(stderr.contains(in_stderr), "expected `{in_stderr}` in:\n{stderr}");
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Changes the spec's text.
+fn edit(folder: &TempDir, from: &str, to: &str) {
+    assert!(SPEC.contains(from));
+    std::fs::write(folder.path().join("tiny.ms"), SPEC.replace(from, to)).unwrap();
+}
+
+fn weights(folder: &TempDir, run: &str) -> Vec<u8> {
+    std::fs::read(folder.path().join(run).join("model.safetensors")).unwrap()
+}
+
+/// `metrics.jsonl` without what depends on time.
+fn metrics(folder: &TempDir, run: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.path().join(run).join("metrics.jsonl")).unwrap();
+    let line = |l: &str| {
+        let mut value: serde_json::Value = serde_json::from_str(l).unwrap();
+        value.as_object_mut().unwrap().shift_remove("samples_per_s");
+        value.to_string()
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn train_then_eval_and_export() {
+    let folder = folder();
+    let at = folder.path();
+    let trained = mspec(at, &["train", "tiny.ms", "--run", "run", "--json"]);
+    expect(&trained, 0, "");
+    let result: serde_json::Value = serde_json::from_str(&stdout(&trained)).unwrap();
+    assert_eq!(result["step"], 30);
+    assert!(result["validation"]["accuracy"].as_f64().unwrap() > 0.5);
+    let names = [
+        "spec.ms",
+        "resolved.json",
+        "env.json",
+        "data.json",
+        "metrics.jsonl",
+        "model.safetensors",
+    ];
+    for name in names {
+        assert!(at.join("run").join(name).exists(), "{name}");
+    }
+    assert_eq!(std::fs::read_to_string(at.join("run/spec.ms")).unwrap(), SPEC);
+    let first: serde_json::Value = serde_json::from_str(&metrics(&folder, "run")[0]).unwrap();
+    assert_eq!(first["lr"], 0.01);
+    assert!(first["grad_norm"].as_f64().unwrap() > 0.0);
+    let evaluated = mspec(at, &["eval", "run", "--split", "validation", "--json"]);
+    let scores: serde_json::Value = serde_json::from_str(&stdout(&evaluated)).unwrap();
+    assert_eq!(scores["loss"], result["validation_loss"]);
+    expect(
+        &mspec(at, &["eval", "run", "--split", "test"]),
+        3,
+        "the data has no test part",
+    );
+    std::fs::write(
+        at.join("theirs.names"),
+        "net.{0,2}.weight -> tiny.{linear,linear_2}.w transpose\nnet.{0,2}.bias -> tiny.{linear,linear_2}.b\n",
+    )
+    .unwrap();
+    expect(
+        &mspec(
+            at,
+            &[
+                "export",
+                "run",
+                "--names",
+                "theirs.names",
+                "--out",
+                "theirs.safetensors",
+            ],
+        ),
+        0,
+        "",
+    );
+    // Back again, and without a step nothing has changed.
+    let init = ["--init", "theirs.safetensors", "--name-map", "theirs.names"];
+    let again = [
+        "train",
+        "tiny.ms",
+        "--run",
+        "again",
+        "--set",
+        "train.steps=1",
+        "--set",
+        "train.optimizer.lr=0",
+    ];
+    expect(&mspec(at, &[&again[..], &init[..]].concat()), 0, "1 steps");
+    assert_eq!(weights(&folder, "again"), weights(&folder, "run"));
+}
+
+#[test]
+fn threads_change_nothing() {
+    let folder = folder();
+    for threads in ["1", "2", "3"] {
+        let output = mspec(
+            folder.path(),
+            &["train", "tiny.ms", "--run", threads, "--threads", threads],
+        );
+        expect(&output, 0, &format!("{threads} threads"));
+    }
+    assert_eq!(weights(&folder, "1"), weights(&folder, "2"));
+    assert_eq!(weights(&folder, "1"), weights(&folder, "3"));
+    assert_eq!(metrics(&folder, "1"), metrics(&folder, "2"));
+}
+
+/// Long enough to be interrupted.
+const LONG: [&str; 6] = ["train", "tiny.ms", "--set", "train.steps=20000", "--threads", "1"];
+
+/// Starts a long training and waits for its log to have some lines.
+fn started(folder: &TempDir, run: &str) -> std::process::Child {
+    let child = command(folder.path(), &[&LONG[..], &["--run", run]].concat())
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let log = folder.path().join(run).join("metrics.jsonl");
+    let begin = std::time::Instant::now();
+    while std::fs::metadata(&log).map_or(0, |m| m.len()) < 2000 {
+        assert!(begin.elapsed().as_secs() < 60, "the training does not begin");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child
+}
+
+fn send(child: &std::process::Child, signal: &str) {
+    let kill = Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+}
+
+#[test]
+fn signals_save_and_resuming_gives_the_same_bits() {
+    let folder = folder();
+    edit(&folder, "every 10 steps", "every 500 steps");
+    let at = folder.path();
+    expect(&mspec(at, &[&LONG[..], &["--run", "whole"]].concat()), 0, "");
+    for (signal, run, code) in [
+        ("-INT", "int", Some(130)),
+        ("-TERM", "term", Some(143)),
+        ("-KILL", "kill", None),
+    ] {
+        let mut child = started(&folder, run);
+        send(&child, signal);
+        assert_eq!(child.wait().unwrap().code(), code, "{signal}");
+        assert!(
+            !at.join(run).join("model.safetensors").exists(),
+            "it ended before {signal} came"
+        );
+        expect(
+            &mspec(at, &["train", "--resume", run, "--threads", "1"]),
+            0,
+            "continuing",
+        );
+        assert_eq!(weights(&folder, run), weights(&folder, "whole"), "{signal}");
+        assert_eq!(metrics(&folder, run), metrics(&folder, "whole"), "{signal}");
+    }
+}
+
+#[test]
+fn a_bare_resume_takes_the_newest_run() {
+    let folder = folder();
+    let at = folder.path();
+    expect(
+        &mspec(at, &["train", "--resume"]),
+        5,
+        "there is no run to continue in ./runs",
+    );
+    expect(&mspec(at, &["train", "tiny.ms"]), 0, "");
+    expect(&mspec(at, &["train", "--resume"]), 0, "behind step 30");
+}
+
+#[test]
+fn mistakes_of_the_spec_exit_with_1() {
+    let folder = folder();
+    edit(&folder, "linear(classes)", "linaer(classes)");
+    expect(&mspec(folder.path(), &["train", "tiny.ms"]), 1, "linaer");
+    let checked = mspec(folder.path(), &["check", "tiny.ms", "--json"]);
+    expect(&checked, 1, "");
+    let list: serde_json::Value = serde_json::from_str(&stdout(&checked)).unwrap();
+    assert_eq!(list[0]["primary"]["line"], 9);
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let folder = folder();
+    expect(&mspec(folder.path(), &["train"]), 2, "<FILE>");
+    expect(
+        &mspec(folder.path(), &["train", "tiny.ms", "--set", "steps"]),
+        2,
+        "PATH=VALUE",
+    );
+    expect(
+        &mspec(folder.path(), &["train", "tiny.ms", "--resume"]),
+        2,
+        "leave FILE out",
+    );
+    expect(
+        &mspec(folder.path(), &["explain", "E9999"]),
+        2,
+        "there is no code `E9999`",
+    );
+}
+
+#[test]
+fn missing_and_bad_files_exit_with_3() {
+    let folder = folder();
+    let at = folder.path();
+    expect(
+        &mspec(at, &["train", "none.ms"]),
+        3,
+        "can't read none.ms: there is no such file or folder",
+    );
+    std::fs::write(at.join("line.csv"), "a,b,kind\n1,2,more\n1,x,less\n3,3,less\n").unwrap();
+    expect(
+        &mspec(at, &["train", "tiny.ms"]),
+        3,
+        "line.csv, line 3: `b` is `x`, expected a number",
+    );
+    std::fs::remove_file(at.join("line.csv")).unwrap();
+    let missing = mspec(at, &["train", "tiny.ms"]);
+    expect(&missing, 3, "can't read line.csv: there is no such file");
+    expect(&missing, 3, " --> tiny.ms:3:");
+}
+
+#[test]
+fn a_full_disk_exits_with_3_and_leaves_the_last_checkpoint() {
+    let folder = folder();
+    let at = folder.path();
+    // A limit on the size of files: the log grows until it is reached, behind the first checkpoints.
+    let script = "ulimit -f 16; exec \"$0\" train tiny.ms --run run --set train.steps=40000 --threads 1";
+    let output = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_mspec")])
+        .current_dir(at)
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    expect(&output, 3, "metrics.jsonl: the file would be larger than is allowed");
+    expect(&output, 3, "mspec train --resume");
+    // With room again it goes on; the log is cut back to the checkpoint.
+    let mut child = command(at, &["train", "--resume", "run", "--threads", "1"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    if child.try_wait().unwrap().is_none() {
+        send(&child, "-INT");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    } else {
+        assert!(at.join("run/model.safetensors").exists());
+    }
+}
+
+#[test]
+fn a_training_that_diverges_exits_with_4() {
+    let folder = folder();
+    edit(&folder, "adam(lr = 1e-2)", "sgd(lr = 1e38)");
+    let output = mspec(folder.path(), &["train", "tiny.ms", "--run", "run"]);
+    expect(&output, 4, "training diverged: ");
+    expect(&output, 4, "the last good checkpoint is run/ckpt/step-000000");
+}
+
+#[test]
+fn what_does_not_fit_exits_with_5() {
+    let folder = folder();
+    let at = folder.path();
+    expect(&mspec(at, &["eval", "nowhere"]), 5, "nowhere is not a run");
+    expect(&mspec(at, &["train", "tiny.ms", "--run", "run"]), 0, "");
+    expect(
+        &mspec(at, &["train", "tiny.ms", "--run", "run"]),
+        5,
+        "run already holds a run",
+    );
+    let wider = std::fs::read_to_string(at.join("run/spec.ms"))
+        .unwrap()
+        .replace("linear(4)", "linear(5)");
+    std::fs::write(at.join("run/spec.ms"), wider).unwrap();
+    expect(
+        &mspec(at, &["train", "--resume", "run"]),
+        5,
+        "`tiny.linear.b` is [4] in run/ckpt/step-000030, but [5] in the spec",
+    );
+    std::fs::write(at.join("run/spec.ms"), SPEC).unwrap();
+    let table = std::fs::read_to_string(at.join("line.csv")).unwrap();
+    std::fs::write(at.join("line.csv"), table + "1,1,less\n").unwrap();
+    expect(
+        &mspec(at, &["train", "--resume", "run"]),
+        5,
+        "line.csv has changed since the run began",
+    );
+}
+
+#[test]
+fn a_language_model_continues_a_text_without_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let spec = "
+data { text \"abc.txt\" ; tokens char ; window 8 ; split train 100% }
+model lm { tokens -> embedding(vocab, 16) -> linear(vocab) }
+train { loss cross_entropy(next) ; optimizer adam(lr = 0.1) ; batch 8 ; steps 40 }
+";
+    std::fs::write(at.join("lm.ms"), spec).unwrap();
+    std::fs::write(at.join("abc.txt"), "abc".repeat(100)).unwrap();
+    expect(&mspec(at, &["train", "lm.ms", "--run", "run"]), 0, "");
+    std::fs::remove_file(at.join("abc.txt")).unwrap();
+    let text = |arguments: &[&str]| {
+        mspec(
+            at,
+            &[&["generate", "run", "--prompt", "a", "--tokens", "11"], arguments].concat(),
+        )
+    };
+    assert_eq!(stdout(&text(&["--temperature", "0"])), "abcabcabcabc\n");
+    assert_eq!(stdout(&text(&["--seed", "5"])), stdout(&text(&["--seed", "5"])));
+    expect(
+        &mspec(at, &["generate", "run", "--prompt", "xyz"]),
+        2,
+        "the prompt has `x`",
+    );
+}
+
+#[test]
+fn compile_prints_stages_and_a_summary() {
+    let folder = folder();
+    let at = folder.path();
+    let summary = mspec(at, &["compile", "tiny.ms", "--json"]);
+    let summary: serde_json::Value = serde_json::from_str(&stdout(&summary)).unwrap();
+    assert_eq!(summary["parameters"], 2 * 4 + 4 + 4 * 2 + 2);
+    for stage in [
+        "ast", "model", "params", "graph", "grad", "simple", "kernels", "plan", "clif", "asm", "dot",
+    ] {
+        let output = mspec(at, &["compile", "tiny.ms", "--emit", stage]);
+        expect(&output, 0, "");
+        assert!(output.stdout.len() > 100, "{stage}");
+    }
+}
+
+#[test]
+fn bench_measures_and_records() {
+    let folder = folder();
+    let at = folder.path();
+    let output = mspec(at, &["bench", "tiny.ms", "--seconds", "0.1", "--json"]);
+    expect(&output, 0, "");
+    let line: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    for key in [
+        "step_ms_min",
+        "step_ms_median",
+        "gflops",
+        "compile_s",
+        "tokens_or_samples_per_s",
+    ] {
+        assert!(line[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    expect(
+        &mspec(at, &["bench", "tiny.ms", "--steps", "3", "--record", "out.json"]),
+        0,
+        "",
+    );
+    let record: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(at.join("out.json")).unwrap()).unwrap();
+    assert_eq!(record["losses"].as_array().unwrap().len(), 3);
+    assert!(record["grad_norms"]["tiny.linear.w"].as_f64().unwrap() > 0.0);
+    assert!(record["param_norms"]["tiny.linear.w"].as_f64().unwrap() > 0.0);
+}

@@ -1,0 +1,103 @@
+//! Training allocates nothing from step to step: batch, numbers, kernels and log line, counted by the allocator.
+
+use mspec::data::{self, Part};
+use mspec::machine::{Machine, Program, ProgramId};
+use mspec::pipeline;
+use mspec::train::Stop;
+use mspec::train::checkpoint::{Memory, Progress};
+use mspec::train::evaluate::Scores;
+use mspec::train::run::{Places, StepReport, Task, Watch, run};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const SPEC: &str = "
+data { text \"abc.txt\" ; tokens char ; window 8 ; split train 100% }
+model lm {
+    tokens -> embedding(vocab, 16) + positions(16)
+    residual { layer_norm -> attention(2, causal = true) -> dropout(0.1) }
+    linear(vocab)
+}
+train {
+    loss cross_entropy(next)
+    metric perplexity(next)
+    optimizer adamw(lr = 1e-2)
+    schedule warmup(5) -> cosine(floor = 10%)
+    clip_norm 1
+    batch 4
+    steps 40
+}
+";
+
+/// The count behind each step.
+struct Counts(Vec<usize>);
+
+impl Watch for Counts {
+    fn stepped(&mut self, _: &StepReport) {
+        self.0.push(ALLOCATIONS.load(Ordering::Relaxed));
+    }
+    fn evaluated(&mut self, _: u64, _: &Scores) {}
+    fn saved(&mut self, _: u64, _: &Path) {}
+}
+
+#[test]
+fn a_step_of_the_training_allocates_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("abc.txt"), "so much depends upon ".repeat(20)).unwrap();
+    let spec = pipeline::load(Path::new("lm.ms"), &[], &|_| Ok(SPEC.as_bytes().to_vec())).unwrap();
+    let dataset = data::open(&spec.data().unwrap(), folder.path()).unwrap();
+    assert_eq!(dataset.samples(Part::Validation), 0);
+    let experiment = spec.resolve(dataset.schema().clone()).unwrap();
+    let compiled = pipeline::compile(&experiment.training_graph().unwrap(), None);
+    let program = Program::compile(&compiled.plan, 2).unwrap();
+    let mut machine = Machine::new(vec![program], 2).unwrap();
+    let declarations = experiment.declarations().unwrap();
+    let task = Task {
+        dataset: &dataset,
+        settings: experiment.train.as_ref().unwrap(),
+        numbers: &compiled.graph.numbers,
+        rate: declarations.rate.as_ref(),
+        program: ProgramId(0),
+        memory: Memory::of(&machine, &declarations.states),
+        validation: None,
+    };
+    assert!(task.rate.is_some() && !task.numbers.is_empty());
+    let places = Places {
+        metrics: folder.path().join("metrics.jsonl"),
+        checkpoints: folder.path().join("ckpt"),
+    };
+    std::fs::create_dir(&places.checkpoints).unwrap();
+    let progress = Progress {
+        step: 0,
+        seed: 1,
+        best: None,
+        stale: 0,
+        metrics_bytes: 0,
+    };
+    let mut counts = Counts(Vec::with_capacity(40));
+    run(&task, &mut machine, &places, progress, &Stop::default(), &mut counts).unwrap();
+    assert_eq!(counts.0.len(), 40);
+    assert!(counts.0[0] > 0, "the allocator counts");
+    assert_eq!(counts.0[0], counts.0[39], "steps 2 to 40 allocate nothing");
+}
