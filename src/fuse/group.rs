@@ -8,7 +8,7 @@ use super::reason;
 use super::walk::{MustStore, Read, domain, reads, reads_at};
 use crate::ir::affine::Position;
 use crate::ir::graph::{NodeId, Op, elements};
-use crate::ir::kernel::Decision;
+use crate::ir::kernel::{Decision, LANES};
 use std::collections::BTreeSet;
 
 /// What kind of kernel a group becomes.
@@ -35,6 +35,8 @@ pub struct Group {
     pub size: usize,
     /// Length of its rows, once something is reduced along them.
     pub vector: Option<usize>,
+    /// For a column reduction: the operand's axis that becomes the vector axis.
+    pub column_axis: usize,
     /// Groups that it reads from.
     pub reads_from: BTreeSet<usize>,
     read_by: BTreeSet<usize>,
@@ -69,6 +71,8 @@ pub struct Groups {
 const ROWS_MIN: usize = 16;
 /// Elements that one task may work on alone.
 const ROW_ALONE_MAX: usize = 1 << 16;
+/// Below this size a kernel is not worth waiting for another one, where others wait for it.
+const WAITING_MIN: usize = 1 << 14;
 /// Instructions (by estimate) beyond which a kernel takes no more members.
 const GROUP_WORK_MAX: u32 = 1200;
 
@@ -302,9 +306,10 @@ impl Groups {
             index: None,
             row: false,
         };
+        let column_axis = best_axis(program, sizes, &self.reads[id.0 as usize]);
         let (kind, size, vector, placement) = match &node.op {
             Op::Reduce { axes, .. } => match trailing(sizes, axes) {
-                Some(vector) if in_rows(program, id, axes, vector) => {
+                Some(vector) if axes.contains(&column_axis) && in_rows(program, id, axes, vector) => {
                     let size = elements(sizes);
                     (GroupKind::Rows, size, Some(vector), row_placement(size, vector))
                 }
@@ -320,6 +325,7 @@ impl Groups {
             members: vec![],
             size,
             vector,
+            column_axis,
             reads_from: BTreeSet::new(),
             read_by: BTreeSet::new(),
             level: 0,
@@ -365,7 +371,8 @@ impl Groups {
         let (a, b) = (&self.groups[first], &self.groups[second]);
         let alike = a.kind == GroupKind::Rows && b.kind == GroupKind::Rows && a.size == b.size;
         let vectors = a.vector.is_none() || b.vector.is_none() || a.vector == b.vector;
-        if !alike || !vectors || a.work + b.work > GROUP_WORK_MAX {
+        let waits = a.size < WAITING_MIN && a.level != b.level && self.is_needed(first, second);
+        if !alike || !vectors || waits || a.work + b.work > GROUP_WORK_MAX {
             return false;
         }
         let beside = |g: &Group, other: usize| {
@@ -405,6 +412,16 @@ impl Groups {
                 let placement = self.placement[m.0 as usize].as_ref().expect("a member is placed");
                 writable(program, m, placement, &axes)
             })
+    }
+
+    /// Whether others than the two groups themselves read from the earlier one.
+    fn is_needed(&self, first: usize, second: usize) -> bool {
+        let earlier = if self.groups[first].level < self.groups[second].level {
+            first
+        } else {
+            second
+        };
+        self.groups[earlier].read_by.iter().any(|&g| g != first && g != second)
     }
 
     /// The element of the group's space as a function of a member's domain.
@@ -500,6 +517,35 @@ fn row_placement(size: usize, vector: usize) -> Placement {
         index: None,
         row: true,
     }
+}
+
+/// The axis along which most of what is read lies side by side; the last one if none is better.
+fn best_axis(program: &Program, sizes: &[usize], reads: &[Read]) -> usize {
+    let Some(last) = (0..sizes.len()).rev().find(|&a| sizes[a] > 1) else {
+        return 0;
+    };
+    let total = elements(sizes);
+    let mut scores = vec![0; sizes.len()];
+    for read in reads {
+        let large = elements(&program.node(read.node).shape) * 4 > total;
+        let Some(element) = read.element.as_ref().filter(|_| large) else {
+            continue;
+        };
+        for (axis, score) in scores.iter_mut().enumerate() {
+            let beside = element.affine.coefficient(axis) == 1
+                || element
+                    .digits
+                    .iter()
+                    .any(|d| d.coefficient == 1 && d.divide == 1 && d.of.coefficient(axis) == 1);
+            if beside {
+                *score += sizes[axis].min(LANES);
+            }
+        }
+    }
+    let best = (0..sizes.len())
+        .max_by_key(|&a| (scores[a], a == last))
+        .expect("there are axes");
+    if scores[best] > scores[last] { best } else { last }
 }
 
 /// Whether a reduction of the last axes can be written over one vector axis.

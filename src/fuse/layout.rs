@@ -80,10 +80,7 @@ fn column_axes(program: &Program, group: &Group) -> Axes {
         unreachable!("a column group begins with its reduction")
     };
     let shape = &program.node(node.operands[0]).shape;
-    let last = (0..shape.len())
-        .rev()
-        .find(|&a| shape[a] > 1)
-        .expect("something is reduced");
+    let last = group.column_axis;
     let along_vector = reduced.contains(&last);
     let outer: Vec<usize> = (0..shape.len())
         .filter(|a| !reduced.contains(a) && *a != last)

@@ -17,6 +17,8 @@ pub struct Normal {
     /// Copies into another layout: they must be stored.
     pub copies: Vec<NodeId>,
     leaves: HashMap<(u8, u32), NodeId>,
+    quotients: HashMap<NodeId, (NodeId, NodeId)>,
+    products: HashMap<NodeId, NodeId>,
 }
 
 /// Rewrites all that the outputs need.
@@ -35,6 +37,8 @@ pub fn normalised(graph: &Graph) -> Normal {
         origin: vec![],
         copies: vec![],
         leaves: HashMap::new(),
+        quotients: HashMap::new(),
+        products: HashMap::new(),
     };
     let mut new: Vec<Option<NodeId>> = vec![None; graph.len()];
     for id in graph.ids().filter(|id| needed[id.0 as usize]) {
@@ -68,12 +72,77 @@ impl Normal {
             Op::State(StateId(i)) => self.add_leaf((2, *i), node, origin),
             Op::Stop => node.operands[0],
             Op::View { .. } => self.add_view(node, origin),
+            Op::Reduce { axes, .. } if self.reduces_nothing(&node, axes) => self.add_squeeze(node, origin),
+            Op::Map(MapFunction::Divide) => self.add_quotient(node, origin),
+            Op::Map(_) => self.add_map(node, origin),
             Op::Contract { a, b, out } => {
                 let (a, b, out) = (a.clone(), b.clone(), out.clone());
                 self.add_contract(node, origin, &a, &b, &out)
             }
             _ => self.push(node, origin),
         }
+    }
+
+    fn reduces_nothing(&self, node: &Node, axes: &[usize]) -> bool {
+        let shape = &self.graph.node(node.operands[0]).shape;
+        axes.iter().all(|&a| shape[a] == 1)
+    }
+
+    /// A reduction over axes of one index reads its operand.
+    fn add_squeeze(&mut self, mut node: Node, origin: NodeId) -> NodeId {
+        let Op::Reduce { axes, .. } = &node.op else {
+            unreachable!("a reduction")
+        };
+        let rank = self.graph.node(node.operands[0]).shape.len();
+        let mut kept = 0;
+        let positions = (0..rank).map(|axis| {
+            if axes.contains(&axis) {
+                return Position::default();
+            }
+            kept += 1;
+            Position::axis(kept - 1)
+        });
+        node.op = Op::View {
+            positions: positions.collect(),
+            guards: vec![],
+            fill: 0.0,
+        };
+        self.add_view(node, origin)
+    }
+
+    /// Remembers `y = e^x / t`: who needs `e^x` later multiplies `y` by `t` again, instead of keeping `x`.
+    fn add_quotient(&mut self, node: Node, origin: NodeId) -> NodeId {
+        let (above, below) = (node.operands[0], node.operands[1]);
+        let exponential = matches!(self.graph.node(above).op, Op::Map(MapFunction::Exponential));
+        let repeats = matches!(self.graph.node(below).op, Op::View { .. });
+        let id = self.add_map(node, origin);
+        if exponential && repeats {
+            self.quotients.entry(above).or_insert((id, below));
+        }
+        id
+    }
+
+    fn add_map(&mut self, mut node: Node, origin: NodeId) -> NodeId {
+        for at in 0..node.operands.len() {
+            if let Some(&(quotient, divisor)) = self.quotients.get(&node.operands[at]) {
+                node.operands[at] = self.add_product_again(quotient, divisor, origin);
+            }
+        }
+        self.push(node, origin)
+    }
+
+    fn add_product_again(&mut self, quotient: NodeId, divisor: NodeId, origin: NodeId) -> NodeId {
+        if let Some(&known) = self.products.get(&quotient) {
+            return known;
+        }
+        let node = Node {
+            op: Op::Map(MapFunction::Multiply),
+            operands: vec![quotient, divisor],
+            ..self.graph.node(quotient).clone()
+        };
+        let id = self.push(node, origin);
+        self.products.insert(quotient, id);
+        id
     }
 
     /// One node for each tensor, so that all of its readers are known.

@@ -146,17 +146,9 @@ impl Program {
         }
     }
 
-    /// The operand of a product: a view that only rearranges a value nobody else needs is stored in its place.
+    /// The operand of a product: what its views read.
     fn require_operand(&mut self, operand: NodeId) {
-        let (root, element) = below_views(&self.graph, operand, &|n| self.is_stored(n));
-        if root == operand {
-            return self.require(operand, reason::OPERAND);
-        }
-        let shape = &self.node(operand).shape;
-        let alone = !self.is_leaf(root) && self.users(root).len() == 1 && !self.is_output(root);
-        if alone && elements(shape) == elements(&self.node(root).shape) && inverted(&element, shape).is_some() {
-            return self.require(operand, reason::OPERAND);
-        }
+        let (root, _) = below_views(&self.graph, operand, &|n| self.is_stored(n));
         self.require(root, reason::OPERAND);
     }
 
@@ -167,14 +159,19 @@ impl Program {
             if !self.anchor[id.0 as usize] || !self.live[id.0 as usize] {
                 continue;
             }
-            let mut end = id;
+            let (mut end, mut last) = (id, id);
             while let [user] = self.users(end) {
                 let user = *user;
                 if self.anchor[user.0 as usize] || (end != id && self.is_output(end)) || !self.follows(end, user) {
                     break;
                 }
                 end = user;
+                // Readers fold a view behind the last function; storing it would only scatter the stores.
+                if !matches!(self.node(end).op, Op::View { .. }) {
+                    last = end;
+                }
             }
+            let end = last;
             if end != id {
                 self.require(end, reason::CHAIN);
             }

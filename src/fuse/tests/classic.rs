@@ -134,9 +134,9 @@ fn attention_is_two_products_and_a_row_kernel() {
     let y = b.plus(x, y);
     b.output(y);
     assert_snapshot!(calls(&check(&b.graph)), @"
-    k0 product + view
-    k0 product + view
-    k0 product + view
+    k0 product
+    k0 product
+    k0 product
     k1 product + map
     k2 rows + max + sum + map
     k3 product + view

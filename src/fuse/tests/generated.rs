@@ -200,7 +200,7 @@ fn window(b: &mut Build, dice: &mut Dice, x: NodeId) -> NodeId {
             b.view(x, &shape, positions)
         }
         _ if size >= 3 => {
-            shape[last] = shape[last] - 2;
+            shape[last] -= 2;
             shape.push(3);
             positions.push(axis.plus(&Affine::axis(last + 1)).into());
             b.view(x, &shape, positions)
