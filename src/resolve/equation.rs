@@ -24,6 +24,8 @@ pub struct Indices {
     by_name: HashMap<String, IndexId>,
     /// What `..` stands for.
     pub rest: Option<Vec<IndexId>>,
+    /// The tensor that told it.
+    rest_of: Option<TensorId>,
 }
 
 impl Indices {
@@ -70,8 +72,23 @@ fn rest_name(axis: &Axis, at: usize) -> String {
 }
 
 impl<'a> Elaborator<'a> {
-    /// Elaborates `name[left] = right`.
+    /// Elaborates `name[left] = right`. Where it is wrong, what its indices lack is told once.
     pub fn equation(
+        &mut self,
+        name: &str,
+        left: &'a [Index],
+        right: &'a Syntax,
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<TensorId> {
+        let result = self.sound_equation(name, left, right, span, scope);
+        if result.is_err() {
+            spoil(left, scope);
+        }
+        result
+    }
+
+    fn sound_equation(
         &mut self,
         name: &str,
         left: &'a [Index],
@@ -173,7 +190,7 @@ impl<'a> Elaborator<'a> {
             }
             Index::Named { name, .. } => match indices.named(&name.text, || scope.range(&name.text)) {
                 Some(id) => Ok(vec![id]),
-                None => self.no_range(name),
+                None => self.no_range(name, scope),
             },
             Index::Joined { parts, .. } => {
                 let mut group = vec![];
@@ -278,7 +295,10 @@ impl<'a> Elaborator<'a> {
         for (index, group) in pattern.iter().zip(groups) {
             match index {
                 Index::Rest(rest_span) => match &indices.rest {
-                    None => indices.set_rest(group),
+                    None => {
+                        indices.set_rest(group);
+                        indices.rest_of = Some(id);
+                    }
                     Some(ids) => {
                         let before: Vec<Axis> = ids.iter().map(|&i| indices.axes[i].clone()).collect();
                         let sizes = |axes: &[Axis]| axes.iter().map(|a| a.size).collect::<Vec<_>>();
@@ -288,7 +308,13 @@ impl<'a> Elaborator<'a> {
                                 crate::ir::model::shape_text(group),
                             );
                             let message = format!("`..` stands for {a} and for {b}, which must agree");
-                            return self.wrong(Diagnostic::new(Code::ShapeMismatch, *rest_span, message));
+                            let mut diagnostic = Diagnostic::new(Code::ShapeMismatch, *rest_span, message);
+                            for id in indices.rest_of.into_iter().chain([id]) {
+                                let tensor = self.program.tensor(id);
+                                let shape = crate::ir::model::shape_text(&tensor.axes);
+                                diagnostic = diagnostic.note(tensor.span, format!("`{}` has {shape}", tensor.name));
+                            }
+                            return self.wrong(diagnostic);
                         }
                     }
                 },
@@ -310,12 +336,9 @@ impl<'a> Elaborator<'a> {
 
     fn wrong_read_rank<T>(&mut self, pattern: &[Index], id: TensorId, span: Span) -> Checked<T> {
         let tensor = self.program.tensor(id);
-        let message = format!(
-            "this reads {} axes of a tensor that has {}: {}",
-            pattern.len(),
-            tensor.axes.len(),
-            crate::ir::model::shape_text(&tensor.axes)
-        );
+        let (named, there) = (pattern.len(), tensor.axes.len());
+        let shape = crate::ir::model::shape_text(&tensor.axes);
+        let message = format!("this bracket has {named} of the tensor's {there} axes, {shape}");
         let mut diagnostic = Diagnostic::new(Code::WrongRank, span, message);
         if tensor.span != Span::NOWHERE {
             diagnostic = diagnostic.note(tensor.span, "defined here");
@@ -472,6 +495,14 @@ impl<'a> Elaborator<'a> {
             LessEqual | GreaterEqual => MapFunction::LessEqual,
             WholeDivide | Modulo => return Err(Wrong),
         };
+        let arithmetic = matches!(operator, Add | Subtract | Multiply | Divide | Power);
+        if arithmetic
+            && let Some(operand) = [(&a, left), (&b, right)]
+                .iter()
+                .find(|o| matches!(o.0.1, Element::Id { .. }))
+        {
+            return self.ids_as_numbers(operand.1.span);
+        }
         let conditions = [&a, &b].iter().filter(|x| x.1 == Element::Condition).count();
         let wanted = if matches!(function, MapFunction::And | MapFunction::Or) {
             2
@@ -497,6 +528,16 @@ impl<'a> Elaborator<'a> {
         } else {
             result
         })
+    }
+
+    /// Reports that ids stand where a number is calculated.
+    pub fn ids_as_numbers<T>(&mut self, span: Span) -> Checked<T> {
+        let message = format!(
+            "`{}` holds ids, which are no numbers to calculate with",
+            self.sources.text(span)
+        );
+        let help = "look them up, as in `embedding(vocab, width)`, or say `real(…)`";
+        self.wrong(Diagnostic::new(Code::WrongKind, span, message).help(help))
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one reduction")]
@@ -680,6 +721,17 @@ impl<'a> Elaborator<'a> {
             },
             self.program.tensor(result).element,
         ))
+    }
+}
+
+/// Notes that a mistake was reported where these indices should have got their ranges.
+pub fn spoil(indices: &[Index], scope: &Scope<'_>) {
+    for index in indices {
+        match index {
+            Index::Named { name, .. } => scope.spoil(&name.text),
+            Index::Joined { parts, .. } => spoil(parts, scope),
+            _ => {}
+        }
     }
 }
 

@@ -114,10 +114,13 @@ impl<'a> Elaborator<'a> {
             Value::Condition(holds) => Ok(holds),
             Value::Wrong => Err(Wrong),
             other => {
-                let message = format!(
-                    "expected a condition that is known when compiling, found {}",
-                    other.describe()
-                );
+                let message = match &*expr.kind {
+                    ExprKind::Name(name) => format!("`{name}` must be `true` or `false`, found {}", other.describe()),
+                    _ => format!(
+                        "expected a condition that is known when compiling, found {}",
+                        other.describe()
+                    ),
+                };
                 let mut diagnostic = Diagnostic::new(Code::WrongKind, expr.span, message);
                 if matches!(other, Value::StepCondition(_) | Value::Tensor(_)) {
                     diagnostic = diagnostic.help("use `where(condition, then, else)` for what changes while training");
@@ -436,6 +439,15 @@ impl<'a> Elaborator<'a> {
                 );
             }
         };
+        if matches!(operator, Add | Subtract | Multiply | Divide | Power) {
+            for side in [&left, &right] {
+                if let Value::Tensor(id) = side
+                    && matches!(self.program.tensor(*id).element, Element::Id { .. })
+                {
+                    return self.ids_as_numbers(span);
+                }
+            }
+        }
         let operands = if swap { [right, left] } else { [left, right] };
         let value = self.map(function, &operands, span)?;
         if negate {
@@ -517,6 +529,10 @@ impl<'a> Elaborator<'a> {
         }
         for id in [a, b] {
             let tensor = self.program.tensor(id);
+            let library = self.sources.file(tensor.span.file).is_some_and(|f| f.library);
+            if library && first.len() == second.len() {
+                continue;
+            }
             let what = format!(
                 "{} has {}",
                 if tensor.name.is_empty() { "this" } else { &tensor.name },

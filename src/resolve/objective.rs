@@ -5,6 +5,7 @@ use super::evaluate::Position;
 use super::fold;
 use super::schedule::RunLength;
 use super::scope::{PathScope, Scope};
+use super::settings::slipped;
 use super::value::{Quantity, Value};
 use crate::ir::ast::{Argument, Definition, DefinitionKind, Expr, ExprKind, Section, Setting};
 use crate::ir::graph::{Element, MapFunction, OutputKind, ParamId};
@@ -18,7 +19,7 @@ const CLIP_EPSILON: f64 = 1e-6;
 
 impl<'a> Elaborator<'a> {
     /// The train section's lines of a key.
-    fn lines(section: &'a Section, key: &'a str) -> impl Iterator<Item = &'a Setting> {
+    pub fn lines(section: &'a Section, key: &'a str) -> impl Iterator<Item = &'a Setting> {
         section
             .settings
             .iter()
@@ -28,6 +29,9 @@ impl<'a> Elaborator<'a> {
     /// The reported loss.
     pub fn loss(&mut self, section: &'a Section, value: &Value<'a>, scope: &Rc<Scope<'a>>) -> Checked<TensorId> {
         let Some(line) = Self::lines(section, "loss").next() else {
+            if slipped(section, "loss") {
+                return Err(Wrong);
+            }
             let diagnostic = Diagnostic::new(Code::MissingSetting, section.name.span, "nothing says what to minimise");
             return self.wrong(diagnostic.help("add a loss, as `loss cross_entropy(label)` or `loss mse(target)`"));
         };
@@ -362,6 +366,9 @@ impl<'a> Elaborator<'a> {
                 factors: factors.clone(),
             });
         }
+        if lines.is_empty() && slipped(section, "optimizer") {
+            return Err(Wrong);
+        }
         if lines.is_empty() {
             let diagnostic = Diagnostic::new(Code::MissingSetting, section.name.span, "nothing says how to train");
             return self.wrong(diagnostic.help("add an optimizer, as `optimizer adamw(lr = 1e-3)`"));
@@ -381,10 +388,10 @@ impl<'a> Elaborator<'a> {
         let [expr] = &group[..] else {
             return self.error(Code::WrongSetting, line.span, "expected one optimizer");
         };
-        let (name, arguments): (&'a str, &'a [Argument]) = match &*expr.kind {
-            ExprKind::Name(name) => (name, &[]),
+        let (name, place, arguments): (&'a str, Span, &'a [Argument]) = match &*expr.kind {
+            ExprKind::Name(name) => (name, expr.span, &[]),
             ExprKind::Call { callee, arguments } => match &*callee.kind {
-                ExprKind::Name(name) => (name, arguments),
+                ExprKind::Name(name) => (name, callee.span, arguments),
                 _ => return self.error(Code::WrongKind, callee.span, "expected the name of an optimizer"),
             },
             _ => {
@@ -397,7 +404,7 @@ impl<'a> Elaborator<'a> {
         };
         let Some(definition) = self.library.find(name, &[DefinitionKind::Optimizer]) else {
             let known = self.library.names(&[DefinitionKind::Optimizer]);
-            return self.unknown("optimizer", name, expr.span, &known);
+            return self.unknown("optimizer", name, place, &known);
         };
         Ok((
             definition,
