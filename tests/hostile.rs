@@ -81,7 +81,9 @@ fn enormous_sizes() {
     let power = "    width = 9^9^9\n    linear(width)";
     let codes: Vec<Code> = said(spec("", power).as_bytes()).iter().map(|d| d.code).collect();
     assert!(
-        codes.iter().any(|c| matches!(c, Code::SizeTooLarge | Code::SizeNotWhole)),
+        codes
+            .iter()
+            .any(|c| matches!(c, Code::SizeTooLarge | Code::SizeNotWhole)),
         "{codes:?}"
     );
 }
@@ -91,8 +93,14 @@ fn enormous_repeats() {
     refused(spec("", "    repeat 1000000000 { relu }"), Code::RepeatCount);
     refused(spec("", "    repeat 1e300 { relu }"), Code::RepeatCount);
     refused(spec("", "    repeat 4096 { repeat 4096 { relu } }"), Code::TooMuchWork);
-    refused(spec("", "    repeat 4096 { repeat 4096 { repeat 4096 { linear(16) } } }"), Code::TooMuchWork);
-    refused(spec("", "    repeat 4096 { repeat 4096 { repeat 0 { relu } } }"), Code::TooMuchWork);
+    refused(
+        spec("", "    repeat 4096 { repeat 4096 { repeat 4096 { linear(16) } } }"),
+        Code::TooMuchWork,
+    );
+    refused(
+        spec("", "    repeat 4096 { repeat 4096 { repeat 0 { relu } } }"),
+        Code::TooMuchWork,
+    );
 }
 
 #[test]
@@ -117,11 +125,17 @@ fn arguments_that_double() {
 fn recursion() {
     refused(spec("def again(x[..]) = x -> again\n", "    again"), Code::Recursion);
     refused(
-        spec("def a(x[..]) = x -> b\ndef b(x[..]) = x -> c\ndef c(x[..]) = x -> a\n", "    b"),
+        spec(
+            "def a(x[..]) = x -> b\ndef b(x[..]) = x -> c\ndef c(x[..]) = x -> a\n",
+            "    b",
+        ),
         Code::Recursion,
     );
     refused(
-        spec("init ever(w[..]) = ever\ndef odd(x[.., i]) {\n    param w[i] ~ ever\n    y[.., i] = x[.., i] * w[i]\n}\n", "    odd"),
+        spec(
+            "init ever(w[..]) = ever\ndef odd(x[.., i]) {\n    param w[i] ~ ever\n    y[.., i] = x[.., i] * w[i]\n}\n",
+            "    odd",
+        ),
         Code::Recursion,
     );
     // A layer may be an argument: recursion by handing a definition to itself.
@@ -143,16 +157,46 @@ fn a_long_chain_of_definitions() {
 fn a_hundred_thousand_of_everything() {
     let many = 100_000;
     refused(spec("", &"{ ".repeat(many)), Code::NestingTooDeep);
-    refused(spec("", &format!("    n = {}1{}", "(".repeat(many), ")".repeat(many))), Code::NestingTooDeep);
-    refused(spec("", &format!("    n = {}1", "(".repeat(many))), Code::NestingTooDeep);
-    refused(spec("", &format!("    n = {}1", "[".repeat(many))), Code::NestingTooDeep);
-    refused(spec("", &format!("    n = {}1", "-".repeat(many))), Code::NestingTooDeep);
-    refused(spec("", &format!("    n = {}1", "- ".repeat(many))), Code::NestingTooDeep);
-    refused(spec("", &format!("    n = {}true", "not ".repeat(many))), Code::NestingTooDeep);
-    refused(spec("", &format!("    relu{}", " -> relu".repeat(99_000))), Code::NestingTooDeep);
-    refused(spec("", &format!("    n = 1{}", " + 1".repeat(90_000))), Code::NestingTooDeep);
-    refused(spec("", &format!("    n = 1{}", "^1".repeat(90_000))), Code::NestingTooDeep);
-    refused(spec("", &format!("    n = {}1", "if true { ".repeat(90_000))), Code::NestingTooDeep);
+    refused(
+        spec("", &format!("    n = {}1{}", "(".repeat(many), ")".repeat(many))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    n = {}1", "(".repeat(many))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    n = {}1", "[".repeat(many))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    n = {}1", "-".repeat(many))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    n = {}1", "- ".repeat(many))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    n = {}true", "not ".repeat(many))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    relu{}", " -> relu".repeat(99_000))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    n = 1{}", " + 1".repeat(90_000))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    n = 1{}", "^1".repeat(90_000))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    n = {}1", "if true { ".repeat(90_000))),
+        Code::NestingTooDeep,
+    );
     refused(spec("", &"    relu\n".repeat(300_000)), Code::TextTooLong);
     refused(spec("", &"    relu relu\n".repeat(many)), Code::Syntax);
 }
@@ -166,7 +210,12 @@ fn the_deepest_that_is_allowed_is_resolved() {
     // Both at once, in the deepest chain of calls.
     let mut definitions = format!("def d0(x[..]) = x{}\n", " + 1".repeat(200));
     for i in 1..=80 {
-        definitions += &format!("def d{i}(x[..]) = {}x -> d{}{}\n", "(".repeat(100), i - 1, ")".repeat(100));
+        definitions += &format!(
+            "def d{i}(x[..]) = {}x -> d{}{}\n",
+            "(".repeat(100),
+            i - 1,
+            ")".repeat(100)
+        );
     }
     let diagnostics = said(spec(&definitions, "    d80").as_bytes());
     let first: Vec<_> = diagnostics.iter().take(3).map(|d| d.message.clone()).collect();

@@ -1,10 +1,11 @@
 //! The example specs, shrunk, through every stage: a snapshot of what each stage prints.
 
+use mspec::build;
 use mspec::ir::experiment::{Schema, SchemaTensor};
 use mspec::ir::graph::Element;
 use mspec::pipeline::{self, Experiment};
 use mspec::resolve::Mode;
-use mspec::build;
+use mspec::text::render;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -12,16 +13,14 @@ use std::path::Path;
 fn experiment(name: &str, overrides: &[(&str, &str)], schema: Schema) -> Experiment {
     let overrides: Vec<_> = overrides.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let read = |path: &Path| std::fs::read(Path::new("specs").join(path)).map_err(|e| e.to_string());
-    let messages = |failure: pipeline::Failure| {
-        let list: Vec<String> = failure.diagnostics.iter().map(|d| d.message.clone()).collect();
-        list.join("\n")
-    };
-    let spec = pipeline::load(Path::new(name), &overrides, &read).map_err(messages).unwrap();
-    let messages = |failure: pipeline::Failure| {
-        let list: Vec<String> = failure.diagnostics.iter().map(|d| d.message.clone()).collect();
-        list.join("\n")
-    };
+    let spec = pipeline::load(Path::new(name), &overrides, &read)
+        .map_err(messages)
+        .unwrap();
     spec.resolve(schema).map_err(messages).unwrap()
+}
+
+fn messages(failure: pipeline::Failure) -> String {
+    render::text(&failure.diagnostics, &failure.sources, false)
 }
 
 fn tensor(name: &str, axes: &[(&str, usize)], element: Element) -> SchemaTensor {
@@ -46,7 +45,10 @@ fn schema(tensors: Vec<SchemaTensor>, sizes: &[(&str, usize)], epoch_samples: Op
 /// A snapshot of each stage, named by the spec and the stage.
 fn stages(name: &str, experiment: &Experiment) {
     let batch = experiment.train.as_ref().map_or(1, |t| t.batch);
-    let program = experiment.program(Mode::Training, batch).map_err(|_| "no program").unwrap();
+    let program = experiment
+        .program(Mode::Training, batch)
+        .map_err(|_| "no program")
+        .unwrap();
     let graph = build::build(&program);
     let gradients = experiment.training_graph().map_err(|_| "no graph").unwrap();
     let compiled = pipeline::compile(&gradients, None);
@@ -63,14 +65,11 @@ fn stages(name: &str, experiment: &Experiment) {
         ("5-kernels", compiled.schedule.to_string()),
         ("6-plan", compiled.plan.to_string()),
     ];
-    let settings = insta::Settings::clone_current();
-    settings.bind(|| {
-        for (stage, text) in stages {
-            insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => true }, {
-                insta::assert_snapshot!(format!("{name}-{stage}"), text);
-            });
-        }
-    });
+    for (stage, text) in stages {
+        insta::with_settings!({ omit_expression => true }, {
+            insta::assert_snapshot!(format!("{name}-{stage}"), text);
+        });
+    }
 }
 
 #[test]
@@ -97,7 +96,10 @@ fn a_language_model() {
 fn images() {
     let image = [("rows", 2), ("columns", 3), ("channels", 1)];
     let schema = schema(
-        vec![tensor("image", &image, Element::Real), tensor("label", &[], Element::Id { bound: 3 })],
+        vec![
+            tensor("image", &image, Element::Real),
+            tensor("label", &[], Element::Id { bound: 3 }),
+        ],
         &[("rows", 2), ("columns", 3), ("channels", 1), ("classes", 3)],
         Some(8),
     );
@@ -130,7 +132,10 @@ fn stages_are_deterministic() {
             &[("columns", 4), ("classes", 3)],
             Some(8),
         );
-        let graph = experiment("wine.ms", &[("train.batch", "2")], schema).training_graph().map_err(|_| "no graph").unwrap();
+        let graph = experiment("wine.ms", &[("train.batch", "2")], schema)
+            .training_graph()
+            .map_err(|_| "no graph")
+            .unwrap();
         let compiled = pipeline::compile(&graph, None);
         format!("{}{}{}", graph.listing(None), compiled.schedule, compiled.plan)
     };

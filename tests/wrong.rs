@@ -2,7 +2,7 @@
 
 use mspec::data;
 use mspec::pipeline::{self, Failure};
-use mspec::text::{Code, Diagnostic, Diagnostics, render};
+use mspec::text::{Code, render};
 use std::path::Path;
 
 /// Codes that no file of a reasonable size causes; `hostile.rs` makes one.
@@ -27,7 +27,13 @@ fn every_code_has_a_wrong_spec() {
     let mut said = String::new();
     for entry in std::fs::read_dir("tests/snapshots").unwrap() {
         let path = entry.unwrap().path();
-        if path.file_name().unwrap().to_str().unwrap().starts_with("each_wrong_spec_is_explained@") {
+        if path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("each_wrong_spec_is_explained@")
+        {
             said += &std::fs::read_to_string(path).unwrap();
         }
     }
@@ -54,12 +60,13 @@ fn check(name: &str) -> String {
     let sources = spec.sources.clone();
     let dataset = match data::open(&settings, directory) {
         Ok(dataset) => dataset,
+        // What the data lack has no code: the file is to blame, not the spec.
         Err(error) => {
-            let mut diagnostic = Diagnostic::new(Code::CannotRead, error.span, error.message);
-            diagnostic.help = error.help;
-            let mut diagnostics = Diagnostics::default();
-            diagnostics.push(diagnostic);
-            return told(&Failure { sources, diagnostics });
+            return format!(
+                "error: {error}\n --> {}\n{}",
+                sources.place(error.span),
+                error.help.join("\n")
+            );
         }
     };
     match spec.resolve(dataset.schema().clone()) {

@@ -242,7 +242,10 @@ fn early_stop<'a>(
     context: &Context<'_>,
     metrics: &[(String, crate::ir::model::TensorId)],
 ) -> Checked<()> {
-    let watched = context.settings.and_then(|s| s.early_stop.as_ref()).map(|s| s.metric.as_str());
+    let watched = context
+        .settings
+        .and_then(|s| s.early_stop.as_ref())
+        .map(|s| s.metric.as_str());
     let lines = Elaborator::lines(train, "metric").count();
     let (Some(watched), Some(line)) = (watched, Elaborator::lines(train, "early_stop").next()) else {
         return Ok(());
@@ -252,7 +255,11 @@ fn early_stop<'a>(
     }
     let mut known = vec!["loss".to_string()];
     known.extend(metrics.iter().map(|m| m.0.clone()));
-    let place = line.groups.first().and_then(|g| g.first()).map_or(line.span, |item| item.span);
+    let place = line
+        .groups
+        .first()
+        .and_then(|g| g.first())
+        .map_or(line.span, |item| item.span);
     e.unknown("metric of this run", watched, place, &known)
 }
 

@@ -126,7 +126,7 @@ impl<'a> Elaborator<'a> {
             length = steps.round() as u64;
             quantity.value = Known::whole(length as i128);
         } else if !last {
-            let message = format!("only the last phase may be without a `length`, and `{name}` has none");
+            let message = format!("only the last phase may be without a length: say `{name}(length = …)`");
             return self.error(Code::WrongArguments, phase.span, message);
         }
         let inner = Scope::body(PathScope::new(""));
@@ -134,6 +134,12 @@ impl<'a> Elaborator<'a> {
             NumberFunction::Subtract,
             vec![Number::Variable(StepVariable::Step), Number::Constant(start as f64)],
         );
+        // The last phase lasts the rest of the run; one with a length of its own then stays as it ended.
+        let own = if last && length < left {
+            Number::apply(NumberFunction::Minimum, vec![own, Number::Constant(length as f64)])
+        } else {
+            own
+        };
         let before = Number::apply(NumberFunction::Subtract, vec![own.clone(), Number::Constant(1.0)]);
         let progress = Number::apply(NumberFunction::Divide, vec![before, Number::Constant(length as f64)]);
         inner.define("step", Value::Step(own), phase.span);
