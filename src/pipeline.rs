@@ -12,7 +12,7 @@ use crate::resolve::schedule::RunLength;
 use crate::resolve::{Context, Mode};
 use crate::text::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
 use crate::{build, fuse, grad, overrides, parse, plan, resolve, standard};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Files that imports may lead to.
 const IMPORTS: usize = 64;
@@ -65,10 +65,11 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
     };
     let mut others = vec![];
     let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    let mut seen = vec![path.to_path_buf()];
+    let mut seen = vec![plain(path)];
     let mut waiting = imports(&file, &base);
     while let Some((target, span)) = waiting.pop() {
-        if seen.contains(&target) {
+        // Imports may lead back: names come from each file once.
+        if seen.contains(&plain(&target)) {
             continue;
         }
         if seen.len() > IMPORTS {
@@ -79,7 +80,7 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
             ));
             break;
         }
-        seen.push(target.clone());
+        seen.push(plain(&target));
         let bytes = read(&target);
         if let Some((_, imported)) = parse_file(
             &target.display().to_string(),
@@ -108,6 +109,21 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
         warnings: diagnostics,
         end,
     })
+}
+
+/// A path without `.` and without `..` behind a name, so that two ways to a file compare equal.
+fn plain(path: &Path) -> PathBuf {
+    let mut parts: Vec<Component<'_>> = vec![];
+    for part in path.components() {
+        match (part, parts.last()) {
+            (Component::CurDir, _) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    parts.iter().collect()
 }
 
 fn parse_file(
@@ -174,6 +190,7 @@ impl Spec {
     pub fn resolve(self, schema: Schema) -> Result<Experiment, Failure> {
         let mut diagnostics = self.warnings.clone();
         let library = self.library(&mut diagnostics);
+        resolve::unused::warn(&self.file, &self.others, &mut diagnostics);
         let Some(parts) = resolve::parts(&self.file, self.end, &mut diagnostics) else {
             return Err(self.failure(diagnostics));
         };

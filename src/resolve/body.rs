@@ -96,11 +96,18 @@ impl<'a> Elaborator<'a> {
                 value
             }
             StatementKind::Param(list) => {
+                let mut failed = false;
                 list.iter().for_each(|declaration| {
-                    let value = self.declare_param(declaration, scope).unwrap_or(Value::Wrong);
-                    let _ = self.define(&declaration.name, value, scope);
+                    let value = self.declare_param(declaration, scope);
+                    if value.is_err() {
+                        super::equation::spoil(&declaration.indices, scope);
+                        failed = true;
+                    }
+                    failed |= self
+                        .define(&declaration.name, value.unwrap_or(Value::Wrong), scope)
+                        .is_err();
                 });
-                Ok(Value::Condition(true))
+                if failed { Err(Wrong) } else { Ok(Value::Condition(true)) }
             }
             StatementKind::State(list) => {
                 for declaration in list {
@@ -143,7 +150,13 @@ impl<'a> Elaborator<'a> {
             other => self.error(
                 Code::WrongKind,
                 span,
-                format!("a penalty must be one number, found {}", other.describe()),
+                match other {
+                    Value::Tensor(id) => {
+                        let shape = crate::ir::model::shape_text(self.axes(id));
+                        format!("a penalty must be one number, this has {shape}: sum it up with `sum[..] …`")
+                    }
+                    other => format!("a penalty must be one number, found {}", other.describe()),
+                },
             ),
         }
     }

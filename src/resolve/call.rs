@@ -298,14 +298,14 @@ impl<'a> Elaborator<'a> {
                     }
                     Ok(Value::Number(q))
                 }
-                (ParameterKind::Number, Value::Layer(_) | Value::Tensor(_))
-                | (ParameterKind::Tensor(_), Value::Layer(_)) => {
+                (ParameterKind::Number, value @ (Value::Layer(_) | Value::Tensor(_)))
+                | (ParameterKind::Tensor(_), value @ Value::Layer(_)) => {
                     let what = if matches!(kind, ParameterKind::Number) {
                         "a number"
                     } else {
                         "a tensor"
                     };
-                    let message = format!("`{}` needs {what}", parameter.name.text);
+                    let message = format!("`{}` needs {what}, found {}", parameter.name.text, value.describe());
                     let diagnostic = Diagnostic::new(Code::WrongKind, expr.span, message);
                     self.wrong(diagnostic.note(parameter.span, "declared here"))
                 }
@@ -363,6 +363,9 @@ impl<'a> Elaborator<'a> {
         span: Span,
     ) -> Checked<Value<'a>> {
         self.spend(span)?;
+        if self.library.is_recursive(definition) {
+            return Err(Wrong);
+        }
         if self.calls.len() >= limits::CALL_DEPTH {
             let message = format!("calls are nested deeper than {}", limits::CALL_DEPTH);
             return self.error(Code::TooMuchWork, span, message);
@@ -490,7 +493,8 @@ pub fn has_leading_tensor(definition: &Definition) -> bool {
         .is_some_and(|p| matches!(p.kind, ParameterKind::Tensor(_)) && p.default.is_none())
 }
 
-fn describe(element: Element) -> &'static str {
+/// What a tensor holds, for messages.
+pub fn describe(element: Element) -> &'static str {
     match element {
         Element::Real => "real numbers",
         Element::Id { .. } => "ids",

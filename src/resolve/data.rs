@@ -107,6 +107,9 @@ fn text(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath, span
         None => Tokens::Characters,
     };
     let Some(line) = reader.find("window") else {
+        if reader.slipped("window") {
+            return None;
+        }
         let diagnostic = Diagnostic::new(
             Code::MissingSetting,
             span,
@@ -121,6 +124,9 @@ fn text(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath, span
 
 fn csv(reader: &mut Reader<'_, '_>, path: crate::ir::experiment::DataPath, span: Span) -> Option<Source> {
     let Some(line) = reader.find("target") else {
+        if reader.slipped("target") {
+            return None;
+        }
         reader.diagnostics.push(Diagnostic::new(
             Code::MissingSetting,
             span,

@@ -8,7 +8,7 @@ use crate::ir::experiment::{Schema, SchemaTensor};
 use crate::ir::graph::{Element, InputDeclaration, InputId, MapFunction, NumberId, ParamId, StateId};
 use crate::ir::model::{Axis, BATCH, Definition, Equation, Expr, Place, Program, Tensor, TensorId};
 use crate::ir::number::Number;
-use crate::text::{Code, Diagnostic, Diagnostics, Sources, Span, suggest};
+use crate::text::{Code, Diagnostic, Diagnostics, Label, Sources, Span, suggest};
 use std::collections::HashMap;
 
 /// A mistake was reported; go on with something else.
@@ -90,14 +90,30 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    /// Reports a mistake; where it lies in the standard library, the user's call is shown with it.
+    /// Reports a mistake; where it lies in the standard library, the user's call is shown and the library as a note.
     pub fn wrong<T>(&mut self, mut diagnostic: Diagnostic) -> Checked<T> {
         let library = |span: Span| self.sources.file(span.file).is_none_or(|f| f.library);
         if library(diagnostic.primary.span)
-            && !diagnostic.secondary.iter().any(|l| !library(l.span))
             && let Some(&call) = self.calls.iter().rev().find(|c| !library(**c))
         {
-            diagnostic = diagnostic.note(call, "in this call");
+            let text = "in this call".into();
+            let mut inside = std::mem::replace(&mut diagnostic.primary, Label { span: call, text });
+            if inside.text.is_empty() {
+                inside.text = "here".into();
+            }
+            diagnostic.fix = None;
+            diagnostic.secondary.push(inside);
+        }
+        let primary = diagnostic.primary.span;
+        for label in std::mem::take(&mut diagnostic.secondary) {
+            if self.sources.file(label.span.file).is_none() {
+                // The data's sizes stand in no text.
+                diagnostic
+                    .help
+                    .push(label.text.replace("comes from here", "comes from the data"));
+            } else if label.span != primary && !diagnostic.secondary.contains(&label) {
+                diagnostic.secondary.push(label);
+            }
         }
         self.diagnostics.push(diagnostic);
         Err(Wrong)
@@ -116,6 +132,9 @@ impl<'a> Elaborator<'a> {
         }
         if let [only] = suggest::nearest(name, known.iter().map(String::as_str))[..] {
             diagnostic = diagnostic.fix(span, only);
+        }
+        if let Some(kind) = self.library.kind(name) {
+            diagnostic = diagnostic.help(format!("`{name}` is {kind}, which can't stand here"));
         }
         self.wrong(diagnostic)
     }

@@ -39,19 +39,22 @@ impl<'a> Elaborator<'a> {
         fan_in: usize,
         fan_out: usize,
     ) -> Checked<Initialiser> {
-        let (name, arguments): (&'a str, &'a [Argument]) = match &*text.kind {
-            ExprKind::Name(name) => (name, &[]),
+        let (name, place, arguments): (&'a str, Span, &'a [Argument]) = match &*text.kind {
+            ExprKind::Name(name) => (name, text.span, &[]),
             ExprKind::Call { callee, arguments } => match &*callee.kind {
-                ExprKind::Name(name) => (name, arguments),
+                ExprKind::Name(name) => (name, callee.span, arguments),
                 _ => return self.error(Code::WrongKind, callee.span, "expected the name of an initialiser"),
             },
-            _ => ("", &[]),
+            _ => ("", text.span, &[]),
         };
         let is_value = scope.find(name).is_some() || name.is_empty() || matches!(name, "inf" | "pi");
         if !is_value && let Some((_, count)) = PRIMITIVES.iter().find(|p| p.0 == name) {
             return self.primitive(name, *count, arguments, text.span, scope);
         }
         if !is_value && let Some(definition) = self.library.find(name, &[DefinitionKind::Initialiser]) {
+            if self.library.is_recursive(definition) {
+                return Err(Wrong);
+            }
             let inner = Scope::body(scope.path.clone());
             for (name, value) in [("fan_in", fan_in), ("fan_out", fan_out)] {
                 let quantity = Quantity {
@@ -94,7 +97,7 @@ impl<'a> Elaborator<'a> {
         {
             let mut known = self.library.names(&[DefinitionKind::Initialiser]);
             known.extend(PRIMITIVES.iter().map(|p| p.0.to_string()));
-            return self.unknown("initialiser", name, text.span, &known);
+            return self.unknown("initialiser", name, place, &known);
         }
         match self.evaluate(text, scope, Position::Value)? {
             Value::Number(q) => Ok(Initialiser::Constant(q.value.real())),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub struct Library<'a> {
     definitions: HashMap<(DefinitionKind, &'a str), &'a Definition>,
+    recursive: Vec<&'a Definition>,
 }
 
 impl<'a> Library<'a> {
@@ -45,6 +46,27 @@ impl<'a> Library<'a> {
             .find_map(|kind| self.definitions.get(&(*kind, name)).copied())
     }
 
+    /// What kind of definition a name has, for messages.
+    pub fn kind(&self, name: &str) -> Option<&'static str> {
+        let kinds = [
+            (DefinitionKind::Layer, "a layer"),
+            (DefinitionKind::Loss, "a loss"),
+            (DefinitionKind::Metric, "a metric"),
+            (DefinitionKind::Optimizer, "an optimizer"),
+            (DefinitionKind::Schedule, "a schedule"),
+            (DefinitionKind::Initialiser, "an initialiser"),
+        ];
+        kinds
+            .iter()
+            .find(|k| self.definitions.contains_key(&(k.0, name)))
+            .map(|k| k.1)
+    }
+
+    /// Whether a definition was reported to lead back to itself, so that it can't be expanded.
+    pub fn is_recursive(&self, definition: &Definition) -> bool {
+        self.recursive.iter().any(|r| std::ptr::eq(*r, definition))
+    }
+
     /// Names of these kinds, sorted.
     pub fn names(&self, kinds: &[DefinitionKind]) -> Vec<String> {
         let mut names: Vec<String> = self
@@ -58,7 +80,7 @@ impl<'a> Library<'a> {
         names
     }
 
-    /// Reports every definition that leads back to itself, and removes it.
+    /// Reports every definition that leads back to itself.
     fn refuse_recursion(&mut self, diagnostics: &mut Diagnostics) {
         let mut order: Vec<&Definition> = self.definitions.values().copied().collect();
         order.sort_by_key(|d| d.span);
@@ -89,7 +111,7 @@ impl<'a> Library<'a> {
                 }
             }
         }
-        for definition in recursive {
+        for definition in &recursive {
             let name = &definition.name;
             diagnostics.push(
                 Diagnostic::new(
@@ -100,6 +122,7 @@ impl<'a> Library<'a> {
                 .help("definitions can't be recursive: compile time is total; use `repeat`"),
             );
         }
+        self.recursive = recursive;
     }
 
     fn called(&self, definition: &'a Definition) -> Vec<&'a Definition> {

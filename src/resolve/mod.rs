@@ -9,7 +9,6 @@ mod call;
 pub mod data;
 mod declare;
 pub mod elaborator;
-mod element;
 mod equation;
 mod evaluate;
 mod fold;
@@ -19,8 +18,6 @@ pub mod library;
 pub mod limits;
 mod number;
 mod objective;
-mod operators;
-mod optimizer;
 mod pattern;
 mod places;
 mod ranges;
@@ -31,6 +28,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 pub mod train;
+pub mod unused;
 mod value;
 
 use crate::ir::ast::{File, Item, Model, Section};
@@ -68,12 +66,7 @@ pub struct Parts<'a> {
 
 /// Finds model and sections of a spec.
 pub fn parts<'a>(file: &'a File, end: Span, diagnostics: &mut Diagnostics) -> Option<Parts<'a>> {
-    let (mut model, mut data, mut train, mut tune): (
-        Option<&Model>,
-        Option<&Section>,
-        Option<&Section>,
-        Option<&Section>,
-    ) = (None, None, None, None);
+    let (mut model, mut data, mut train): (Option<&Model>, Option<&Section>, Option<&Section>) = (None, None, None);
     for item in &file.items {
         match item {
             Item::Model(found) => match model {
@@ -84,7 +77,12 @@ pub fn parts<'a>(file: &'a File, end: Span, diagnostics: &mut Diagnostics) -> Op
                 let slot = match found.name.text.as_str() {
                     "data" => &mut data,
                     "train" => &mut train,
-                    _ => &mut tune,
+                    _ => {
+                        let message = format!("`{}` is not compiled yet", found.name.text);
+                        let help = "start a run for each setting: `mspec train FILE --set train.optimizer.lr=1e-4`";
+                        diagnostics.push(Diagnostic::new(Code::NotSupported, found.name.span, message).help(help));
+                        continue;
+                    }
                 };
                 match slot {
                     None => *slot = Some(found),
@@ -185,6 +183,7 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
         let outputs = std::mem::take(&mut e.program.outputs);
         let metrics = e.metrics(train, &value, &outer);
         e.program.outputs = outputs;
+        failed |= early_stop(e, train, context, &metrics).is_err();
         if mode == Mode::Evaluation {
             for (name, tensor) in metrics {
                 e.program.outputs.push(Output {
@@ -234,6 +233,34 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
         _ => (0, 0),
     });
     if failed { Err(Wrong) } else { Ok(()) }
+}
+
+/// Early stopping watches the loss or a metric of the run.
+fn early_stop<'a>(
+    e: &mut Elaborator<'a>,
+    train: &'a Section,
+    context: &Context<'_>,
+    metrics: &[(String, crate::ir::model::TensorId)],
+) -> Checked<()> {
+    let watched = context
+        .settings
+        .and_then(|s| s.early_stop.as_ref())
+        .map(|s| s.metric.as_str());
+    let lines = Elaborator::lines(train, "metric").count();
+    let (Some(watched), Some(line)) = (watched, Elaborator::lines(train, "early_stop").next()) else {
+        return Ok(());
+    };
+    if watched == "loss" || metrics.iter().any(|m| m.0 == watched) || lines > metrics.len() {
+        return Ok(());
+    }
+    let mut known = vec!["loss".to_string()];
+    known.extend(metrics.iter().map(|m| m.0.clone()));
+    let place = line
+        .groups
+        .first()
+        .and_then(|g| g.first())
+        .map_or(line.span, |item| item.span);
+    e.unknown("metric of this run", watched, place, &known)
 }
 
 /// Loss plus penalties.

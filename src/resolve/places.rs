@@ -89,7 +89,7 @@ impl<'a> Elaborator<'a> {
                 }
                 match indices.named(&name.text, || scope.range(&name.text)) {
                     Some(id) => places.push(super::elaborator::read_at(id)),
-                    None => return self.no_range(name),
+                    None => return self.no_range(name, scope),
                 }
             }
             Index::Joined { parts, span } => {
@@ -144,7 +144,7 @@ impl<'a> Elaborator<'a> {
             match part {
                 Index::Named { name, .. } => match indices.named(&name.text, || scope.range(&name.text)) {
                     Some(id) => ids.push(id),
-                    None => return self.no_range(name),
+                    None => return self.no_range(name, scope),
                 },
                 _ => return self.error(Code::Syntax, span, "a joined axis holds index names"),
             }

@@ -252,7 +252,7 @@ impl<'a> Elaborator<'a> {
                     }
                     match scope.range(&name.text) {
                         Some(axis) => axes.push(axis),
-                        None => return self.no_range(name),
+                        None => return self.no_range(name, scope),
                     }
                 }
                 Index::Joined { span, .. } => {
@@ -267,9 +267,12 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Reports an index that nothing bounds.
-    pub fn no_range<T>(&mut self, name: &Name) -> Checked<T> {
+    pub fn no_range<T>(&mut self, name: &Name, scope: &Rc<Scope<'a>>) -> Checked<T> {
+        if scope.is_spoiled(&name.text) {
+            return Err(Wrong);
+        }
         let message = format!("nothing tells how far index `{}` goes", name.text);
-        let help = format!("give it a bound, as `{} < n`, or use it alone at an axis", name.text);
+        let help = format!("give it a bound, as `{} < size`, or use it alone at an axis", name.text);
         self.wrong(Diagnostic::new(Code::NoRange, name.span, message).help(help))
     }
 }

@@ -7,7 +7,7 @@ use super::scope::{PathScope, Scope};
 use super::value::{Quantity, Value};
 use crate::ir::ast::{Argument, DefinitionKind, Expr, ExprKind, Unit};
 use crate::ir::number::{Number, NumberFunction, StepVariable};
-use crate::text::{Code, Diagnostic};
+use crate::text::{Code, Diagnostic, Span};
 use std::rc::Rc;
 
 /// What a run lasts, for schedules.
@@ -72,10 +72,10 @@ impl<'a> Elaborator<'a> {
         left: u64,
         last: bool,
     ) -> Checked<(Number, u64)> {
-        let (name, arguments): (&'a str, &'a [Argument]) = match &*phase.kind {
-            ExprKind::Name(name) => (name, &[]),
+        let (name, place, arguments): (&'a str, Span, &'a [Argument]) = match &*phase.kind {
+            ExprKind::Name(name) => (name, phase.span, &[]),
             ExprKind::Call { callee, arguments } => match &*callee.kind {
-                ExprKind::Name(name) => (name, arguments),
+                ExprKind::Name(name) => (name, callee.span, arguments),
                 _ => return self.error(Code::WrongKind, callee.span, "expected the name of a schedule"),
             },
             _ => {
@@ -88,7 +88,7 @@ impl<'a> Elaborator<'a> {
         };
         let Some(definition) = self.library.find(name, &[DefinitionKind::Schedule]) else {
             let known = self.library.names(&[DefinitionKind::Schedule]);
-            return self.unknown("schedule", name, phase.span, &known);
+            return self.unknown("schedule", name, place, &known);
         };
         let mut bound = self.bind(definition, arguments, 0, None, phase.span, scope)?;
         let length_at = definition.parameters.iter().position(|p| p.name.text == "length");
@@ -126,14 +126,20 @@ impl<'a> Elaborator<'a> {
             length = steps.round() as u64;
             quantity.value = Known::whole(length as i128);
         } else if !last {
-            let message = format!("only the last phase may be without a `length`, and `{name}` has none");
-            return self.error(Code::ScheduleLength, phase.span, message);
+            let message = format!("only the last phase may be without a length: say `{name}(length = …)`");
+            return self.error(Code::WrongArguments, phase.span, message);
         }
         let inner = Scope::body(PathScope::new(""));
         let own = Number::apply(
             NumberFunction::Subtract,
             vec![Number::Variable(StepVariable::Step), Number::Constant(start as f64)],
         );
+        // The last phase lasts the rest of the run; one with a length of its own then stays as it ended.
+        let own = if last && length < left {
+            Number::apply(NumberFunction::Minimum, vec![own, Number::Constant(length as f64)])
+        } else {
+            own
+        };
         let before = Number::apply(NumberFunction::Subtract, vec![own.clone(), Number::Constant(1.0)]);
         let progress = Number::apply(NumberFunction::Divide, vec![before, Number::Constant(length as f64)]);
         inner.define("step", Value::Step(own), phase.span);

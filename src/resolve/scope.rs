@@ -27,6 +27,7 @@ pub struct Scope<'a> {
     pub parent: Option<Rc<Scope<'a>>>,
     names: RefCell<HashMap<String, Binding<'a>>>,
     ranges: RefCell<HashMap<String, Axis>>,
+    spoiled: RefCell<Vec<String>>,
     rest: RefCell<Option<Vec<Axis>>>,
     /// Where parameters declared here belong.
     pub path: Rc<PathScope>,
@@ -89,6 +90,7 @@ impl<'a> Scope<'a> {
             parent: None,
             names: RefCell::default(),
             ranges: RefCell::default(),
+            spoiled: RefCell::default(),
             rest: RefCell::default(),
             path,
         })
@@ -100,6 +102,7 @@ impl<'a> Scope<'a> {
             parent: Some(self.clone()),
             names: RefCell::default(),
             ranges: RefCell::default(),
+            spoiled: RefCell::default(),
             rest: RefCell::default(),
             path,
         })
@@ -190,6 +193,18 @@ impl<'a> Scope<'a> {
     pub fn range(&self, index: &str) -> Option<Axis> {
         let found = self.ranges.borrow().get(index).cloned();
         found.or_else(|| self.parent.as_ref().and_then(|p| p.range(index)))
+    }
+
+    /// Notes that an index has no range because of a mistake that was reported.
+    pub fn spoil(&self, index: &str) {
+        if self.range(index).is_none() {
+            self.spoiled.borrow_mut().push(index.to_string());
+        }
+    }
+
+    /// Whether an index lacks its range because of a mistake that was reported.
+    pub fn is_spoiled(&self, index: &str) -> bool {
+        self.spoiled.borrow().iter().any(|s| s == index) || self.parent.as_ref().is_some_and(|p| p.is_spoiled(index))
     }
 
     /// Sets the range of an index in this body.

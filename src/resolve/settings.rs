@@ -18,6 +18,11 @@ impl<'a, 'd> Reader<'a, 'd> {
         let mut seen: Vec<(&str, Span)> = vec![];
         for setting in &section.settings {
             let Some(key) = setting.key.first() else { continue };
+            if let Some(second) = setting.key.get(1) {
+                let message = format!("a setting of `{}` is one word", section.name.text);
+                diagnostics.push(Diagnostic::new(Code::UnknownSetting, key.span.to(second.span), message));
+                continue;
+            }
             let name = key.text.as_str();
             if repeated.contains(&name) || setting.assigned && !setting.on.is_empty() {
                 continue;
@@ -54,6 +59,11 @@ impl<'a, 'd> Reader<'a, 'd> {
             .settings
             .iter()
             .find(|s| s.key.len() == 1 && s.key[0].text == key)
+    }
+
+    /// Whether a line looks like this key with a typing slip.
+    pub fn slipped(&self, key: &str) -> bool {
+        slipped(self.section, key)
     }
 
     /// All lines of a key.
@@ -117,7 +127,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         };
         match value.filter(|v| (0.0..=1.0).contains(v)) {
             Some(value) => Some(value),
-            None => self.expected("a share from 0% to 100%", item.span),
+            None => self.expected("a share from 0% to 100%, as `90%`", item.span),
         }
     }
 
@@ -196,6 +206,14 @@ impl<'a, 'd> Reader<'a, 'd> {
             span: item.span,
         })
     }
+}
+
+/// Whether a line of a section looks like a key with a typing slip, so that the key need not be reported as missing.
+pub fn slipped(section: &Section, key: &str) -> bool {
+    let first = section.settings.iter().filter_map(|s| s.key.first());
+    first
+        .into_iter()
+        .any(|name| name.text != key && !suggest::nearest(&name.text, [key]).is_empty())
 }
 
 /// A number as written, possibly negative.

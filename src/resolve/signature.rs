@@ -30,8 +30,14 @@ impl<'a> Elaborator<'a> {
             };
             if !fits {
                 let message = format!(
-                    "the data's `{}` holds something else than this signature says",
-                    input.name.text
+                    "the data's `{}` holds {}, not {}",
+                    input.name.text,
+                    super::call::describe(element),
+                    match input.element {
+                        ElementType::Ids => "ids",
+                        ElementType::Real => "real numbers",
+                        ElementType::Condition => "conditions",
+                    }
                 );
                 failed |= self.error::<()>(Code::WrongKind, input.span, message).is_err();
                 continue;

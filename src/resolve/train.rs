@@ -60,6 +60,7 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
             let item = reader.single(line, "a number of epochs")?;
             reader.interval(item, Some(Unit::Epochs))?
         }
+        (None, None) if reader.slipped("steps") || reader.slipped("epochs") => return None,
         (None, None) => {
             let message = "nothing says how long to train";
             reader.diagnostics.push(

@@ -1,0 +1,83 @@
+//! Wrong specs in, what the user reads out: one spec for each mistake, one snapshot for each spec.
+
+use mspec::data;
+use mspec::pipeline::{self, Failure};
+use mspec::text::{Code, render};
+use std::path::Path;
+
+/// Codes that no file of a reasonable size causes; `hostile.rs` makes one.
+const ELSEWHERE: &[Code] = &[Code::TextTooLong];
+
+#[test]
+fn each_wrong_spec_is_explained() {
+    insta::glob!("wrong/*.ms", |path| {
+        let spec = std::fs::read(path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let said = check(name);
+        insta::with_settings!({
+            description => String::from_utf8_lossy(&spec),
+            omit_expression => true,
+            prepend_module_to_snapshot => false,
+        }, { insta::assert_snapshot!(said) });
+    });
+}
+
+#[test]
+fn every_code_has_a_wrong_spec() {
+    let mut said = String::new();
+    for entry in std::fs::read_dir("tests/snapshots").unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("each_wrong_spec_is_explained@")
+        {
+            said += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    let missing: Vec<String> = Code::ALL
+        .iter()
+        .filter(|code| !ELSEWHERE.contains(code) && !said.contains(&format!("[{code}]")))
+        .map(|code| format!("{code} {}", code.title()))
+        .collect();
+    assert!(missing.is_empty(), "no spec in tests/wrong causes {missing:#?}");
+}
+
+/// Everything that is said about a spec of `tests/wrong`, from its text to its training graph.
+fn check(name: &str) -> String {
+    let directory = Path::new("tests/wrong");
+    let read = |path: &Path| std::fs::read(directory.join(path)).map_err(|_| "there is no such file".to_string());
+    let spec = match pipeline::load(Path::new(name), &[], &read) {
+        Ok(spec) => spec,
+        Err(failure) => return told(&failure),
+    };
+    let settings = match spec.data() {
+        Ok(settings) => settings,
+        Err(failure) => return told(&failure),
+    };
+    let sources = spec.sources.clone();
+    let dataset = match data::open(&settings, directory) {
+        Ok(dataset) => dataset,
+        // What the data lack has no code: the file is to blame, not the spec.
+        Err(error) => {
+            return format!(
+                "error: {error}\n --> {}\n{}",
+                sources.place(error.span),
+                error.help.join("\n")
+            );
+        }
+    };
+    match spec.resolve(dataset.schema().clone()) {
+        Ok(experiment) => told(&Failure {
+            sources,
+            diagnostics: experiment.warnings,
+        }),
+        Err(failure) => told(&failure),
+    }
+}
+
+fn told(failure: &Failure) -> String {
+    render::text(&failure.diagnostics, &failure.sources, false)
+}
