@@ -3,6 +3,7 @@ pub mod build;
 pub mod cli;
 pub mod codegen;
 pub mod data;
+pub mod format;
 pub mod fuse;
 pub mod grad;
 pub mod ir;

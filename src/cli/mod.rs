@@ -9,6 +9,7 @@ mod eval;
 mod explain;
 mod export;
 mod failure;
+mod fmt;
 mod generate;
 mod progress;
 mod session;
@@ -48,6 +49,8 @@ enum Command {
     Eval(eval::Arguments),
     /// Continues a text with a run's language model
     Generate(generate::Arguments),
+    /// Brings specs into the canonical layout
+    Fmt(fmt::Arguments),
     /// Explains the code of a diagnostic
     Explain(explain::Arguments),
     /// Writes a run's weights under other names
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

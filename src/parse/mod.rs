@@ -84,3 +84,6 @@ pub fn decode(file: FileId, bytes: Vec<u8>) -> Result<String, Box<NoText>> {
         .help("save the file as UTF-8");
     refuse(String::from_utf8_lossy(error.as_bytes()).into_owned(), diagnostic)
 }
+
+#[cfg(test)]
+mod tests;

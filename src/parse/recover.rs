@@ -123,16 +123,15 @@ impl<'a> Recovery<'a> {
     }
 
     fn report(&mut self, piece: usize, mismatch: Mismatch) {
-        let statement = &self.tokens[self.pieces[piece].first..=self.pieces[piece].last];
-        let found = self.token_at(mismatch.at);
-        self.errors.push(messages::syntax(
-            self.file,
-            self.text,
-            self.tokens,
-            found,
-            statement,
-            &mismatch.expected,
-        ));
+        let stop = messages::Stop {
+            file: self.file,
+            text: self.text,
+            tokens: self.tokens,
+            found: self.token_at(mismatch.at),
+            first: self.pieces[piece].first,
+            top: self.pieces[piece].parent.is_none(),
+        };
+        self.errors.push(messages::syntax(&stop, &mismatch.expected));
     }
 
     /// Puts a `?` in a piece's place: first only behind an equation's `=`, so that its name stays known.

@@ -71,6 +71,16 @@ pub fn number(digits: &str, suffix: &str) -> Slip {
     if suffix.starts_with('_') {
         return slip(message, "no underscores in a number", "write `1000`, `1k` or `1e3`");
     }
+    const UNITS: [&str; 9] = [
+        "deg", "degrees", "steps", "epochs", "tokens", "samples", "seconds", "minutes", "hours",
+    ];
+    if UNITS.contains(&suffix) {
+        return slip(
+            message,
+            "",
+            format!("a unit stands behind a space: `{digits} {suffix}`"),
+        );
+    }
     slip(
         message,
         "unknown ending",

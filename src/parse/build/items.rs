@@ -88,6 +88,15 @@ fn parameter(b: &mut Builder, pair: &Pair) -> Parameter {
             );
             ParameterKind::Layer
         }
+        (None, Some(words)) if parts(&words).count() == 1 => {
+            let message = format!("`{}` is no kind of parameter", words.as_str().trim());
+            b.refuse(
+                b.span(&words),
+                message,
+                "a tensor has a bracket, `x[..]`, a number nothing; the others are `: layer` and words, `: one | other`",
+            );
+            ParameterKind::Number
+        }
         (None, Some(words)) => ParameterKind::Words(parts(&words).map(|w| b.name(&w)).collect()),
         (None, None) if part(pair, Rule::layer_type).is_some() => ParameterKind::Layer,
         (None, None) => ParameterKind::Number,
