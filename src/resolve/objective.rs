@@ -220,7 +220,10 @@ impl<'a> Elaborator<'a> {
                 }
             }
             let rate = line.definition.parameters.iter().position(|p| p.name.text == "lr");
-            let rate = bound.iter().find(|(b, _)| Some(*b) == rate).and_then(|(_, v)| v.as_number());
+            let rate = bound
+                .iter()
+                .find(|(b, _)| Some(*b) == rate)
+                .and_then(|(_, v)| v.as_number());
             self.program.rate = self.program.rate.take().or(rate);
             self.update_parameter(at, gradient, scale, line, bound)?;
         }
