@@ -241,7 +241,7 @@ fn mistakes_of_the_spec_exit_with_1() {
     let checked = mspec(folder.path(), &["check", "tiny.ms", "--json"]);
     expect(&checked, 1, "");
     let list: serde_json::Value = serde_json::from_str(&stdout(&checked)).unwrap();
-    assert_eq!(list[0]["primary"]["line"], 9);
+    assert_eq!(list[0]["line"], 9);
 }
 
 #[test]

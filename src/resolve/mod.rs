@@ -129,8 +129,21 @@ pub struct Context<'a> {
     pub probe: bool,
 }
 
+/// Stack of the thread that resolves: calls, blocks and expressions nest in each other up to their limits.
+const STACK_BYTES: usize = 256 << 20;
+
 /// Resolves one program of a spec.
 pub fn resolve(parts: &Parts<'_>, context: &Context<'_>, mode: Mode) -> (Option<Program>, Diagnostics) {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let thread = builder
+            .spawn_scoped(scope, || resolve_here(parts, context, mode))
+            .expect("a thread can be made");
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn resolve_here(parts: &Parts<'_>, context: &Context<'_>, mode: Mode) -> (Option<Program>, Diagnostics) {
     let training = mode == Mode::Training;
     let mut elaborator = Elaborator::new(
         context.sources,
