@@ -152,6 +152,15 @@ impl<'a> Elaborator<'a> {
 
     /// Checks a number that is to be a size.
     pub fn size(&mut self, quantity: &Quantity, span: Span) -> Checked<usize> {
+        if quantity.value.real() > limits::AXIS as f64 {
+            let message = format!(
+                "a size of {:e} is beyond the limit of {}",
+                quantity.value.real(),
+                limits::AXIS
+            );
+            let diagnostic = Diagnostic::new(Code::SizeTooLarge, span, message);
+            return self.wrong(diagnostic.note(quantity.origin, "it comes from here"));
+        }
         let Some(whole) = quantity.value.as_whole() else {
             let message = format!("a size must be whole, this is {}", quantity.value);
             return self

@@ -55,6 +55,14 @@ impl<'a> Elaborator<'a> {
                 if self.is_indexed(expr, scope) {
                     return self.equation_value(expr, scope);
                 }
+                // A word is compared with a word: `join == times`.
+                if let (ExprKind::Name(name), ExprKind::Name(word)) = (&*left.kind, &*right.kind)
+                    && let Some(Value::Word(given)) = scope.find(name).map(|b| b.value)
+                    && scope.find(word).is_none()
+                {
+                    let (a, b) = (Value::Word(given), Value::Word(word.clone()));
+                    return self.binary(*operator, a, b, expr.span, *operator_span);
+                }
                 let a = self.evaluate(left, scope, position);
                 let b = self.evaluate(right, scope, position);
                 self.binary(*operator, a?, b?, expr.span, *operator_span)

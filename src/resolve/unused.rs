@@ -1,7 +1,8 @@
 //! Names of the user's own definitions that nothing mentions: often a typing slip.
 
 use crate::ir::ast::{
-    Block, Definition, Expr, ExprKind, File, Index, Item, Parameter, ParameterKind, Section, Statement, StatementKind,
+    Block, Definition, DefinitionKind, Expr, ExprKind, File, Index, Item, Parameter, ParameterKind, Section, Statement,
+    StatementKind,
 };
 use crate::text::{Code, Diagnostic, Diagnostics};
 use std::collections::HashSet;
@@ -40,8 +41,10 @@ fn parameters(definition: &Definition, diagnostics: &mut Diagnostics) {
         let message = format!("the {what} `{name}` is never used");
         diagnostics.push(Diagnostic::new(Code::Unused, span, message).help("remove it, or use it"));
     };
-    for parameter in &definition.parameters {
-        if !read.0.contains(parameter.name.text.as_str()) {
+    for (at, parameter) in definition.parameters.iter().enumerate() {
+        // An initialiser's head names the parameter that it starts, for its fans.
+        let headed = at == 0 && definition.kind == DefinitionKind::Initialiser;
+        if !headed && !read.0.contains(parameter.name.text.as_str()) {
             unused(&parameter.name.text, "parameter", parameter.name.span);
         }
         let ParameterKind::Tensor(indices) = &parameter.kind else {
