@@ -4,7 +4,7 @@
 
 use crate::ir::affine::{Affine, Guard, Position};
 use crate::ir::graph::{GatherPosition, MapFunction, NodeId, ReduceFunction, elements};
-use crate::ir::model::{Equation, Expr, IndexId, Place, Program, TensorId};
+use crate::ir::model::{Equation, Expr, IndexId, Place, TensorId};
 use crate::ops::construct::GraphBuilder;
 
 /// A value and the index of each of its axes.
@@ -16,7 +16,6 @@ struct Term {
 
 struct Lowering<'a> {
     equation: &'a Equation,
-    program: &'a Program,
     nodes: &'a [Option<NodeId>],
     builder: &'a mut GraphBuilder,
     /// The place of each index in the order of axes.
@@ -26,12 +25,7 @@ struct Lowering<'a> {
 }
 
 /// Lowers an equation; the result has the left's axes.
-pub fn equation(
-    equation: &Equation,
-    program: &Program,
-    nodes: &[Option<NodeId>],
-    builder: &mut GraphBuilder,
-) -> NodeId {
+pub fn equation(equation: &Equation, nodes: &[Option<NodeId>], builder: &mut GraphBuilder) -> NodeId {
     let left: Vec<IndexId> = equation.left.iter().flatten().copied().collect();
     let count = equation.indices.len();
     let rank = (0..count)
@@ -39,7 +33,6 @@ pub fn equation(
         .collect();
     let mut lowering = Lowering {
         equation,
-        program,
         nodes,
         builder,
         rank,

@@ -30,7 +30,7 @@ pub fn build(program: &Program) -> Graph {
             Definition::Param(id) => builder.param(*id),
             Definition::State(id) => builder.state(*id),
             Definition::Gradient(id) => builder.gradient(*id),
-            Definition::Equation(equation) => lower::equation(equation, program, &nodes, &mut builder),
+            Definition::Equation(equation) => lower::equation(equation, &nodes, &mut builder),
         });
     }
     for output in &program.outputs {

@@ -23,7 +23,7 @@ impl<'a> Elaborator<'a> {
         section
             .settings
             .iter()
-            .filter(move |s| s.key.len() == 1 && s.key[0].text == key && !(s.assigned && !s.on.is_empty()))
+            .filter(move |s| s.key.len() == 1 && s.key[0].text == key && (!s.assigned || s.on.is_empty()))
     }
 
     /// The reported loss.
