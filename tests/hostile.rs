@@ -43,15 +43,12 @@ fn said(spec: &[u8]) -> Diagnostics {
 
 /// Demands that a spec ends in an error of a code, soon and without using much memory.
 fn refused(spec: impl AsRef<[u8]>, code: Code) {
-    let length_counts = matches!(code, Code::NestingTooDeep | Code::Syntax) && spec.as_ref().len() > 200_000;
     let start = Instant::now();
     let said = said(spec.as_ref());
     let took = start.elapsed();
     let codes: Vec<String> = said.iter().map(|d| format!("{} {}", d.code, d.message)).collect();
     assert!(
-        // A text may be refused for its length before its structure is looked at.
-        said.iter()
-            .any(|d| d.code == code || length_counts && d.code == Code::TextTooLong),
+        said.iter().any(|d| d.code == code),
         "expected {code}, found {:#?}",
         &codes[..codes.len().min(5)]
     );
@@ -161,7 +158,7 @@ fn a_hundred_thousand_of_everything() {
     let many = 100_000;
     refused(spec("", &"{ ".repeat(many)), Code::NestingTooDeep);
     refused(
-        spec("", &format!("    n = {}1{}", "(".repeat(many), ")".repeat(many))),
+        spec("", &format!("    n = {}1{}", "(".repeat(99_000), ")".repeat(99_000))),
         Code::NestingTooDeep,
     );
     refused(
@@ -197,11 +194,11 @@ fn a_hundred_thousand_of_everything() {
         Code::NestingTooDeep,
     );
     refused(
-        spec("", &format!("    n = {}1", "if true { ".repeat(90_000))),
+        spec("", &format!("    n = {}1", "if true { ".repeat(60_000))),
         Code::NestingTooDeep,
     );
     refused(spec("", &"    relu\n".repeat(300_000)), Code::TextTooLong);
-    refused(spec("", &"    relu relu\n".repeat(many)), Code::Syntax);
+    refused(spec("", &"    relu relu\n".repeat(60_000)), Code::Syntax);
 }
 
 #[test]
@@ -231,8 +228,8 @@ fn files_that_are_no_spec() {
     refused(vec![0xff; 100 << 20], Code::TextTooLong);
     refused(b"model net {\n    # gr\xf6\xdfe\n}\n", Code::InvalidText);
     refused(vec![0xff; 1 << 20], Code::InvalidText);
-    refused(vec![0; 1 << 20], Code::Syntax);
-    refused("ü".repeat(1 << 20), Code::Syntax);
+    refused(vec![0; 1 << 17], Code::Syntax);
+    refused("ü".repeat(1 << 17), Code::Syntax);
     refused(b"", Code::MissingSection);
     refused("\"".repeat(100_000), Code::Syntax);
     refused("# a comment without an end ".repeat(200_000), Code::MissingSection);

@@ -2,13 +2,16 @@
 //! a diagnostic. Does no IO and knows nothing of graphs or kernels.
 //!
 //! `data` and `train` read sections; `elaborator` holds the state; `evaluate`, `call` and `body` treat values and
-//! layers; `ranges`, `equation` and `places` treat indexed equations; `objective` makes loss, gradients and updates.
+//! layers; `ranges`, `equation`, `element` and `places` treat indexed equations; `objective` makes the loss, `optimizer` the
+//! gradients and updates.
 
 pub mod body;
 mod call;
 pub mod data;
 mod declare;
 pub mod elaborator;
+mod element;
+mod element_call;
 mod equation;
 mod evaluate;
 mod fold;
@@ -18,9 +21,12 @@ pub mod library;
 pub mod limits;
 mod number;
 mod objective;
+mod operators;
+mod optimizer;
 mod pattern;
 mod places;
 mod ranges;
+mod reduction;
 pub mod schedule;
 mod scope;
 mod settings;

@@ -1,0 +1,125 @@
+//! Calls inside an equation: functions of elements, and definitions applied to an element.
+
+use super::elaborator::{Checked, Elaborator, Wrong};
+use super::element::free_indices;
+use super::equation::Indices;
+use super::evaluate::Position as Place_;
+use super::scope::Scope;
+use super::value::Value;
+use super::{fold, number};
+use crate::ir::ast::{self, Expr as Syntax, ExprKind};
+use crate::ir::graph::{Element, MapFunction};
+use crate::ir::model::{Axis, Definition, Equation, Expr, Tensor};
+use crate::text::Code;
+use std::rc::Rc;
+
+impl<'a> Elaborator<'a> {
+    pub(super) fn lower_call(
+        &mut self,
+        callee: &'a Syntax,
+        arguments: &'a [ast::Argument],
+        expr: &'a Syntax,
+        scope: &Rc<Scope<'a>>,
+        indices: &mut Indices,
+    ) -> Checked<(Expr, Element)> {
+        if !self.mentions_index(expr, scope) && !self.is_indexed(expr, scope) {
+            let value = self.evaluate(expr, scope, Place_::Value)?;
+            return self.whole(value, expr.span);
+        }
+        let ExprKind::Name(name) = &*callee.kind else {
+            return self.error(Code::WrongKind, callee.span, "expected the name of a function");
+        };
+        let known = scope.find(name).is_none();
+        if known && matches!(name.as_str(), "stop" | "real") && arguments.len() == 1 {
+            let (body, element) = self.lower(&arguments[0].value, scope, indices)?;
+            let body = if name == "stop" {
+                Expr::Stop(Box::new(body))
+            } else {
+                body
+            };
+            return Ok((body, if name == "stop" { element } else { Element::Real }));
+        }
+        if known && let Some((count, function, _)) = number::function(name) {
+            if arguments.len() != count {
+                let message = format!(
+                    "`{name}` takes {count} argument{}, found {}",
+                    if count == 1 { "" } else { "s" },
+                    arguments.len()
+                );
+                return self.error(Code::WrongArguments, expr.span, message);
+            }
+            let lowered: Vec<_> = arguments.iter().map(|a| self.lower(&a.value, scope, indices)).collect();
+            let lowered = lowered.into_iter().collect::<Checked<Vec<_>>>()?;
+            if function == MapFunction::Where && lowered[0].1 != Element::Condition {
+                return self.error(
+                    Code::WrongKind,
+                    arguments[0].value.span,
+                    "the first argument of `where` is a condition",
+                );
+            }
+            return Ok(fold::apply(function, lowered));
+        }
+        self.lower_definition_call(callee, arguments, expr, scope, indices)
+    }
+
+    /// A definition called on an element, `sigmoid(a[.., 1, j])`: the argument becomes a tensor over its free indices.
+    pub fn lower_definition_call(
+        &mut self,
+        callee: &'a Syntax,
+        arguments: &'a [ast::Argument],
+        expr: &'a Syntax,
+        scope: &Rc<Scope<'a>>,
+        indices: &mut Indices,
+    ) -> Checked<(Expr, Element)> {
+        let Some((first, others)) = arguments.split_first() else {
+            return self.error(
+                Code::WrongArguments,
+                expr.span,
+                "this call needs the element that it applies to",
+            );
+        };
+        let layer = match scope.find(match &*callee.kind {
+            ExprKind::Name(name) => name,
+            _ => "",
+        }) {
+            Some(binding) => binding.value,
+            None => self.call(callee, others, expr.span, scope, Place_::Layer)?,
+        };
+        let (body, element) = self.lower(&first.value, scope, indices)?;
+        let mut free = vec![];
+        free_indices(&body, &mut vec![], &mut free);
+        free.sort_unstable();
+        let axes: Vec<Axis> = free.iter().map(|&i| indices.axes[i].clone()).collect();
+        let left = free.iter().map(|&i| vec![i]).collect();
+        let definition = Definition::Equation(Equation {
+            indices: indices.sizes(),
+            left,
+            body,
+        });
+        let name = String::new();
+        let argument = self.tensor(Tensor {
+            name,
+            axes: axes.clone(),
+            element,
+            definition,
+            span: first.value.span,
+        })?;
+        let Value::Tensor(result) = self.apply(&layer, Value::Tensor(argument), expr.span)? else {
+            return Err(Wrong);
+        };
+        let same = self.axes(result).iter().map(|a| a.size).eq(axes.iter().map(|a| a.size));
+        if !same {
+            let message = "a definition called on an element must be element-wise";
+            return self.error(Code::WrongRank, expr.span, message);
+        }
+        let places = free.iter().map(|&i| super::elaborator::read_at(i)).collect();
+        Ok((
+            Expr::Read {
+                tensor: result,
+                places,
+                otherwise: None,
+            },
+            self.program.tensor(result).element,
+        ))
+    }
+}

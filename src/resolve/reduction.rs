@@ -1,0 +1,87 @@
+//! Reductions of an equation: sums, means, counts, extremes and their positions, with what they keep.
+
+use super::elaborator::{Checked, Elaborator};
+use super::equation::Indices;
+use super::fold;
+use super::scope::Scope;
+use crate::ir::ast::{Expr as Syntax, Index, ReductionOperator};
+use crate::ir::graph::{Element, MapFunction, ReduceFunction};
+use crate::ir::model::Expr;
+use crate::text::{Code, Span};
+use std::rc::Rc;
+
+impl<'a> Elaborator<'a> {
+    #[allow(clippy::too_many_arguments, reason = "the parts of one reduction")]
+    pub(super) fn lower_reduce(
+        &mut self,
+        operator: ReductionOperator,
+        over: &'a [Index],
+        condition: Option<&'a Syntax>,
+        operand: Option<&'a Syntax>,
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+        indices: &mut Indices,
+    ) -> Checked<(Expr, Element)> {
+        let mut ids = vec![];
+        for index in over {
+            ids.extend(self.left_group(index, scope, indices)?);
+        }
+        let one = || (Expr::Constant(1.0), Element::Real);
+        let body = match operand {
+            Some(operand) => self.lower(operand, scope, indices)?,
+            None => one(),
+        };
+        let condition = condition.map(|c| self.lower(c, scope, indices)).transpose()?;
+        let kept = |value: (Expr, Element), neutral: f64| match &condition {
+            Some(c) => fold::apply(
+                MapFunction::Where,
+                vec![c.clone(), value, (Expr::Constant(neutral), Element::Real)],
+            ),
+            None => value,
+        };
+        let reduce =
+            |function, body: (Expr, Element)| (Expr::Reduce(function, ids.clone(), Box::new(body.0)), Element::Real);
+        let size: usize = ids.iter().map(|&i| indices.axes[i].size).product();
+        match operator {
+            ReductionOperator::Sum => Ok(reduce(ReduceFunction::Sum, kept(body, 0.0))),
+            ReductionOperator::Max => Ok(reduce(ReduceFunction::Maximum, kept(body, f64::NEG_INFINITY))),
+            ReductionOperator::Min => Ok(reduce(ReduceFunction::Minimum, kept(body, f64::INFINITY))),
+            ReductionOperator::Product => Ok(reduce(ReduceFunction::Product, kept(body, 1.0))),
+            ReductionOperator::Mean | ReductionOperator::Count => {
+                // Over a whole split even a plain count must be added up batch by batch.
+                let accumulates = !self.training && ids.iter().any(|&i| indices.axes[i].is_batch());
+                let whole = !accumulates && matches!(condition, None | Some((Expr::Constant(1.0), _)));
+                let count = match whole {
+                    true => (Expr::Constant(size as f64), Element::Real),
+                    false => reduce(ReduceFunction::Sum, kept(one(), 0.0)),
+                };
+                if operator == ReductionOperator::Count {
+                    return Ok(count);
+                }
+                let count = if whole {
+                    count
+                } else {
+                    fold::apply(MapFunction::Maximum, vec![count, one()])
+                };
+                Ok(fold::apply(
+                    MapFunction::Divide,
+                    vec![reduce(ReduceFunction::Sum, kept(body, 0.0)), count],
+                ))
+            }
+            ReductionOperator::ArgMax => {
+                let [index] = ids[..] else {
+                    return self.error(Code::WrongKind, span, "`argmax` takes one index");
+                };
+                let best = reduce(ReduceFunction::Maximum, kept(body.clone(), f64::NEG_INFINITY));
+                let hit = fold::apply(MapFunction::Equal, vec![body, best]);
+                let nowhere = (Expr::Constant(size as f64), Element::Real);
+                let at = fold::apply(
+                    MapFunction::Where,
+                    vec![hit, (Expr::Index(index), Element::Real), nowhere],
+                );
+                Ok(reduce(ReduceFunction::Minimum, at))
+            }
+            ReductionOperator::ArgSort => self.error(Code::NotSupported, span, "`argsort` is not compiled yet"),
+        }
+    }
+}
