@@ -74,6 +74,7 @@ fn squaring(elements: usize) -> Kernel {
 fn a_step_allocates_nothing() {
     let elements = 1 << 16;
     let call = Call {
+        slices: vec![],
         kernel: 0,
         tensors: vec![],
         nodes: vec![],
@@ -85,6 +86,7 @@ fn a_step_allocates_nothing() {
         offset: 0,
     };
     let launch = Launch {
+        steps: vec![],
         call,
         locations: vec![location],
     };

@@ -22,6 +22,8 @@ pub enum GroupKind {
     Product,
     /// A scatter alone.
     Scatter,
+    /// A loop of other kernels.
+    Scan,
 }
 
 /// A kernel in the making. Its elements are numbered 0 … n-1, row-major.
@@ -111,7 +113,7 @@ impl Groups {
             .collect();
         producers.sort_unstable_by_key(|&g| (std::cmp::Reverse(self.groups[g].level), g));
         producers.dedup();
-        let joins = !matches!(program.node(id).op, Op::Contract { .. }) && !is_scatter(program, id);
+        let joins = !matches!(program.node(id).op, Op::Contract { .. } | Op::Scan(_)) && !is_scatter(program, id);
         let mut home = None;
         if joins {
             for &candidate in &producers {
@@ -190,8 +192,10 @@ impl Groups {
     /// Where an anchor would stand in a group, and the row length that it demands.
     fn placed(&self, program: &Program, id: NodeId, at: usize) -> Result<(Placement, Option<usize>), &'static str> {
         let group = &self.groups[at];
-        if group.kind == GroupKind::Scatter {
-            return Err(reason::BEHIND_SCATTER);
+        match group.kind {
+            GroupKind::Scatter => return Err(reason::BEHIND_SCATTER),
+            GroupKind::Scan => return Err(reason::BEHIND_SCAN),
+            _ => {}
         }
         if group.work + program.work(id) > GROUP_WORK_MAX {
             return Err(reason::TOO_LONG);
@@ -316,6 +320,7 @@ impl Groups {
                 _ => (GroupKind::Columns, size, None, plain),
             },
             Op::Contract { .. } => (GroupKind::Product, size, None, plain),
+            Op::Scan(_) => (GroupKind::Scan, size, None, plain),
             _ if is_scatter(program, id) => (GroupKind::Scatter, size, None, plain),
             _ => (GroupKind::Rows, size, None, plain),
         };

@@ -30,7 +30,7 @@ pub struct Axes {
 /// The axes over which a group runs.
 pub fn axes_of(program: &Program, group: &Group) -> Axes {
     match group.kind {
-        GroupKind::Rows | GroupKind::Scatter => row_axes(program, group),
+        GroupKind::Rows | GroupKind::Scatter | GroupKind::Scan => row_axes(program, group),
         GroupKind::Columns => column_axes(program, group),
         GroupKind::Product => product_axes(program, group),
     }

@@ -20,6 +20,7 @@ mod position;
 mod program;
 mod random;
 mod reason;
+mod scan;
 mod schedule;
 #[cfg(test)]
 mod tests;

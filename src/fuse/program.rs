@@ -134,6 +134,10 @@ impl Program {
                     }
                 }
                 Op::Gather { .. } => self.require(node.operands[0], reason::TABLE),
+                Op::Scan(_) => {
+                    self.require(id, reason::SCAN);
+                    node.operands.iter().for_each(|&o| self.require(o, reason::SCANNED));
+                }
                 Op::ScatterAdd { positions } if scatters(positions, &self.graph, &node) => {
                     self.require(id, reason::SCATTER);
                     for &operand in &node.operands {

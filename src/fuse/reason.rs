@@ -26,6 +26,9 @@ pub const ALL: &[&str] = &[
     ONE_ROW,
     NO_REDUCTION_IN_PRODUCT,
     BEHIND_SCATTER,
+    SCANNED,
+    SCAN,
+    BEHIND_SCAN,
     TOO_LONG,
     IN_PLACE,
     NOT_IN_PLACE,
@@ -55,6 +58,9 @@ pub const ONE_ROW: &str = "not fused: too few rows for the threads";
 pub const NO_REDUCTION_IN_PRODUCT: &str = "not fused: a matrix product's epilogue does not reduce";
 pub const BEHIND_SCATTER: &str = "not fused: a scatter is done only at its end";
 pub const TOO_LONG: &str = "not fused: the kernel is long enough";
+pub const SCANNED: &str = "stored: a scan reads it step by step";
+pub const SCAN: &str = "computed once: a scan";
+pub const BEHIND_SCAN: &str = "not fused: a scan is a loop of its own";
 pub const IN_PLACE: &str = "updated in place";
 pub const NOT_IN_PLACE: &str = "updated by a copy: others still read the old value";
 

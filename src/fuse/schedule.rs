@@ -6,6 +6,7 @@ use super::lower::lowered;
 use super::position::composed;
 use super::program::{Program, storage};
 use super::reason;
+use super::scan::{Embedded, Place, embedded};
 use super::tidy::{Kernels, canonical, written};
 use super::walk::domain;
 use crate::ir::affine::Position;
@@ -386,10 +387,38 @@ impl Builder<'_> {
         order
     }
 
-    fn schedule(self, order: &[usize]) -> Schedule {
+    /// The calls of a scan.
+    fn scan(&mut self, node: NodeId) -> Embedded {
+        let program = self.program;
+        let described = program.node(node);
+        let Op::Scan(scan) = &described.op else {
+            unreachable!("a group of a scan holds a scan")
+        };
+        let place = Place {
+            scan,
+            node: program.origin[node.0 as usize],
+            span: described.span,
+            result: self.tensor_of(node),
+            operands: described.operands.iter().map(|&o| self.tensor_of(o)).collect(),
+        };
+        embedded(&place, &mut |storage, size| {
+            self.tensor(TensorKind::Temporary, storage, size, None)
+        })
+    }
+
+    fn schedule(mut self, order: &[usize]) -> Schedule {
         let mut kernels = Kernels::default();
         let mut calls = vec![];
+        let mut loops = vec![];
         for &unit in order {
+            if let Unit::Group(at) = self.units[unit]
+                && self.groups.groups[at].kind == GroupKind::Scan
+            {
+                let node = self.groups.groups[at].members[0];
+                let embedded = self.scan(node);
+                embedded.put(&mut kernels, &mut calls, &mut loops);
+                continue;
+            }
             let (mut body, tensors, nodes, name) = match self.units[unit] {
                 Unit::Copy { from, to, node } => {
                     let length = self.tensors[from.0 as usize].elements;
@@ -417,6 +446,7 @@ impl Builder<'_> {
             calls.push(Call {
                 kernel: kernels.number(Kernel { buffers, body }),
                 tensors,
+                slices: vec![],
                 nodes: nodes.iter().map(origin).collect(),
                 span,
                 name,
@@ -428,6 +458,7 @@ impl Builder<'_> {
         Schedule {
             kernels: kernels.list,
             calls,
+            loops,
             tensors: self.tensors,
             outputs: self.outputs,
             decisions,
@@ -435,7 +466,8 @@ impl Builder<'_> {
     }
 }
 
-fn copy_body(length: usize) -> KernelBody {
+/// Copies one tensor to another, element by element.
+pub fn copy_body(length: usize) -> KernelBody {
     let at = Position::axis(VECTOR_AXIS);
     let load = Instruction::Load {
         buffer: BufferId(0),
@@ -478,6 +510,7 @@ fn name(program: &Program, groups: &Groups, at: usize) -> String {
     let mut words: Vec<&str> = vec![match group.kind {
         GroupKind::Product => "product",
         GroupKind::Scatter => "scatter",
+        GroupKind::Scan => "scan",
         GroupKind::Columns => "columns",
         GroupKind::Rows if group.vector.is_some() => "rows",
         GroupKind::Rows => "elements",

@@ -1,7 +1,8 @@
 //! Checks a schedule. What holds afterwards:
 //!
-//! - every call names a kernel and as many tensors as it has buffers, of the same storage and size;
-//! - no tensor stands for two buffers of one call, so that nothing is written unseen;
+//! - every call names a kernel and as many tensors as it has buffers, of the same storage and size, or parts of that
+//!   size that lie inside in every round of a loop;
+//! - no tensor and no part stands for two buffers of one call, so that nothing is written unseen;
 //! - a temporary is written before it is read, and every output is written;
 //! - inputs, numbers and the random key are never written.
 
@@ -27,10 +28,16 @@ pub fn verify(schedule: &Schedule) -> Result<(), Broken> {
         }
         for (place, (buffer, tensor)) in kernel.buffers.iter().zip(&call.tensors).enumerate() {
             let described = &schedule.tensors[tensor.0 as usize];
-            if (buffer.storage, buffer.elements) != (described.storage, described.elements) {
+            let whole = call.slices.is_empty();
+            let fits = match whole {
+                true => buffer.elements == described.elements,
+                false => reaches(schedule, number, place, buffer.elements, described.elements),
+            };
+            if buffer.storage != described.storage || !fits {
                 return Err(at("a tensor of another kind than its buffer"));
             }
-            if call.tensors[..place].contains(tensor) {
+            let same = |other: usize| call.tensors[other] == *tensor && call.slice(other) == call.slice(place);
+            if (0..place).any(same) {
                 return Err(at("one tensor for two buffers"));
             }
             if !written[tensor.0 as usize] && (!buffer.written || reads(kernel, place)) {
@@ -52,6 +59,15 @@ pub fn verify(schedule: &Schedule) -> Result<(), Broken> {
     missing.map_or(Ok(()), |tensor| {
         Err(Broken(format!("the output {tensor} is never written")))
     })
+}
+
+/// Whether a slice lies inside its tensor in every round.
+fn reaches(schedule: &Schedule, call: usize, place: usize, size: usize, room: usize) -> bool {
+    let slice = schedule.calls[call].slice(place);
+    let rounds = schedule.loop_of(call).map_or(1, |l| l.rounds) as i64;
+    let last = slice.first + (rounds - 1) * slice.step;
+    let inside = |first: i64| first >= 0 && first + size as i64 <= room as i64;
+    inside(slice.first) && inside(last)
 }
 
 /// Whether a kernel reads a buffer that it also writes.

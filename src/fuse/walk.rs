@@ -51,6 +51,11 @@ pub fn reads_at(program: &Program, id: NodeId, index: &[Position], sizes: &[usiz
                 walk.read(root, None);
             }
         }
+        Op::Scan(_) => {
+            for &operand in &program.node(id).operands {
+                walk.read(operand, None);
+            }
+        }
         Op::ScatterAdd { positions } if scatters(positions, &program.graph, program.node(id)) => {
             for &operand in &program.node(id).operands {
                 let stop = |n| program.is_stored(n);

@@ -9,8 +9,9 @@ mod grad_test;
 
 use crate::ir::graph::*;
 use crate::ops::construct::GraphBuilder;
+use crate::ops::reverse::differentiate;
+use crate::ops::scan::remembering;
 use crate::ops::verify::type_of;
-use crate::ops::{Backward, Grads, with};
 
 /// The graph with every [`Op::Gradient`] replaced by the gradient of the objective by that parameter; zero where the
 /// objective does not depend on it. A graph without placeholders stays as it is.
@@ -41,13 +42,18 @@ pub fn grad(graph: &Graph) -> Graph {
         copy.node(id);
     }
     let objective = copy.mapped(objective);
-    let gradients = differentiate(&mut copy.builder, objective, &placeholders);
+    let params: Vec<NodeId> = placeholders.iter().map(|&p| copy.builder.param(p)).collect();
+    let one = copy.builder.constant(&[], 1.0);
+    let gradients = differentiate(&mut copy.builder, &[(objective, one)], &params);
     for id in graph.ids().filter(|id| after_gradients[id.0 as usize]) {
         match as_placeholder(graph, id) {
             Some(param) => {
                 let zero_shape = &graph.params[param.0 as usize].shape;
-                let gradient = gradients[param.0 as usize];
-                let gradient = gradient.unwrap_or_else(|| copy.builder.constant(zero_shape, 0.0));
+                let at = placeholders
+                    .iter()
+                    .position(|&p| p == param)
+                    .expect("it is one of them");
+                let gradient = gradients[at].unwrap_or_else(|| copy.builder.constant(zero_shape, 0.0));
                 copy.new[id.0 as usize] = Some(gradient);
             }
             None => copy.node(id),
@@ -76,7 +82,10 @@ impl Copy<'_> {
         let node = self.graph.node(id);
         let operands: Vec<NodeId> = node.operands.iter().map(|&o| self.mapped(o)).collect();
         self.builder.span = node.span;
-        let new = self.builder.push(node.op.clone(), &operands, type_of(self.graph, id));
+        let new = match &node.op {
+            Op::Scan(scan) => self.builder.scan(&remembering(scan), &operands),
+            op => self.builder.push(op.clone(), &operands, type_of(self.graph, id)),
+        };
         self.new[id.0 as usize] = Some(new);
     }
 }
@@ -86,57 +95,4 @@ fn as_placeholder(graph: &Graph, id: NodeId) -> Option<ParamId> {
         Op::Gradient(param) => Some(param),
         _ => None,
     }
-}
-
-/// The gradient by each parameter, where the objective depends on it.
-fn differentiate(builder: &mut GraphBuilder, objective: NodeId, wanted: &[ParamId]) -> Vec<Option<NodeId>> {
-    let mut gradients = vec![None; builder.graph().params.len()];
-    let active = active(builder.graph(), objective, wanted);
-    // What has reached each node so far, in the order of its users from the last to the first.
-    let mut reached: Vec<Vec<NodeId>> = vec![vec![]; objective.0 as usize + 1];
-    reached[objective.0 as usize].push(builder.constant(&[], 1.0));
-    for id in (0..=objective.0).rev().map(NodeId) {
-        let contributions = std::mem::take(&mut reached[id.0 as usize]);
-        if contributions.is_empty() || !active[id.0 as usize] {
-            continue;
-        }
-        let node = builder.graph().node(id).clone();
-        builder.span = node.span;
-        let sum = contributions.into_iter().reduce(|sum, next| builder.add(sum, next));
-        let gradient = sum.expect("there is a contribution");
-        if let Op::Param(param) = node.op {
-            gradients[param.0 as usize] = Some(gradient);
-            continue;
-        }
-        let wanted: Vec<bool> = node.operands.iter().map(|o| active[o.0 as usize]).collect();
-        let mut backward = Backward {
-            builder,
-            node: id,
-            operands: &node.operands,
-            gradient,
-            wanted: &wanted,
-        };
-        let Grads::Operands(grads) = with(&node.op, |p| p.grad(&mut backward)) else {
-            continue;
-        };
-        for ((operand, grad), wanted) in node.operands.iter().zip(grads).zip(wanted) {
-            let grad = grad.filter(|&g| wanted && builder.as_constant(g) != Some(0.0));
-            reached[operand.0 as usize].extend(grad);
-        }
-    }
-    gradients
-}
-
-/// For each node up to the objective, whether a wanted parameter's gradient passes through it.
-fn active(graph: &Graph, objective: NodeId, wanted: &[ParamId]) -> Vec<bool> {
-    let mut active: Vec<bool> = Vec::with_capacity(objective.0 as usize + 1);
-    for id in (0..=objective.0).map(NodeId) {
-        let node = graph.node(id);
-        active.push(match node.op {
-            Op::Param(param) => wanted.contains(&param),
-            Op::Stop => false,
-            _ => node.element == Element::Real && node.operands.iter().any(|o| active[o.0 as usize]),
-        });
-    }
-    active
 }

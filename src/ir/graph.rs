@@ -4,10 +4,12 @@
 
 use super::affine::{Guard, Position};
 use super::number::Number;
+use super::scan::Scan;
 use crate::text::Span;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::fmt;
+use std::sync::Arc;
 
 /// A node of a [`Graph`]; prints as `%7`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -173,6 +175,8 @@ pub enum Op {
     },
     /// The operand, without its gradient.
     Stop,
+    /// A loop along an axis: all of its results in one flat tensor.
+    Scan(Arc<Scan>),
     /// The gradient of the objective by a parameter: a placeholder that the grad stage replaces.
     Gradient(ParamId),
 }
@@ -290,6 +294,18 @@ pub struct Graph {
     pub numbers: Vec<Number>,
     /// What comes out.
     pub outputs: Vec<Output>,
+}
+
+/// Equal nodes in the same order, equal declarations and outputs.
+impl PartialEq for Graph {
+    fn eq(&self, other: &Graph) -> bool {
+        self.inputs == other.inputs
+            && self.params == other.params
+            && self.states == other.states
+            && self.numbers == other.numbers
+            && self.outputs == other.outputs
+            && self.nodes.node_weights().eq(other.nodes.node_weights())
+    }
 }
 
 impl Graph {

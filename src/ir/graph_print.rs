@@ -16,6 +16,11 @@ impl Graph {
                 Some(place) => writeln!(text, "{line:<64}  # {place}"),
                 None => writeln!(text, "{line}"),
             };
+            if let super::graph::Op::Scan(scan) = &self.node(id).op {
+                for line in scan.body.listing(sources).lines() {
+                    let _ = writeln!(text, "    | {line}");
+                }
+            }
         }
         for output in &self.outputs {
             let _ = writeln!(text, "{} = {}", self.output_name(&output.kind), output.node);
@@ -107,6 +112,13 @@ impl Graph {
             Op::ScatterAdd { positions } => format!("scatter_add {}", gather_text(positions)),
             Op::Random { stream } => format!("random {stream}"),
             Op::Stop => "stop".into(),
+            Op::Scan(scan) => format!(
+                "scan {} steps{}, {} carried, {} sequences",
+                scan.steps,
+                if scan.backwards { " backwards" } else { "" },
+                scan.carries,
+                scan.slices
+            ),
             Op::Gradient(id) => format!("gradient {id}"),
         }
     }

@@ -391,6 +391,24 @@ pub struct Tensor {
     pub node: Option<NodeId>,
 }
 
+/// The part of a tensor that a call works on: `first + n · step` is its first element in the `n`th round of a loop.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Slice {
+    /// An element.
+    pub first: i64,
+    /// Elements; 0 outside of loops.
+    pub step: i64,
+}
+
+/// Neighbouring calls that are made again and again, their slices moving on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Loop {
+    /// Numbers of calls.
+    pub calls: std::ops::Range<usize>,
+    /// How many times.
+    pub rounds: usize,
+}
+
 /// One call of a kernel.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Call {
@@ -398,12 +416,28 @@ pub struct Call {
     pub kernel: usize,
     /// The tensor of each buffer.
     pub tensors: Vec<TensorId>,
+    /// The part of each tensor; empty if all are whole.
+    pub slices: Vec<Slice>,
     /// The graph's nodes that it computes.
     pub nodes: Vec<NodeId>,
     /// The place in the spec that most of it comes from.
     pub span: Span,
     /// What it is, in words: `layer_norm`, `linear + gelu`.
     pub name: String,
+}
+
+impl Call {
+    /// The part of a buffer's tensor.
+    pub fn slice(&self, buffer: usize) -> Slice {
+        self.slices.get(buffer).copied().unwrap_or_default()
+    }
+}
+
+impl Schedule {
+    /// The loop that a call stands in.
+    pub fn loop_of(&self, call: usize) -> Option<&Loop> {
+        self.loops.iter().find(|l| l.calls.contains(&call))
+    }
 }
 
 /// Why something was fused or was not.
@@ -423,6 +457,8 @@ pub struct Schedule {
     pub kernels: Vec<Kernel>,
     /// In order.
     pub calls: Vec<Call>,
+    /// In order; they do not overlap.
+    pub loops: Vec<Loop>,
     /// What they work on. `Input`, `Param` and `State` tensors are here even if nothing reads them.
     pub tensors: Vec<Tensor>,
     /// Where the outputs are. Updates are written into their `Param` or `State` tensor.

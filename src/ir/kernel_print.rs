@@ -245,14 +245,12 @@ impl Display for Schedule {
             write!(f, "kernel {i}\n{kernel}")?;
         }
         writeln!(f, "calls")?;
-        for call in &self.calls {
-            writeln!(
-                f,
-                "  kernel {} ({}) {}",
-                call.kernel,
-                list(&call.tensors, ", "),
-                call.name
-            )?;
+        for (number, call) in self.calls.iter().enumerate() {
+            if let Some(found) = self.loops.iter().find(|l| l.calls.start == number) {
+                writeln!(f, "  {} times, the next {}:", found.rounds, found.calls.len())?;
+            }
+            let tensors: Vec<String> = (0..call.tensors.len()).map(|i| tensor_text(call, i)).collect();
+            writeln!(f, "  kernel {} ({}) {}", call.kernel, tensors.join(", "), call.name)?;
         }
         writeln!(f, "tensors")?;
         for (i, tensor) in self.tensors.iter().enumerate() {
@@ -279,6 +277,17 @@ impl Display for Schedule {
         self.decisions
             .iter()
             .try_for_each(|d| writeln!(f, "  {}: {}", d.node, d.reason))
+    }
+}
+
+/// `t3`, or `t3[128+64n]` where the call works on a part.
+fn tensor_text(call: &Call, buffer: usize) -> String {
+    let tensor = call.tensors[buffer];
+    match call.slice(buffer) {
+        _ if call.slices.is_empty() => tensor.to_string(),
+        Slice { first, step: 0 } if first == 0 => tensor.to_string(),
+        Slice { first, step: 0 } => format!("{tensor}[{first}]"),
+        Slice { first, step } => format!("{tensor}[{first}{step:+}n]"),
     }
 }
 
@@ -318,7 +327,15 @@ impl Display for Launch {
             f,
             "kernel {} ({}) {}",
             self.call.kernel,
-            list(&self.locations, ", "),
+            self.locations
+                .iter()
+                .enumerate()
+                .map(|(at, location)| match self.steps.get(at) {
+                    None | Some(0) => location.to_string(),
+                    Some(step) => format!("{location}{step:+}n"),
+                })
+                .collect::<Vec<_>>()
+                .join(", "),
             self.call.name
         )
     }
@@ -337,7 +354,13 @@ impl Display for Plan {
         }
         self.outputs.iter().try_for_each(|output| writeln!(f, "  {output}"))?;
         writeln!(f, "launches")?;
-        self.launches.iter().try_for_each(|launch| writeln!(f, "  {launch}"))
+        for (number, launch) in self.launches.iter().enumerate() {
+            if let Some(found) = self.loops.iter().find(|l| l.calls.start == number) {
+                writeln!(f, "  {} times, the next {}:", found.rounds, found.calls.len())?;
+            }
+            writeln!(f, "  {launch}")?;
+        }
+        Ok(())
     }
 }
 

@@ -15,3 +15,4 @@ pub mod model;
 pub mod number;
 pub mod plan;
 pub mod position;
+pub mod scan;

@@ -1,7 +1,7 @@
 //! The plan: a schedule with an address for every tensor.
 
 use super::graph::OutputKind;
-use super::kernel::{Call, Kernel, Storage, TensorKind};
+use super::kernel::{Call, Kernel, Loop, Storage, TensorKind};
 
 /// Every tensor starts at a multiple of this many bytes (a cache line and a 512-bit register).
 pub const ALIGNMENT: usize = 64;
@@ -20,7 +20,7 @@ pub enum Region {
 pub struct Location {
     /// Which part.
     pub region: Region,
-    /// Bytes from its start, a multiple of [`ALIGNMENT`].
+    /// Bytes from its start, a multiple of [`ALIGNMENT`] for a whole tensor.
     pub offset: usize,
 }
 
@@ -66,8 +66,43 @@ pub struct PersistentLayout {
 pub struct Launch {
     /// The schedule's call.
     pub call: Call,
-    /// The address of each of the kernel's buffers.
+    /// The address of each of the kernel's buffers, in a loop for the first round.
     pub locations: Vec<Location>,
+    /// Bytes by which each address moves from round to round; empty outside of loops.
+    pub steps: Vec<i64>,
+}
+
+impl Launch {
+    /// The address of a buffer in a round of its loop.
+    pub fn location(&self, buffer: usize, round: usize) -> Location {
+        let Location { region, offset } = self.locations[buffer];
+        let moved = self.steps.get(buffer).map_or(0, |step| step * round as i64);
+        let offset = offset.wrapping_add_signed(moved as isize);
+        Location { region, offset }
+    }
+}
+
+impl Plan {
+    /// Every launch with its round, in the order of the machine's work.
+    pub fn rounds(&self) -> impl Iterator<Item = (&Launch, usize)> {
+        let loops: Vec<Loop> = self.loops.clone();
+        let mut order: Vec<(usize, usize)> = vec![];
+        let mut at = 0;
+        while at < self.launches.len() {
+            match loops.iter().find(|l| l.calls.start == at && !l.calls.is_empty()) {
+                Some(found) => {
+                    order
+                        .extend((0..found.rounds).flat_map(|round| found.calls.clone().map(move |call| (call, round))));
+                    at = found.calls.end;
+                }
+                None => {
+                    order.push((at, 0));
+                    at += 1;
+                }
+            }
+        }
+        order.into_iter().map(|(launch, round)| (&self.launches[launch], round))
+    }
 }
 
 /// Everything that code generation and the machine need.
@@ -77,6 +112,8 @@ pub struct Plan {
     pub kernels: Vec<Kernel>,
     /// In order; a barrier behind each.
     pub launches: Vec<Launch>,
+    /// Neighbouring launches that are made again and again.
+    pub loops: Vec<Loop>,
     /// Parameters and states.
     pub persistent: PersistentLayout,
     /// Inputs, in the order of the graph's.

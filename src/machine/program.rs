@@ -83,7 +83,7 @@ impl Program {
 
 /// Everything that a program can reach lies in the arenas.
 fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
-    let check = |location: Location, elements: usize, what: &str| {
+    let check = |location: Location, elements: usize, alignment: usize, what: &str| {
         let room = match location.region {
             Region::Persistent => plan.persistent.bytes,
             Region::Transient => plan.transient_bytes,
@@ -91,8 +91,7 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
         let end = elements
             .checked_mul(4)
             .and_then(|bytes| bytes.checked_add(location.offset));
-        let fits = end.is_some_and(|end| end <= room) && location.offset.is_multiple_of(ALIGNMENT);
-        if fits {
+        if end.is_some_and(|end| end <= room) && location.offset.is_multiple_of(alignment) {
             Ok(())
         } else {
             Err(MachineError::Plan(format!(
@@ -102,7 +101,7 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
     };
     let slots = plan.persistent.slots.iter().chain(&plan.inputs);
     for slot in slots.chain(&plan.numbers).chain(&plan.random_key) {
-        check(slot.location, slot.shape.iter().product(), &slot.name)?;
+        check(slot.location, slot.shape.iter().product(), ALIGNMENT, &slot.name)?;
     }
     let fits = |slot: &Option<Slot>, storage: Storage, elements: Option<usize>| {
         let fits = |s: &Slot| s.storage == storage && elements.is_none_or(|e| e == s.shape.iter().product::<usize>());
@@ -114,7 +113,7 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
         ));
     }
     for output in &plan.outputs {
-        check(output.location, output.shape.iter().product(), "an output")?;
+        check(output.location, output.shape.iter().product(), ALIGNMENT, "an output")?;
     }
     for launch in &plan.launches {
         let kernel = plan.kernels.get(launch.call.kernel);
@@ -125,8 +124,20 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
                 launch.call.name
             )));
         }
-        for (buffer, location) in kernel.buffers.iter().zip(&launch.locations) {
-            check(*location, buffer.elements, &launch.call.name)?;
+        if !launch.steps.is_empty() && launch.steps.len() != launch.locations.len() {
+            return Err(MachineError::Plan(format!("{} moves other buffers", launch.call.name)));
+        }
+    }
+    for (launch, round) in plan.rounds() {
+        // The part of a tensor that a round works on starts at an element.
+        let alignment = if launch.steps.is_empty() { ALIGNMENT } else { 4 };
+        for (at, buffer) in plan.kernels[launch.call.kernel].buffers.iter().enumerate() {
+            check(
+                launch.location(at, round),
+                buffer.elements,
+                alignment,
+                &launch.call.name,
+            )?;
         }
     }
     Ok(())

@@ -83,10 +83,11 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
     let mut list: Vec<Step> = vec![];
     let mut locations = vec![];
     let mut since_barrier: Vec<Touched> = vec![];
-    for launch in &plan.launches {
+    // A loop is only a longer list of addresses: its code is there once.
+    for (launch, round) in plan.rounds() {
         let kernel = &plan.kernels[launch.call.kernel];
         let pointers = locations.len()..locations.len() + launch.locations.len();
-        locations.extend(&launch.locations);
+        locations.extend((0..launch.locations.len()).map(|buffer| launch.location(buffer, round)));
         let phases = &code.kernels[launch.call.kernel].phases;
         let alone = work(kernel) < SMALL_STEP || phases.iter().all(|phase| phase.tasks == 1);
         for phase in phases {
@@ -95,7 +96,7 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
                 written: vec![],
                 alone,
             };
-            for (buffer, location) in kernel.buffers.iter().zip(&launch.locations) {
+            for (buffer, location) in kernel.buffers.iter().zip(&locations[pointers.clone()]) {
                 let range = (location.region, location.offset..location.offset + 4 * buffer.elements);
                 let list = if buffer.written {
                     &mut touched.written

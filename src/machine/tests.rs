@@ -14,11 +14,13 @@ fn launch(kernel: usize, locations: Vec<Location>) -> Launch {
         call: Call {
             kernel,
             tensors: vec![],
+            slices: vec![],
             nodes: vec![],
             span: Span::NOWHERE,
             name: format!("kernel {kernel}"),
         },
         locations,
+        steps: vec![],
     }
 }
 

@@ -6,9 +6,11 @@ use super::{TensorType, map, verify::type_of, with};
 use crate::ir::affine::{Affine, Digit, Guard, Position};
 use crate::ir::graph::*;
 use crate::ir::position::simplified_guards;
+use crate::ir::scan::Scan;
 use crate::text::Span;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 /// A graph that is being built.
 #[derive(Clone, Debug)]
@@ -418,6 +420,33 @@ impl GraphBuilder {
         self.push(Op::ScatterAdd { positions }, &operands, TensorType::real(shape))
     }
 
+    /// Runs a loop along an axis: one flat tensor with all results, to be read by [`GraphBuilder::scanned`].
+    pub fn scan(&mut self, scan: &Arc<Scan>, operands: &[NodeId]) -> NodeId {
+        self.derived(Op::Scan(scan.clone()), operands)
+    }
+
+    /// Reads an output of a scan's body, the steps in the sequence's order as the first axis. Of a carry it is the value
+    /// behind each step, or with `before` the one that the step began with.
+    pub fn scanned(&mut self, result: NodeId, scan: &Scan, output: usize, before: bool) -> NodeId {
+        let stack = &scan.stacks().0[output];
+        let carried = output < scan.carries;
+        assert!(carried || !before, "only what is carried has a value before the step");
+        let steps = scan.steps as i64;
+        let slot = match carried && scan.backwards {
+            true => Affine::constant(steps - 1).plus(&Affine::axis(0).times(-1)),
+            false => Affine::axis(0),
+        };
+        let slot = slot.plus(&Affine::constant(i64::from(carried && !before)));
+        let mut at = Affine::constant(stack.offset as i64).plus(&slot.times(stack.stride as i64));
+        let mut stride = 1;
+        for (axis, &size) in stack.shape.iter().enumerate().rev() {
+            at = at.plus(&Affine::axis(axis + 1).times(stride));
+            stride *= size as i64;
+        }
+        let shape = [&[scan.steps], &stack.shape[..]].concat();
+        self.view(result, &shape, vec![at.into()], vec![], 0.0)
+    }
+
     /// Declares a result.
     pub fn output(&mut self, kind: OutputKind, node: NodeId) {
         self.graph.outputs.push(Output { kind, node });
@@ -447,6 +476,7 @@ fn structure_hash(node: &Node) -> u64 {
         Op::Contract { a, b, out } => (a, b, out).hash(&mut hasher),
         Op::View { positions, guards, .. } => (positions, guards).hash(&mut hasher),
         Op::Gather { positions } | Op::ScatterAdd { positions } => positions.hash(&mut hasher),
+        Op::Scan(scan) => (scan.steps, scan.backwards, scan.carries, scan.body.len()).hash(&mut hasher),
         Op::Stop => {}
     }
     (&node.operands, &node.shape, node.element).hash(&mut hasher);

@@ -19,7 +19,10 @@ mod map;
 mod map_gradient;
 pub mod random;
 mod reduce;
+pub mod reverse;
 pub mod sample;
+pub mod scan;
+mod scan_gradient;
 mod scatter_add;
 mod stop;
 pub mod tensor64;
@@ -162,6 +165,7 @@ pub const CATALOG: &[fn() -> Vec<Sample>] = &[
     scatter_add::ScatterAdd::samples,
     random::Random::samples,
     stop::Stop::samples,
+    scan::Loop::samples,
     leaf::Gradient::samples,
 ];
 
@@ -194,6 +198,7 @@ pub fn with<R>(op: &Op, f: impl FnOnce(&dyn Primitive) -> R) -> R {
         Op::ScatterAdd { positions } => f(&scatter_add::ScatterAdd { positions }),
         Op::Random { stream } => f(&random::Random { stream: *stream }),
         Op::Stop => f(&stop::Stop),
+        Op::Scan(scan) => f(&scan::Loop(scan)),
     }
 }
 

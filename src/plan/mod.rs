@@ -4,7 +4,7 @@
 mod lifetime;
 
 use crate::ir::graph::{Graph, OutputKind};
-use crate::ir::kernel::{Schedule, Storage, TensorId, TensorKind};
+use crate::ir::kernel::{Schedule, Slice, Storage, TensorId, TensorKind};
 use crate::ir::plan::*;
 use lifetime::{Interval, offsets};
 use std::collections::HashMap;
@@ -29,9 +29,19 @@ pub fn plan(schedule: &Schedule, graph: &Graph, layout: Option<&PersistentLayout
             offset: transient[id.0 as usize],
         },
     };
-    let launches = schedule.calls.iter().map(|call| Launch {
-        call: call.clone(),
-        locations: call.tensors.iter().map(|&t| location(t)).collect(),
+    let launches = schedule.calls.iter().map(|call| {
+        let part = |(buffer, &tensor): (usize, &TensorId)| {
+            let Location { region, offset } = location(tensor);
+            let first = call.slice(buffer).first as usize * ELEMENT_BYTES;
+            let offset = offset + first;
+            Location { region, offset }
+        };
+        let step = |slice: &Slice| slice.step * ELEMENT_BYTES as i64;
+        Launch {
+            call: call.clone(),
+            locations: call.tensors.iter().enumerate().map(part).collect(),
+            steps: call.slices.iter().map(step).collect(),
+        }
     });
     let slot = |kind: TensorKind, name: &str, shape: Vec<usize>| {
         let at = schedule.tensors.iter().position(|t| t.kind == kind)?;
@@ -57,6 +67,7 @@ pub fn plan(schedule: &Schedule, graph: &Graph, layout: Option<&PersistentLayout
     });
     Plan {
         launches: launches.collect(),
+        loops: schedule.loops.clone(),
         inputs: inputs.collect(),
         numbers: slot(TensorKind::Numbers, "numbers", vec![graph.numbers.len()]),
         random_key: slot(TensorKind::RandomKey, "random key", vec![2]),
@@ -133,15 +144,19 @@ fn transient_offsets(schedule: &Schedule) -> (Vec<usize>, usize) {
         })
         .collect();
     for (time, call) in schedule.calls.iter().enumerate() {
+        // What a loop touches is needed in all of its rounds.
+        let (first, last) = schedule
+            .loop_of(time)
+            .map_or((time, time), |l| (l.calls.start, l.calls.end - 1));
         for tensor in &call.tensors {
             let described = &schedule.tensors[tensor.0 as usize];
             if described.kind == TensorKind::Temporary {
                 let interval = intervals[tensor.0 as usize].get_or_insert(Interval {
-                    first: time,
-                    last: time,
+                    first,
+                    last,
                     bytes: bytes(described.elements),
                 });
-                interval.last = interval.last.max(time);
+                interval.last = interval.last.max(last);
             }
         }
     }

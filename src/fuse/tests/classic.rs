@@ -3,6 +3,9 @@
 use super::build::Build;
 use super::{calls, check};
 use crate::ir::graph::*;
+use crate::ops::construct::GraphBuilder;
+use crate::ops::reverse::differentiate;
+use crate::ops::scan::remembering;
 use insta::assert_snapshot;
 
 #[test]
@@ -142,4 +145,38 @@ fn attention_is_two_products_and_a_row_kernel() {
     k3 product + view
     k4 product + map
     ");
+}
+
+/// Every sample of a scan, forwards and with its gradient, is a loop of kernels that gives what the oracle gives.
+#[test]
+fn scans_are_loops_of_kernels() {
+    for sample in crate::ops::scan::samples() {
+        let mut b = Build::default();
+        let operands: Vec<NodeId> = sample.operands.iter().map(|(t, _)| b.input(&t.shape)).collect();
+        let mut builder = GraphBuilder::new(b.graph);
+        let Op::Scan(scan) = &sample.op else {
+            unreachable!("a sample of a scan")
+        };
+        let scan = remembering(scan);
+        let result = builder.scan(&scan, &operands);
+        let mut objective = builder.constant(&[], 0.0);
+        for output in 0..scan.body.outputs.len() {
+            let kept = builder.scanned(result, &scan, output, false);
+            let shape = builder.shape(kept).to_vec();
+            let weights = builder.index(&shape, 0);
+            let weighted = builder.multiply(kept, weights);
+            let sum = builder.sum(weighted, &(0..shape.len()).collect::<Vec<_>>());
+            objective = builder.add(objective, sum);
+            builder.output(OutputKind::Value(format!("kept {output}")), kept);
+        }
+        let one = builder.constant(&[], 1.0);
+        let gradients = differentiate(&mut builder, &[(objective, one)], &operands);
+        for (n, gradient) in gradients.into_iter().enumerate() {
+            let gradient = gradient.unwrap_or_else(|| panic!("operand {n} has a gradient"));
+            builder.output(OutputKind::Value(format!("gradient {n}")), gradient);
+        }
+        let schedule = check(&builder.finish());
+        let rounds: Vec<usize> = schedule.loops.iter().map(|l| l.rounds).collect();
+        assert_eq!(rounds, [4, 4]);
+    }
 }

@@ -72,19 +72,48 @@ pub fn run(schedule: &Schedule, given: &Given, key: [u32; 2]) -> Vec<Vec<f64>> {
             }
         })
         .collect();
-    for call in &schedule.calls {
+    for (number, round) in order(schedule) {
+        let call = &schedule.calls[number];
         let kernel = &schedule.kernels[call.kernel];
         if let Err(violation) = verify(kernel) {
             panic!("{violation}\n{kernel}");
         }
-        let binding: Vec<usize> = call.tensors.iter().map(|t| t.0 as usize).collect();
-        interpret(kernel, &mut memory, &binding);
+        let part = |buffer: usize| {
+            let slice = call.slice(buffer);
+            let first = (slice.first + round as i64 * slice.step) as usize;
+            first..first + kernel.buffers[buffer].elements
+        };
+        let tensors = call.tensors.iter().enumerate();
+        let mut parts: Vec<Vec<u32>> = tensors
+            .clone()
+            .map(|(b, t)| memory[t.0 as usize][part(b)].to_vec())
+            .collect();
+        let binding: Vec<usize> = (0..parts.len()).collect();
+        interpret(kernel, &mut parts, &binding);
+        for (buffer, tensor) in tensors.filter(|(b, _)| kernel.buffers[*b].written) {
+            memory[tensor.0 as usize][part(buffer)].copy_from_slice(&parts[buffer]);
+        }
     }
     let read = |id: &TensorId| {
         let storage = schedule.tensors[id.0 as usize].storage;
         memory[id.0 as usize].iter().map(|w| number(storage, *w)).collect()
     };
     schedule.outputs.iter().map(|(_, id)| read(id)).collect()
+}
+
+/// Calls with their rounds, in the order of work.
+fn order(schedule: &Schedule) -> Vec<(usize, usize)> {
+    let mut order = vec![];
+    for call in 0..schedule.calls.len() {
+        match schedule.loop_of(call) {
+            None => order.push((call, 0)),
+            Some(found) if found.calls.start == call => {
+                order.extend((0..found.rounds).flat_map(|r| found.calls.clone().map(move |c| (c, r))));
+            }
+            Some(_) => {}
+        }
+    }
+    order
 }
 
 /// Fuses, runs and compares every output with the float64 meaning, to a part of its greatest element.
@@ -119,12 +148,8 @@ pub fn check_to(graph: &Graph, tolerance: f64) -> Schedule {
 /// Follows the plan call by call: what is read is what was written there last.
 fn check_plan(graph: &Graph, schedule: &Schedule) {
     let plan = plan(schedule, graph, None);
-    let blocks = plan.transient_bytes / ALIGNMENT;
-    let mut owners: Vec<Option<TensorId>> = vec![None; blocks];
-    let span = |location: Location, elements: usize| {
-        assert!(location.offset.is_multiple_of(ALIGNMENT));
-        location.offset / ALIGNMENT..(location.offset + 4 * elements).div_ceil(ALIGNMENT)
-    };
+    let mut owners: Vec<Option<TensorId>> = vec![None; plan.transient_bytes / 4];
+    let span = |location: Location, elements: usize| location.offset / 4..location.offset / 4 + elements;
     for (number, tensor) in schedule.tensors.iter().enumerate() {
         if let TensorKind::Input(id) = tensor.kind {
             let slot = &plan.inputs[id.0 as usize];
@@ -132,21 +157,34 @@ fn check_plan(graph: &Graph, schedule: &Schedule) {
         }
     }
     let outside = |t: &Tensor| !matches!(t.kind, TensorKind::Temporary | TensorKind::Input(_));
-    for (launch, call) in plan.launches.iter().zip(&schedule.calls) {
+    let mut claimed = std::collections::HashSet::new();
+    let part_start = |call: &Call, buffer: usize, round: usize| {
+        let slice = call.slice(buffer);
+        (slice.first + round as i64 * slice.step) as usize
+    };
+    for ((launch, round), (number, _)) in plan.rounds().zip(order(schedule)) {
+        let call = &schedule.calls[number];
         let buffers = &plan.kernels[launch.call.kernel].buffers;
-        let places: Vec<_> = launch.locations.iter().zip(buffers).zip(&call.tensors).collect();
-        for ((location, buffer), tensor) in places.iter().filter(|p| !outside(&schedule.tensors[p.1.0 as usize])) {
-            let range = span(**location, buffer.elements);
+        for (at, (buffer, tensor)) in buffers.iter().zip(&call.tensors).enumerate() {
+            if outside(&schedule.tensors[tensor.0 as usize]) {
+                continue;
+            }
+            let location = launch.location(at, round);
+            assert!(!call.slices.is_empty() || location.offset.is_multiple_of(ALIGNMENT));
+            let range = span(location, buffer.elements);
             if buffer.written {
-                assert!(
-                    owners[range.clone()]
-                        .iter()
-                        .all(|o| !call.tensors.iter().any(|t| t != *tensor && *o == Some(*t)))
-                );
-                owners[range].fill(Some(**tensor));
+                let others = |o: &Option<TensorId>| call.tensors.iter().any(|t| t != tensor && *o == Some(*t));
+                assert!(!owners[range.clone()].iter().any(others));
+                owners[range].fill(Some(*tensor));
+                // The first part that is written makes room for all of them, and for what lies between.
+                if !call.slices.is_empty() && claimed.insert(*tensor) {
+                    let first = location.offset - 4 * part_start(call, at, round);
+                    let whole = first / 4..first / 4 + schedule.tensors[tensor.0 as usize].elements;
+                    owners[whole].fill(Some(*tensor));
+                }
             } else {
                 assert!(
-                    owners[range].iter().all(|o| *o == Some(**tensor)),
+                    owners[range].iter().all(|o| *o == Some(*tensor)),
                     "{tensor} was overwritten"
                 );
             }
@@ -156,7 +194,8 @@ fn check_plan(graph: &Graph, schedule: &Schedule) {
         if let Some(slot) = plan.outputs.iter().find(|s| s.kind == *kind)
             && slot.location.region == Region::Transient
         {
-            let range = span(slot.location, schedule.tensors[tensor.0 as usize].elements);
+            let elements: usize = slot.shape.iter().product();
+            let range = span(slot.location, elements);
             assert!(
                 owners[range].iter().all(|o| *o == Some(*tensor)),
                 "{kind:?} was overwritten"

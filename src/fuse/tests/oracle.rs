@@ -2,6 +2,7 @@
 
 use crate::ir::graph::*;
 use crate::ir::kernel::Storage;
+use crate::ir::scan::Scan;
 
 /// Values of inputs, parameters, states and step numbers.
 #[derive(Clone, Debug, Default)]
@@ -66,11 +67,44 @@ pub fn evaluated(graph: &Graph, given: &Given, draw: &dyn Fn(u32, usize) -> f64)
                 }
                 table
             }
+            Op::Scan(scan) => walked(scan, &node.operands, &values),
             Op::Gradient(_) => unreachable!("grad replaces it"),
         };
         values.push(value);
     }
     values
+}
+
+/// A scan's result, step by step.
+fn walked(scan: &Scan, operands: &[NodeId], values: &[Vec<f64>]) -> Vec<f64> {
+    let (stacks, size) = scan.stacks();
+    let mut result = vec![0.0; size];
+    let mut given = Given {
+        inputs: operands.iter().map(|o| values[o.0 as usize].clone()).collect(),
+        ..Given::default()
+    };
+    for (stack, start) in stacks.iter().zip(&given.inputs).take(scan.carries) {
+        result[stack.offset..stack.offset + start.len()].copy_from_slice(start);
+    }
+    for step in 0..scan.steps {
+        let place = scan.place(step);
+        for n in scan.carries..scan.carries + scan.slices {
+            let sequence = &values[operands[n].0 as usize];
+            let part = sequence.len() / scan.steps;
+            given.inputs[n] = sequence[place * part..(place + 1) * part].to_vec();
+        }
+        let inside = evaluated(&scan.body, &given, &|_, _| unreachable!("a scan does not draw"));
+        for (n, (stack, output)) in stacks.iter().zip(&scan.body.outputs).enumerate() {
+            let value = &inside[output.node.0 as usize];
+            let slot = if n < scan.carries { step + 1 } else { place };
+            let start = stack.offset + slot * stack.stride;
+            result[start..start + value.len()].copy_from_slice(value);
+            if n < scan.carries {
+                given.inputs[n] = value.clone();
+            }
+        }
+    }
+    result
 }
 
 fn index(shape: &[usize], element: usize) -> Vec<usize> {
