@@ -6,6 +6,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("std/activations.ms", include_str!("std/activations.ms")),
     ("std/norms.ms", include_str!("std/norms.ms")),
     ("std/attention.ms", include_str!("std/attention.ms")),
+    ("std/recurrent.ms", include_str!("std/recurrent.ms")),
     ("std/losses.ms", include_str!("std/losses.ms")),
     ("std/metrics.ms", include_str!("std/metrics.ms")),
     ("std/optimizers.ms", include_str!("std/optimizers.ms")),

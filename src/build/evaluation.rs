@@ -19,9 +19,10 @@ pub fn evaluation(program: &Program) -> Result<Evaluation, String> {
     split.finish.numbers = program.numbers.clone();
     let needed = super::needed(program);
     let depends = depends_on_batch(program);
+    let steps = super::scan::Steps::of(program, &needed);
     for at in (0..program.tensors.len()).filter(|&at| needed[at]) {
         let tensor = &program.tensors[at];
-        let whole_split = depends[at] && !tensor.axes.iter().any(Axis::is_batch);
+        let whole_split = depends[at] && !tensor.axes.iter().any(Axis::is_batch) && !steps.inside(at);
         if !whole_split {
             continue;
         }
@@ -118,7 +119,7 @@ impl Split {
         equation: &Equation,
     ) -> Result<Expr, String> {
         let mut reads_finished = false;
-        super::reads(body, &mut |id| reads_finished |= self.moved[id.0 as usize].is_some());
+        body.reads(&mut |id| reads_finished |= self.moved[id.0 as usize].is_some());
         if reads_finished {
             return Err("it needs the whole split before it can look at single samples".into());
         }
@@ -139,6 +140,7 @@ impl Split {
             indices: equation.indices.clone(),
             left,
             body,
+            walked: None,
         });
         let name = format!("accumulated_{}", self.accumulators.len());
         let tensor = Tensor {
@@ -200,9 +202,12 @@ fn depends_on_batch(program: &Program) -> Vec<bool> {
             Definition::Input(_) => true,
             Definition::Equation(equation) => {
                 let mut found = false;
-                super::reads(&equation.body, &mut |id| found |= depends[id.0 as usize]);
+                equation.body.reads(&mut |id| found |= depends[id.0 as usize]);
                 found
             }
+            // What it starts with and what comes back may.
+            Definition::Carry { .. } => true,
+            Definition::Walked { value, .. } => depends[value.0 as usize],
             _ => false,
         };
     }

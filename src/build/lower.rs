@@ -22,33 +22,138 @@ struct Lowering<'a> {
     rank: Vec<usize>,
     /// The indices over which the expression at hand runs: each draws its own random number.
     around: Vec<IndexId>,
+    /// In a step of a scan, what lies around it.
+    outside: Option<&'a mut dyn Outside>,
 }
 
 /// Lowers an equation; the result has the left's axes.
 pub fn equation(equation: &Equation, nodes: &[Option<NodeId>], builder: &mut GraphBuilder) -> NodeId {
-    let left: Vec<IndexId> = equation.left.iter().flatten().copied().collect();
-    let count = equation.indices.len();
-    let rank = (0..count)
-        .map(|i| left.iter().position(|&l| l == i).unwrap_or(left.len() + i))
-        .collect();
     let mut lowering = Lowering {
         equation,
         nodes,
         builder,
-        rank,
-        around: left.clone(),
+        rank: ranks(equation, None),
+        around: equation.left.iter().flatten().copied().collect(),
+        outside: None,
     };
-    let term = lowering.expr(&equation.body);
-    let whole = lowering.spread(&term, &left);
-    if equation.left.iter().all(|part| part.len() == 1) {
-        return whole;
+    lowering.whole()
+}
+
+/// Lowers an equation of a scan's step: what does not depend on the step's own values is lowered around the scan, once
+/// or for all steps at once, and taken into the step.
+pub fn step_equation(
+    equation: &Equation,
+    nodes: &[Option<NodeId>],
+    builder: &mut GraphBuilder,
+    outside: &mut dyn Outside,
+) -> NodeId {
+    let mut lowering = Lowering {
+        equation,
+        nodes,
+        builder,
+        rank: ranks(equation, None),
+        around: equation.left.iter().flatten().copied().collect(),
+        outside: Some(outside),
+    };
+    lowering.whole()
+}
+
+/// Lowers a part of an equation of a scan's step for all steps: the steps are the first axis, if it depends on them at
+/// all; also gives the indices of the other axes.
+pub fn all_steps(
+    equation: &Equation,
+    expr: &Expr,
+    around: &[IndexId],
+    nodes: &[Option<NodeId>],
+    builder: &mut GraphBuilder,
+) -> (NodeId, bool, Vec<IndexId>) {
+    let walked = equation.walked.map(|(_, index)| index);
+    let mut lowering = Lowering {
+        equation,
+        nodes,
+        builder,
+        rank: ranks(equation, walked),
+        around: walked.iter().chain(around).copied().collect(),
+        outside: None,
+    };
+    let Term { node, mut indices } = lowering.expr(expr);
+    let steps = walked.is_some() && indices.first() == walked.as_ref();
+    if steps {
+        indices.remove(0);
     }
-    let sizes = |part: &Vec<IndexId>| part.iter().map(|&i| equation.indices[i].1).product();
-    let shape: Vec<usize> = equation.left.iter().map(sizes).collect();
-    builder.reshape(whole, &shape)
+    (node, steps, indices)
+}
+
+/// The place of each index in the order of axes: `first`, then the left's, then the reduced ones.
+fn ranks(equation: &Equation, first: Option<IndexId>) -> Vec<usize> {
+    let left: Vec<IndexId> = first
+        .into_iter()
+        .chain(equation.left.iter().flatten().copied())
+        .collect();
+    (0..equation.indices.len())
+        .map(|i| left.iter().position(|&l| l == i).unwrap_or(left.len() + i))
+        .collect()
+}
+
+/// What lies around the step of a scan.
+pub trait Outside {
+    /// Whether the step makes a tensor itself.
+    fn makes(&self, tensor: TensorId) -> bool;
+    /// A part of an equation that depends on nothing that the step makes, in the step, and its indices.
+    fn take(
+        &mut self,
+        equation: &Equation,
+        expr: &Expr,
+        around: &[IndexId],
+        step: &mut GraphBuilder,
+    ) -> (NodeId, Vec<IndexId>);
+    /// A tensor around the step, whole.
+    fn take_whole(&mut self, tensor: TensorId, step: &mut GraphBuilder) -> NodeId;
 }
 
 impl Lowering<'_> {
+    /// The whole equation.
+    fn whole(&mut self) -> NodeId {
+        let equation = self.equation;
+        let left: Vec<IndexId> = equation.left.iter().flatten().copied().collect();
+        let term = self.expr(&equation.body);
+        let whole = self.spread(&term, &left);
+        if equation.left.iter().all(|part| part.len() == 1) {
+            return whole;
+        }
+        let sizes = |part: &Vec<IndexId>| part.iter().map(|&i| equation.indices[i].1).product();
+        let shape: Vec<usize> = equation.left.iter().map(sizes).collect();
+        self.builder.reshape(whole, &shape)
+    }
+
+    /// A part that depends on nothing that the step makes comes from around it.
+    fn taken(&mut self, expr: &Expr) -> Option<Term> {
+        let walked = self.equation.walked.map(|(_, index)| index);
+        let outside = self.outside.as_mut()?;
+        let plain = match expr {
+            Expr::Constant(_) => true,
+            Expr::Index(index) => Some(*index) != walked,
+            Expr::Position(position) => walked.is_none_or(|w| !position.uses(w)),
+            // Where nothing is computed, the step reads the tensor as it lies in memory.
+            Expr::Read {
+                places,
+                otherwise: None,
+                ..
+            } => places.iter().all(|p| match p {
+                Place::At { position, exact: None } => walked.is_none_or(|w| !position.uses(w)),
+                _ => false,
+            }),
+            _ => false,
+        };
+        let mut own = false;
+        expr.reads(&mut |tensor| own |= outside.makes(tensor));
+        if plain || own {
+            return None;
+        }
+        let (node, indices) = outside.take(self.equation, expr, &self.around, self.builder);
+        Some(Term { node, indices })
+    }
+
     fn size(&self, index: IndexId) -> usize {
         self.equation.indices[index].1
     }
@@ -83,6 +188,9 @@ impl Lowering<'_> {
     }
 
     fn expr(&mut self, expr: &Expr) -> Term {
+        if let Some(term) = self.taken(expr) {
+            return term;
+        }
         match expr {
             Expr::Constant(value) => Term {
                 node: self.builder.constant(&[], *value),
@@ -187,7 +295,11 @@ impl Lowering<'_> {
     }
 
     fn read(&mut self, tensor: TensorId, places: &[Place], otherwise: Option<&Expr>) -> Term {
-        let node = self.nodes[tensor.0 as usize].expect("an equation reads tensors above it");
+        let node = match (self.nodes[tensor.0 as usize], self.outside.as_mut()) {
+            (Some(node), _) => node,
+            (None, Some(outside)) => outside.take_whole(tensor, self.builder),
+            (None, None) => unreachable!("an equation reads tensors above it"),
+        };
         if places.iter().any(|p| matches!(p, Place::Id(_))) {
             return self.gather(node, places);
         }

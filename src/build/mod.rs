@@ -3,11 +3,12 @@
 
 mod evaluation;
 mod lower;
+mod scan;
 
 pub use evaluation::evaluation;
 
 use crate::ir::graph::{Graph, NodeId};
-use crate::ir::model::{Definition, Expr, Place, Program, TensorId};
+use crate::ir::model::{Definition, Program, TensorId};
 use crate::ops::construct::GraphBuilder;
 
 /// Builds the graph of a program: what its outputs need, and all its declarations.
@@ -22,8 +23,12 @@ pub fn build(program: &Program) -> Graph {
     let graph = Graph::declaring(inputs, params, states, numbers);
     let mut builder = GraphBuilder::new(graph);
     let needed = needed(program);
+    let steps = scan::Steps::of(program, &needed);
     let mut nodes: Vec<Option<NodeId>> = vec![None; program.tensors.len()];
-    for (at, tensor) in program.tensors.iter().enumerate().filter(|(at, _)| needed[*at]) {
+    for (at, tensor) in program.tensors.iter().enumerate() {
+        if !needed[at] || steps.inside(at) {
+            continue;
+        }
         builder.span = tensor.span;
         nodes[at] = Some(match &tensor.definition {
             Definition::Input(id) => builder.input(*id),
@@ -31,6 +36,8 @@ pub fn build(program: &Program) -> Graph {
             Definition::State(id) => builder.state(*id),
             Definition::Gradient(id) => builder.gradient(*id),
             Definition::Equation(equation) => lower::equation(equation, &nodes, &mut builder),
+            Definition::Walked { walk, value, axis } => steps.walked(*walk, *value, *axis, &nodes, &mut builder),
+            Definition::Carry { .. } => unreachable!("a carry is inside of its scan"),
         });
     }
     for output in &program.outputs {
@@ -45,35 +52,29 @@ fn needed(program: &Program) -> Vec<bool> {
     let mut needed = vec![false; program.tensors.len()];
     program.outputs.iter().for_each(|o| needed[o.tensor.0 as usize] = true);
     for at in (0..program.tensors.len()).rev() {
-        if needed[at]
-            && let Definition::Equation(equation) = &program.tensors[at].definition
-        {
-            reads(&equation.body, &mut |id| needed[id.0 as usize] = true);
+        if needed[at] {
+            reads(program, at, &mut |id| needed[id.0 as usize] = true);
         }
     }
     needed
 }
 
-/// Calls `f` for every tensor that an expression reads.
-fn reads(expr: &Expr, f: &mut dyn FnMut(TensorId)) {
-    match expr {
-        Expr::Constant(_) | Expr::Number(_) | Expr::Index(_) | Expr::Position(_) | Expr::Random(_) => {}
-        Expr::Read {
-            tensor,
-            places,
-            otherwise,
-        } => {
-            f(*tensor);
-            for place in places {
-                if let Place::Id(id) = place {
-                    reads(id, f);
-                }
-            }
-            if let Some(otherwise) = otherwise {
-                reads(otherwise, f);
+/// Calls `f` for every tensor that a tensor is made of; of a carry nothing, since its scan tells.
+fn reads(program: &Program, at: usize, f: &mut dyn FnMut(TensorId)) {
+    match &program.tensors[at].definition {
+        Definition::Equation(equation) => equation.body.reads(f),
+        Definition::Walked { walk, value, .. } => {
+            f(*value);
+            for carried in &program.walks[walk.0 as usize].carries {
+                [carried.carry, carried.initial, carried.next]
+                    .into_iter()
+                    .for_each(&mut *f);
             }
         }
-        Expr::Apply(_, list) => list.iter().for_each(|e| reads(e, f)),
-        Expr::Reduce(_, _, body) | Expr::Stop(body) => reads(body, f),
+        Definition::Input(_)
+        | Definition::Param(_)
+        | Definition::State(_)
+        | Definition::Gradient(_)
+        | Definition::Carry { .. } => {}
     }
 }

@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let map = match (&arguments.data, &arguments.name_map) {
         (None, _) => NameMap::identity(),
         (Some(_), Some(file)) => NameMap::read(file)?,
-        (Some(_), None) => NameMap::read(&arguments.spec.spec.with_extension("names"))?,
+        (Some(_), None) => NameMap::read(&arguments.spec.spec.with_extension("map"))?,
     };
     built.initialise(settings.seed);
     if let Some(folder) = &arguments.data {

@@ -231,6 +231,9 @@ impl Summary {
 pub fn contract_flops(graph: &Graph) -> u64 {
     let flops = |id| {
         let node = graph.node(id);
+        if let Op::Scan(scan) = &node.op {
+            return scan.steps as u64 * contract_flops(&scan.body);
+        }
         let Op::Contract { a, b, out } = &node.op else { return 0 };
         let mut sizes: Vec<(u8, usize)> = vec![];
         for (labels, operand) in [(a, 0), (b, 1)] {

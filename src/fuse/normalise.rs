@@ -217,16 +217,22 @@ impl Normal {
             };
             // The contraction just added is left without use; the operand in the way is stored as it is if that
             // helps, else in another order of its axes.
-            let which = if obstacle == Obstacle::First { 0 } else { 1 };
+            let mut which = if obstacle == Obstacle::First { 0 } else { 1 };
+            let order = |which: usize| match which {
+                0 => [&sorted.batch[..], &sorted.rows[..], &sorted.summed[..]].concat(),
+                _ => [&sorted.batch[..], &sorted.summed[..], &sorted.columns[..]].concat(),
+            };
+            // Both may have one stride for each group and yet sum in different orders: then the other one gives way.
+            let is_view = |id: NodeId| matches!(self.graph.node(id).op, Op::View { .. }) && !self.copies.contains(&id);
+            if labels[which] == order(which) && !is_view(node.operands[which]) {
+                which = 1 - which;
+            }
             let operand = node.operands[which];
             if matches!(self.graph.node(operand).op, Op::View { .. }) && !self.copies.contains(&operand) {
                 self.copies.push(operand);
                 continue;
             }
-            let order: Vec<u8> = match which {
-                0 => [&sorted.batch[..], &sorted.rows[..], &sorted.summed[..]].concat(),
-                _ => [&sorted.batch[..], &sorted.summed[..], &sorted.columns[..]].concat(),
-            };
+            let order: Vec<u8> = order(which);
             assert_ne!(labels[which], order, "a matrix in order is a matrix");
             self.copies.retain(|&c| c != operand);
             node.operands[which] = self.copy(operand, &labels[which], &order, origin);

@@ -134,9 +134,13 @@ impl Program {
                     }
                 }
                 Op::Gather { .. } => self.require(node.operands[0], reason::TABLE),
-                Op::Scan(_) => {
+                Op::Scan(scan) => {
                     self.require(id, reason::SCAN);
-                    node.operands.iter().for_each(|&o| self.require(o, reason::SCANNED));
+                    for (number, &operand) in node.operands.iter().enumerate() {
+                        let stop = |n| self.is_stored(n);
+                        let (root, _) = super::scan::stored(&self.graph, scan, number, operand, &stop);
+                        self.require(root, reason::SCANNED);
+                    }
                 }
                 Op::ScatterAdd { positions } if scatters(positions, &self.graph, &node) => {
                     self.require(id, reason::SCATTER);

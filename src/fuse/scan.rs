@@ -2,9 +2,10 @@
 //! operands and of its result that move on with each round. Carried values never move: each step writes its own slot
 //! and the next one reads it there, so nothing is overwritten that a gradient needs.
 
+use super::contract::below_views;
 use super::schedule::copy_body;
 use super::tidy::Kernels;
-use crate::ir::graph::{NodeId, elements};
+use crate::ir::graph::{Graph, NodeId, elements};
 use crate::ir::kernel::*;
 use crate::ir::scan::Scan;
 use crate::text::Span;
@@ -19,8 +20,57 @@ pub struct Place<'a> {
     pub span: Span,
     /// Its result.
     pub result: TensorId,
-    /// Its operands.
-    pub operands: Vec<TensorId>,
+    /// Its operands: where each begins, and for a sequence how far its steps lie apart.
+    pub operands: Vec<(TensorId, Lies)>,
+}
+
+/// How an operand lies in the memory of a stored tensor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lies {
+    /// The element that it begins with.
+    pub first: i64,
+    /// Elements from step to step of a sequence, in its own order.
+    pub step: i64,
+}
+
+/// What an operand of a scan reads, if that is stored side by side: the stored node, and where the operand lies in it.
+/// Views without guards fall away where each step's part stays in one piece.
+pub fn stored(
+    graph: &Graph,
+    scan: &Scan,
+    number: usize,
+    operand: NodeId,
+    stop: &dyn Fn(NodeId) -> bool,
+) -> (NodeId, Lies) {
+    let shape = &graph.node(operand).shape;
+    let sequence = (scan.carries..scan.carries + scan.slices).contains(&number);
+    let inner = usize::from(sequence);
+    let plain = Lies {
+        first: 0,
+        step: if sequence { elements(&shape[1..]) as i64 } else { 0 },
+    };
+    let (root, element) = below_views(graph, operand, stop);
+    let Some(affine) = element
+        .as_affine()
+        .filter(|_| number >= scan.carries && root != operand)
+    else {
+        return (operand, plain);
+    };
+    let mut stride = 1;
+    for axis in (inner..shape.len()).rev() {
+        if shape[axis] > 1 && affine.coefficient(axis) != stride {
+            return (operand, plain);
+        }
+        stride *= shape[axis] as i64;
+    }
+    let step = if sequence { affine.coefficient(0) } else { 0 };
+    (
+        root,
+        Lies {
+            first: affine.constant,
+            step,
+        },
+    )
 }
 
 /// Calls that still have kernels of their own.
@@ -58,8 +108,12 @@ pub fn embedded(place: &Place, temporary: &mut dyn FnMut(Storage, usize) -> Tens
                         let (first, step) = (stacks[n].offset as i64, stacks[n].stride as i64);
                         (place.result, Slice { first, step })
                     }
-                    n if n < scan.carries + scan.slices => (place.operands[n], in_order(0, tensor.elements)),
-                    n => (place.operands[n], Slice::default()),
+                    n => {
+                        let (tensor, Lies { first, step }) = place.operands[n];
+                        let first = first + scan.place(0) as i64 * step;
+                        let step = if scan.backwards { -step } else { step };
+                        (tensor, Slice { first, step })
+                    }
                 })
             }
             _ => None,
@@ -97,7 +151,7 @@ pub fn embedded(place: &Place, temporary: &mut dyn FnMut(Storage, usize) -> Tens
         let to = (place.result, Slice { first, step: 0 });
         let size = elements(&stacks[n].shape);
         made.before
-            .push(place.copy(size, (place.operands[n], Slice::default()), to));
+            .push(place.copy(size, (place.operands[n].0, Slice::default()), to));
     }
     made
 }

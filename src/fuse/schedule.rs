@@ -6,12 +6,13 @@ use super::lower::lowered;
 use super::position::composed;
 use super::program::{Program, storage};
 use super::reason;
-use super::scan::{Embedded, Place, embedded};
+use super::scan::{Embedded, Lies, Place, embedded, stored};
 use super::tidy::{Kernels, canonical, written};
 use super::walk::domain;
 use crate::ir::affine::Position;
 use crate::ir::graph::*;
 use crate::ir::kernel::*;
+use crate::ir::scan::Scan;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
@@ -387,6 +388,14 @@ impl Builder<'_> {
         order
     }
 
+    /// Where an operand of a scan lies; `node` is the scan's.
+    fn operand(&mut self, node: NodeId, scan: &Scan, number: usize, operand: NodeId) -> (TensorId, Lies) {
+        let reads = &self.groups.reads[node.0 as usize];
+        let stop = |n| reads.iter().any(|r| r.node == n);
+        let (root, lies) = stored(&self.program.graph, scan, number, operand, &stop);
+        (self.tensor_of(root), lies)
+    }
+
     /// The calls of a scan.
     fn scan(&mut self, node: NodeId) -> Embedded {
         let program = self.program;
@@ -399,7 +408,12 @@ impl Builder<'_> {
             node: program.origin[node.0 as usize],
             span: described.span,
             result: self.tensor_of(node),
-            operands: described.operands.iter().map(|&o| self.tensor_of(o)).collect(),
+            operands: described
+                .operands
+                .iter()
+                .enumerate()
+                .map(|(n, &o)| self.operand(node, scan, n, o))
+                .collect(),
         };
         embedded(&place, &mut |storage, size| {
             self.tensor(TensorKind::Temporary, storage, size, None)

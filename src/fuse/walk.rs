@@ -51,9 +51,11 @@ pub fn reads_at(program: &Program, id: NodeId, index: &[Position], sizes: &[usiz
                 walk.read(root, None);
             }
         }
-        Op::Scan(_) => {
-            for &operand in &program.node(id).operands {
-                walk.read(operand, None);
+        Op::Scan(scan) => {
+            for (number, &operand) in program.node(id).operands.iter().enumerate() {
+                let stop = |n| program.is_stored(n);
+                let (root, _) = super::scan::stored(&program.graph, scan, number, operand, &stop);
+                walk.read(root, None);
             }
         }
         Op::ScatterAdd { positions } if scatters(positions, &program.graph, program.node(id)) => {

@@ -66,6 +66,48 @@ pub enum Definition {
     Gradient(ParamId),
     /// Computed.
     Equation(Equation),
+    /// What goes from step to step of a scan, as a step begins: an entry of [`Walk::carries`].
+    Carry {
+        /// Which scan.
+        walk: WalkId,
+        /// Which of its carries.
+        number: usize,
+    },
+    /// A value of every step of a scan, side by side along one axis.
+    Walked {
+        /// Which scan.
+        walk: WalkId,
+        /// The value of a step.
+        value: TensorId,
+        /// The axis of the steps.
+        axis: usize,
+    },
+}
+
+/// A scan of a [`Program`]; prints as `walk 0`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct WalkId(pub u32);
+
+/// A loop along an axis. What it computes in each step are the equations that read a carry of it or its index.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Walk {
+    /// How many steps.
+    pub steps: usize,
+    /// From the last to the first.
+    pub backwards: bool,
+    /// What goes from step to step.
+    pub carries: Vec<Carried>,
+}
+
+/// One value that goes from step to step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Carried {
+    /// As a step begins.
+    pub carry: TensorId,
+    /// Before the first step.
+    pub initial: TensorId,
+    /// As a step ends.
+    pub next: TensorId,
 }
 
 /// `y[left] = body`.
@@ -77,6 +119,8 @@ pub struct Equation {
     pub left: Vec<Vec<IndexId>>,
     /// Each element.
     pub body: Expr,
+    /// In a step of a scan, the index that is the step's number.
+    pub walked: Option<(WalkId, IndexId)>,
 }
 
 /// Where one axis of a tensor is read.
@@ -123,6 +167,32 @@ pub enum Expr {
     Stop(Box<Expr>),
 }
 
+impl Expr {
+    /// Calls `f` for every tensor that it reads.
+    pub fn reads(&self, f: &mut dyn FnMut(TensorId)) {
+        match self {
+            Expr::Constant(_) | Expr::Number(_) | Expr::Index(_) | Expr::Position(_) | Expr::Random(_) => {}
+            Expr::Read {
+                tensor,
+                places,
+                otherwise,
+            } => {
+                f(*tensor);
+                for place in places {
+                    if let Place::Id(id) = place {
+                        id.reads(f);
+                    }
+                }
+                if let Some(otherwise) = otherwise {
+                    otherwise.reads(f);
+                }
+            }
+            Expr::Apply(_, list) => list.iter().for_each(|e| e.reads(f)),
+            Expr::Reduce(_, _, body) | Expr::Stop(body) => body.reads(f),
+        }
+    }
+}
+
 /// What becomes of a tensor.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Output {
@@ -147,6 +217,8 @@ pub struct Program {
     pub numbers: Vec<Number>,
     /// What comes out.
     pub outputs: Vec<Output>,
+    /// Loops along axes.
+    pub walks: Vec<Walk>,
     /// The learning rate of the first parameter, for the log; `None` where the optimizer's default holds.
     pub rate: Option<Number>,
 }
@@ -200,7 +272,22 @@ impl fmt::Display for Program {
                 Definition::State(id) => writeln!(f, "state {}", self.states[id.0 as usize].path)?,
                 Definition::Gradient(id) => writeln!(f, "gradient {}", self.params[id.0 as usize].path)?,
                 Definition::Equation(equation) => writeln!(f, "{}", EquationText(equation))?,
+                Definition::Carry { walk, number } => {
+                    let initial = self.walks[walk.0 as usize].carries[*number].initial;
+                    writeln!(f, "carry {number} of {walk}, from {initial}")?;
+                }
+                Definition::Walked { walk, value, axis } => {
+                    writeln!(f, "{value} of every step of {walk}, along axis {axis}")?;
+                }
             }
+        }
+        for (i, walk) in self.walks.iter().enumerate() {
+            let backwards = if walk.backwards { " backwards" } else { "" };
+            write!(f, "{} = {} steps{backwards}", WalkId(i as u32), walk.steps)?;
+            walk.carries
+                .iter()
+                .try_for_each(|c| write!(f, ", {} <- {}", c.carry, c.next))?;
+            writeln!(f)?;
         }
         for (i, number) in self.numbers.iter().enumerate() {
             writeln!(f, "n{i} = {number}")?;
@@ -209,6 +296,12 @@ impl fmt::Display for Program {
             writeln!(f, "{:?} = {}", output.kind, output.tensor)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for WalkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "walk {}", self.0)
     }
 }
 

@@ -9,8 +9,9 @@ use super::Backward;
 use super::construct::GraphBuilder;
 use super::reverse::differentiate;
 use super::verify::type_of;
+use crate::ir::affine::Position;
 use crate::ir::graph::{
-    Element, Graph, InputDeclaration, InputId, MapFunction, NodeId, Op, OutputKind, ReduceFunction,
+    Element, Graph, InputDeclaration, InputId, MapFunction, Node, NodeId, Op, OutputKind, ReduceFunction,
 };
 use crate::ir::scan::Scan;
 use std::collections::{BTreeMap, HashMap};
@@ -223,13 +224,19 @@ impl Step {
                     self.parts(operand, carries, parts);
                 }
             }
-            Op::Contract { a, b, out } => {
-                let sides = [
-                    (self.side(node.operands[0], carries), a.clone()),
-                    (self.side(node.operands[1], carries), b.clone()),
-                ];
-                let out = out.clone();
-                parts.push(Part::Product { sides, out });
+            Op::Contract { out, .. } => parts.push(self.product(&node, out.clone(), carries)),
+            Op::View { positions, guards, .. } if guards.is_empty() => {
+                let below = self.builder.graph().node(node.operands[0]).clone();
+                match (&below.op, permuted(positions, &node.shape)) {
+                    (Op::Contract { out, .. }, Some(order)) => {
+                        let out = order.iter().map(|&axis| out[axis]).collect();
+                        parts.push(self.product(&below, out, carries));
+                    }
+                    _ => {
+                        let value = self.side(gradient, carries);
+                        parts.push(Part::Sum { value, axes: vec![] });
+                    }
+                }
             }
             Op::Reduce {
                 function: ReduceFunction::Sum,
@@ -244,6 +251,17 @@ impl Step {
                 parts.push(Part::Sum { value, axes: vec![] });
             }
         }
+    }
+
+    fn product(&mut self, node: &Node, out: Vec<u8>, carries: usize) -> Part {
+        let Op::Contract { a, b, .. } = &node.op else {
+            unreachable!("a product is a contraction")
+        };
+        let sides = [
+            (self.side(node.operands[0], carries), a.clone()),
+            (self.side(node.operands[1], carries), b.clone()),
+        ];
+        Part::Product { sides, out }
     }
 
     /// The backward scan: only what its outputs need, with known values as inputs.
@@ -307,6 +325,15 @@ impl Step {
         };
         (Arc::new(adjoint), operands)
     }
+}
+
+/// For each axis of a view that only reorders axes, the operand's axis.
+fn permuted(positions: &[Position], shape: &[usize]) -> Option<Vec<usize>> {
+    let axes: Vec<usize> = positions.iter().map(Position::as_axis).collect::<Option<_>>()?;
+    (0..shape.len())
+        .map(|axis| axes.iter().position(|&a| a == axis))
+        .collect::<Option<Vec<usize>>>()
+        .filter(|order| order.len() == axes.len())
 }
 
 /// The step's graph, rewritten over its sources.

@@ -72,7 +72,8 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn statement(&mut self, statement: &'a Statement, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
+    /// Elaborates one statement.
+    pub fn statement(&mut self, statement: &'a Statement, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
         self.spend(statement.span)?;
         match &statement.kind {
             StatementKind::Value(expr) => self.evaluate(expr, scope, Position::Value),
@@ -208,7 +209,8 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn twice<T>(&mut self, name: &Name, earlier: Span) -> Checked<T> {
+    /// Reports a name that is defined twice.
+    pub fn twice<T>(&mut self, name: &Name, earlier: Span) -> Checked<T> {
         let message = format!("`{}` is defined twice", name.text);
         let diagnostic = Diagnostic::new(Code::DuplicateName, name.span, message).note(earlier, "first defined here");
         self.wrong(diagnostic.help("give one of them another name"))

@@ -2,6 +2,7 @@
 
 use super::library::Library;
 use super::limits;
+use super::scan::Walking;
 use super::value::{Quantity, Value};
 use crate::ir::ast;
 use crate::ir::experiment::{Schema, SchemaTensor};
@@ -56,6 +57,8 @@ pub struct Elaborator<'a> {
     pub calls: Vec<Span>,
     /// Whether gradient norms of single parameters are results.
     pub probe: bool,
+    /// The scan at hand.
+    pub walking: Option<Walking>,
     inputs: HashMap<String, TensorId>,
     streams: u32,
     work: usize,
@@ -84,6 +87,7 @@ impl<'a> Elaborator<'a> {
             initialisers: vec![],
             calls: vec![],
             probe: false,
+            walking: None,
             inputs: HashMap::new(),
             streams: 0,
             work: 0,
@@ -192,7 +196,9 @@ impl<'a> Elaborator<'a> {
             return self.wrong(diagnostic);
         }
         self.spend(tensor.span)?;
-        Ok(self.program.add(tensor))
+        let id = self.program.add(tensor);
+        self.note_inside(id);
+        Ok(id)
     }
 
     /// The axes of a tensor.
@@ -279,7 +285,12 @@ impl<'a> Elaborator<'a> {
             .map(|(i, a)| (index_name(a, i), a.size))
             .collect();
         let left = (0..axes.len()).map(|i| vec![i]).collect();
-        let definition = Definition::Equation(Equation { indices, left, body });
+        let definition = Definition::Equation(Equation {
+            indices,
+            left,
+            body,
+            walked: None,
+        });
         self.tensor(Tensor {
             name: String::new(),
             axes,
@@ -326,6 +337,7 @@ impl<'a> Elaborator<'a> {
             indices,
             left: vec![],
             body,
+            walked: None,
         });
         self.tensor(Tensor {
             name: "squares".into(),

@@ -89,12 +89,20 @@ impl<'a> Elaborator<'a> {
         let mut free = vec![];
         free_indices(&body, &mut vec![], &mut free);
         free.sort_unstable();
+        // What the step makes has no axis of steps; all else may be made for all of them.
+        let walked = scope.walked().filter(|_| self.reads_inside(&body));
+        let walked = walked.and_then(|(walk, name)| Some((walk, indices.known(&name)?)));
+        free.retain(|index| walked.is_none_or(|(_, step)| step != *index));
+        if let Some((_, step)) = walked {
+            self.check_step(&body, step, first.value.span)?;
+        }
         let axes: Vec<Axis> = free.iter().map(|&i| indices.axes[i].clone()).collect();
         let left = free.iter().map(|&i| vec![i]).collect();
         let definition = Definition::Equation(Equation {
             indices: indices.sizes(),
             left,
             body,
+            walked,
         });
         let name = String::new();
         let argument = self.tensor(Tensor {

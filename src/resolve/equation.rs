@@ -8,7 +8,7 @@ use super::ranges::split;
 use super::scope::Scope;
 use super::value::{Quantity, Value};
 use crate::ir::ast::{self, Expr as Syntax, ExprKind, Index, ReductionOperator};
-use crate::ir::model::{Axis, Definition, Equation, Expr, IndexId, Tensor, TensorId};
+use crate::ir::model::{Axis, Definition, Equation, Expr, IndexId, Tensor, TensorId, WalkId};
 use crate::text::{Code, Diagnostic, Span};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -42,6 +42,11 @@ impl Indices {
         let id = self.add(name, range()?);
         self.by_name.insert(name.to_string(), id);
         Some(id)
+    }
+
+    /// The id of a name that was met.
+    pub(super) fn known(&self, name: &str) -> Option<IndexId> {
+        self.by_name.get(name).copied()
     }
 
     fn set_rest(&mut self, axes: &[Axis]) {
@@ -119,12 +124,18 @@ impl<'a> Elaborator<'a> {
             }
         }
         let (body, element) = self.lower(right, scope, &mut indices)?;
-        let allowed: Vec<IndexId> = positions.iter().flatten().copied().collect();
+        let mut allowed: Vec<IndexId> = positions.iter().flatten().copied().collect();
+        let walked = self.walked(&allowed, &indices, span, scope)?;
+        allowed.extend(walked.map(|(_, index)| index));
         self.no_free_index(&body, &allowed, &indices, right.span)?;
+        if let Some((_, index)) = walked {
+            self.check_step(&body, index, right.span)?;
+        }
         let equation = Equation {
             indices: indices.sizes(),
             left: positions,
             body,
+            walked,
         };
         let definition = Definition::Equation(equation);
         self.tensor(Tensor {
@@ -134,6 +145,30 @@ impl<'a> Elaborator<'a> {
             definition,
             span,
         })
+    }
+
+    /// In the step of a scan, the index that is the step's number.
+    fn walked(
+        &mut self,
+        left: &[IndexId],
+        indices: &Indices,
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<Option<(WalkId, IndexId)>> {
+        let Some((walk, name)) = scope.walked() else {
+            return Ok(None);
+        };
+        match indices.by_name.get(&name) {
+            Some(index) if left.contains(index) => self.one_step(&name, span),
+            found => Ok(found.map(|&index| (walk, index))),
+        }
+    }
+
+    /// The index of a scan stands where it would run over all steps.
+    pub(super) fn one_step<T>(&mut self, name: &str, span: Span) -> Checked<T> {
+        let message = format!("inside `scan {name}`, `{name}` is the step at hand and no axis");
+        let help = format!("make what needs all of `{name}` before the `scan`");
+        self.wrong(Diagnostic::new(Code::FreeIndex, span, message).help(help))
     }
 
     /// An indexed expression without a left side: one number, or an index-free count.

@@ -104,7 +104,7 @@ impl<'a> Elaborator<'a> {
                 let path = if part.ends_with("repeat") { path } else { part };
                 self.repeat(index.as_ref(), count, body, path, scope)
             }
-            ExprKind::Scan { .. } => self.error(Code::NotSupported, expr.span, "`scan` is not compiled yet"),
+            ExprKind::Scan { index, backwards, body } => self.scan(index, backwards.as_ref(), body, expr.span, scope),
             ExprKind::Each(name) => self.error(
                 Code::NotSupported,
                 name.span,

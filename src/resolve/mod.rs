@@ -27,6 +27,7 @@ mod pattern;
 mod places;
 mod ranges;
 mod reduction;
+mod scan;
 pub mod schedule;
 mod scope;
 mod settings;

@@ -25,10 +25,13 @@ impl<'a> Elaborator<'a> {
         let Some(groups) = split(pattern, &axes) else {
             return self.wrong_rank(name, pattern, id, span);
         };
+        let mut behind = axes.len();
         for (index, group) in pattern.iter().zip(groups) {
+            behind -= group.len();
             match index {
                 Index::Rest(_) => scope.set_rest(group.to_vec()),
                 Index::Named { name, bound } => {
+                    scope.set_axes_behind(&name.text, behind);
                     self.unify(name, &group[0], span, scope)?;
                     if let Some(bound) = bound {
                         self.match_bound(bound, &group[0], scope)?;

@@ -22,8 +22,14 @@ impl<'a> Elaborator<'a> {
         scope: &Rc<Scope<'a>>,
         indices: &mut Indices,
     ) -> Checked<(Expr, Element)> {
+        let walked = scope.walked();
         let mut ids = vec![];
         for index in over {
+            if let (Index::Named { name, .. }, Some((_, step))) = (index, &walked)
+                && name.text == *step
+            {
+                return self.one_step(step, name.span);
+            }
             ids.extend(self.left_group(index, scope, indices)?);
         }
         let one = || (Expr::Constant(1.0), Element::Real);

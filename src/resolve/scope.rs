@@ -1,7 +1,7 @@
 //! Names, index ranges and parameter paths of one body.
 
 use super::value::Value;
-use crate::ir::model::Axis;
+use crate::ir::model::{Axis, WalkId};
 use crate::text::Span;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -29,6 +29,10 @@ pub struct Scope<'a> {
     ranges: RefCell<HashMap<String, Axis>>,
     spoiled: RefCell<Vec<String>>,
     rest: RefCell<Option<Vec<Axis>>>,
+    /// How many axes stand behind an index in the head.
+    behind: RefCell<HashMap<String, usize>>,
+    /// The scan whose step this is, and its index.
+    walked: RefCell<Option<(WalkId, String)>>,
     /// Where parameters declared here belong.
     pub path: Rc<PathScope>,
 }
@@ -92,6 +96,8 @@ impl<'a> Scope<'a> {
             ranges: RefCell::default(),
             spoiled: RefCell::default(),
             rest: RefCell::default(),
+            behind: RefCell::default(),
+            walked: RefCell::default(),
             path,
         })
     }
@@ -104,6 +110,8 @@ impl<'a> Scope<'a> {
             ranges: RefCell::default(),
             spoiled: RefCell::default(),
             rest: RefCell::default(),
+            behind: RefCell::default(),
+            walked: RefCell::default(),
             path,
         })
     }
@@ -221,5 +229,27 @@ impl<'a> Scope<'a> {
     /// Sets what `..` stands for in the head.
     pub fn set_rest(&self, axes: Vec<Axis>) {
         self.rest.borrow_mut().get_or_insert(axes);
+    }
+
+    /// Notes how many axes stand behind an index in the head; the first head that has it counts.
+    pub fn set_axes_behind(&self, index: &str, axes: usize) {
+        self.behind.borrow_mut().entry(index.to_string()).or_insert(axes);
+    }
+
+    /// How many axes stand behind an index in the head.
+    pub fn axes_behind(&self, index: &str) -> Option<usize> {
+        let found = self.behind.borrow().get(index).copied();
+        found.or_else(|| self.parent.as_ref().and_then(|p| p.axes_behind(index)))
+    }
+
+    /// Makes this the scope of a scan's step.
+    pub fn walk(&self, walk: WalkId, index: &str) {
+        *self.walked.borrow_mut() = Some((walk, index.to_string()));
+    }
+
+    /// The scan whose step this is in, and its index.
+    pub fn walked(&self) -> Option<(WalkId, String)> {
+        let found = self.walked.borrow().clone();
+        found.or_else(|| self.parent.as_ref().and_then(|p| p.walked()))
     }
 }
