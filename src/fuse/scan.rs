@@ -146,12 +146,11 @@ pub fn embedded(place: &Place, temporary: &mut dyn FnMut(Storage, usize) -> Tens
         made.inside.push((kernel, call));
     }
     made.inside.extend(copies);
-    for n in 0..scan.carries {
-        let first = stacks[n].offset as i64;
+    for (stack, (operand, _)) in stacks.iter().zip(&place.operands).take(scan.carries) {
+        let first = stack.offset as i64;
         let to = (place.result, Slice { first, step: 0 });
-        let size = elements(&stacks[n].shape);
-        made.before
-            .push(place.copy(size, (place.operands[n].0, Slice::default()), to));
+        let from = (*operand, Slice::default());
+        made.before.push(place.copy(elements(&stack.shape), from, to));
     }
     made
 }

@@ -285,7 +285,7 @@ fn tensor_text(call: &Call, buffer: usize) -> String {
     let tensor = call.tensors[buffer];
     match call.slice(buffer) {
         _ if call.slices.is_empty() => tensor.to_string(),
-        Slice { first, step: 0 } if first == 0 => tensor.to_string(),
+        Slice { first: 0, step: 0 } => tensor.to_string(),
         Slice { first, step: 0 } => format!("{tensor}[{first}]"),
         Slice { first, step } => format!("{tensor}[{first}{step:+}n]"),
     }
