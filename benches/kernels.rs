@@ -112,7 +112,9 @@ fn plan(kernels: Vec<Kernel>) -> Plan {
         });
         let locations = locations.collect();
         plan.launches.push(Launch {
+            steps: vec![],
             call: Call {
+                slices: vec![],
                 kernel: number,
                 tensors: vec![],
                 nodes: vec![],
