@@ -2,7 +2,8 @@
 
 use super::failure::Failure;
 use super::{SpecArguments, diagnostics, session, threads};
-use crate::codegen::clif::{Target, assembly_text, clif_text};
+use crate::codegen::clif::{assembly_text, clif_text};
+use crate::codegen::target::Target;
 use crate::ir::graph::{Graph, Op, ParamDeclaration, elements};
 use crate::machine::Program;
 use crate::pipeline::{self, Compiled, Experiment};

@@ -5,3 +5,5 @@ pub mod clif;
 #[cfg(test)]
 pub(crate) mod generate;
 pub mod interpret;
+pub mod target;
+pub mod wide;

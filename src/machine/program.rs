@@ -4,7 +4,8 @@
 use super::arena::Arena;
 use super::step::{Steps, steps};
 use super::team::Team;
-use crate::codegen::clif::{Code, CodegenError, Target, compile};
+use crate::codegen::clif::{Code, compile};
+use crate::codegen::target::{CodegenError, Target};
 use crate::ir::kernel::Storage;
 use crate::ir::plan::{ALIGNMENT, Location, OutputSlot, PersistentLayout, Plan, Region, Slot};
 use std::ptr::NonNull;

@@ -2,12 +2,12 @@
 //! before, every function by Cranelift's verifier.
 
 use super::unit::{CONSTANT_TABLE, Unit, Units, clearing_tasks, scratch_bytes};
+use crate::codegen::target::{CodegenError, Target};
 use crate::ir::kernel::Kernel;
-use crate::ir::kernel_verify::{Violation, verify};
+use crate::ir::kernel_verify::verify;
+use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
-use cranelift_codegen::settings::{self, Configurable};
-use cranelift_codegen::{Context, isa};
+use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{DataDescription, FuncId, Linkage, Module, ModuleReloc};
@@ -19,108 +19,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// memory is the thread's own, aligned to 64 bytes.
 pub type KernelFunction =
     unsafe extern "C" fn(buffers: *const *mut u8, scratch: *mut u8, first_task: i64, end_task: i64);
-
-/// Why no code was made.
-#[derive(Debug, thiserror::Error)]
-pub enum CodegenError {
-    /// The bits need fused multiply-add, and it would be a slow library call.
-    #[error("this CPU has no fused multiply-add (FMA3), which mspec needs")]
-    NoFusedMultiplyAdd,
-    /// Cranelift does not know the machine.
-    #[error("no code can be made for this machine: {0}")]
-    Machine(String),
-    /// A mistake of ours.
-    #[error("kernel {number}: {violation}")]
-    Kernel {
-        /// Which.
-        number: usize,
-        /// What.
-        violation: Violation,
-    },
-    /// A mistake of ours, or no memory.
-    #[error("Cranelift refused {unit}: {message}")]
-    Cranelift {
-        /// Which function.
-        unit: String,
-        /// What it says.
-        message: String,
-    },
-}
-
-/// What code is made for.
-#[derive(Clone)]
-pub struct Target {
-    isa: OwnedTargetIsa,
-}
-
-impl Target {
-    /// This machine.
-    pub fn native() -> Result<Target, CodegenError> {
-        let builder = cranelift_native::builder().map_err(|m| CodegenError::Machine(m.into()))?;
-        Target::of(builder)
-    }
-
-    /// A machine by the name of its instruction set, for printing: `x86-64` (with AVX2 and FMA) or `aarch64`.
-    pub fn named(name: &str) -> Result<Target, CodegenError> {
-        let (triple, features): (&str, &[&str]) = match name {
-            "x86-64" => {
-                let features = &[
-                    "has_sse3",
-                    "has_ssse3",
-                    "has_sse41",
-                    "has_sse42",
-                    "has_popcnt",
-                    "has_avx",
-                    "has_avx2",
-                    "has_bmi1",
-                    "has_bmi2",
-                    "has_lzcnt",
-                    "has_fma",
-                ];
-                ("x86_64-unknown-linux-gnu", features)
-            }
-            "aarch64" => ("aarch64-unknown-linux-gnu", &[]),
-            _ => return Err(CodegenError::Machine(format!("`{name}` is neither x86-64 nor aarch64"))),
-        };
-        let machine = |e: &dyn std::fmt::Display| CodegenError::Machine(format!("{name}: {e}"));
-        let mut builder = isa::lookup_by_name(triple).map_err(|e| machine(&e))?;
-        for feature in features {
-            builder.enable(feature).map_err(|e| machine(&e))?;
-        }
-        Target::of(builder)
-    }
-
-    fn of(builder: isa::Builder) -> Result<Target, CodegenError> {
-        let mut flags = settings::builder();
-        let wanted = [
-            // Instructions come in the order in which they run best; the optimizer would take it apart.
-            ("opt_level", "none"),
-            ("enable_verifier", "true"),
-            ("is_pic", "false"),
-            ("use_colocated_libcalls", "false"),
-            ("unwind_info", "false"),
-            ("enable_probestack", "false"),
-        ];
-        for (name, value) in wanted {
-            flags
-                .set(name, value)
-                .map_err(|e| CodegenError::Machine(e.to_string()))?;
-        }
-        let flags = settings::Flags::new(flags);
-        let isa = builder
-            .finish(flags)
-            .map_err(|e| CodegenError::Machine(e.to_string()))?;
-        let lacks = |flag: &str| {
-            isa.isa_flags()
-                .iter()
-                .any(|f| f.name == flag && f.as_bool() == Some(false))
-        };
-        if lacks("has_fma") || lacks("has_avx") {
-            return Err(CodegenError::NoFusedMultiplyAdd);
-        }
-        Ok(Target { isa })
-    }
-}
 
 /// A function of a kernel with its tasks; a barrier belongs between the phases of a kernel.
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +62,7 @@ const CODE_SPACE: usize = 64 << 20;
 
 /// Compiles kernels on up to `threads` threads.
 pub fn compile(kernels: &[Kernel], target: &Target, threads: usize) -> Result<Code, CodegenError> {
-    let units = units(kernels)?;
+    let units = units(kernels, target)?;
     let functions = compile_units(&units, &*target.isa, threads)?;
     let machine = |e: &dyn std::fmt::Display| CodegenError::Machine(e.to_string());
     let mut builder = JITBuilder::with_isa(target.isa.clone(), cranelift_module::default_libcall_names());
@@ -173,7 +71,11 @@ pub fn compile(kernels: &[Kernel], target: &Target, threads: usize) -> Result<Co
     let mut code = Code {
         module: Some(JITModule::new(builder)),
         kernels: vec![],
-        scratch_bytes: kernels.iter().map(scratch_bytes).max().unwrap_or(0),
+        scratch_bytes: kernels
+            .iter()
+            .map(|k| scratch_bytes(k, target.width))
+            .max()
+            .unwrap_or(0),
         code_bytes: functions.iter().map(|f| f.bytes.len()).sum(),
     };
     let module = code.module.as_mut().expect("just put there");
@@ -215,12 +117,12 @@ pub fn compile(kernels: &[Kernel], target: &Target, threads: usize) -> Result<Co
     Ok(code)
 }
 
-fn units(kernels: &[Kernel]) -> Result<Units<'_>, CodegenError> {
+fn units<'k>(kernels: &'k [Kernel], target: &Target) -> Result<Units<'k>, CodegenError> {
     let verified = kernels
         .iter()
         .enumerate()
         .map(|(number, kernel)| verify(kernel).map_err(|violation| CodegenError::Kernel { number, violation }));
-    Ok(Units::of(kernels, verified.collect::<Result<_, _>>()?))
+    Ok(Units::of(kernels, verified.collect::<Result<_, _>>()?, target.width))
 }
 
 /// A compiled function that has no place yet.
@@ -263,6 +165,13 @@ fn compile_unit(
     isa: &dyn TargetIsa,
     (context, builder_context): &mut (Context, FunctionBuilderContext),
 ) -> Result<CompiledFunction, CodegenError> {
+    if let Some(assembler) = units.encode(number, false) {
+        return Ok(CompiledFunction {
+            bytes: assembler.finish(),
+            alignment: 64,
+            relocations: vec![],
+        });
+    }
     context.clear();
     context.func = units.build(number, isa, builder_context);
     let refused = |message: String| CodegenError::Cranelift {
@@ -289,9 +198,13 @@ fn compile_unit(
 /// The Cranelift IR of a kernel and the routines that it calls.
 pub fn clif_text(kernel: &Kernel, target: &Target) -> Result<String, CodegenError> {
     let kernels = std::slice::from_ref(kernel);
-    let units = units(kernels)?;
+    let units = units(kernels, target)?;
     let mut text = String::new();
     for (number, unit) in units.list.iter().enumerate() {
+        if units.encode(number, false).is_some() {
+            text += &format!("; {}: encoded without Cranelift\n\n", units.title(*unit));
+            continue;
+        }
         let function = units.build(number, &*target.isa, &mut FunctionBuilderContext::new());
         text += &format!("; {}\n{}\n", units.title(*unit), function.display());
     }
@@ -301,9 +214,13 @@ pub fn clif_text(kernel: &Kernel, target: &Target) -> Result<String, CodegenErro
 /// The machine code of a kernel and the routines that it calls, as Cranelift's own text of the instructions.
 pub fn assembly_text(kernel: &Kernel, target: &Target) -> Result<String, CodegenError> {
     let kernels = std::slice::from_ref(kernel);
-    let units = units(kernels)?;
+    let units = units(kernels, target)?;
     let mut text = String::new();
     for (number, unit) in units.list.iter().enumerate() {
+        if let Some(assembler) = units.encode(number, true) {
+            text += &format!("; {}\n{}\n\n", units.title(*unit), assembler.listing().join("\n"));
+            continue;
+        }
         let mut context = Context::new();
         context.func = units.build(number, &*target.isa, &mut FunctionBuilderContext::new());
         context.set_disasm(true);

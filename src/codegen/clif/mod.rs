@@ -13,6 +13,4 @@ mod scatter;
 mod tests;
 mod unit;
 
-pub use compile::{
-    Code, CodegenError, CompiledKernel, KernelFunction, Phase, Target, assembly_text, clif_text, compile,
-};
+pub use compile::{Code, CompiledKernel, KernelFunction, Phase, assembly_text, clif_text, compile};

@@ -1,10 +1,13 @@
 //! Matrix products: packed panels, tiles in scratch memory, the epilogue over each block while it is hot. How the work
-//! is blocked is decided here and changes no bits: every sum is cut at multiples of [`PRODUCT_CHUNK`] alone.
+//! is blocked is decided here and changes no bits: every sum is cut at multiples of [`PRODUCT_CHUNK`] alone. The loops
+//! inside are routines, of this emitter or of the wide one.
 
-use super::emitter::{Emitter, QUAD, WORD};
+use super::emitter::{Emitter, WORD};
 use super::loops::{Span, VectorPass};
 use super::routine::{Routine, TILE_COLUMNS, TILE_ROWS};
 use crate::codegen::analysis::{Levels, Varies};
+use crate::codegen::wide;
+use crate::codegen::wide::encode_vector::Width;
 use crate::ir::kernel::*;
 use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
 
@@ -14,18 +17,24 @@ const BLOCK_COLUMNS: usize = 256;
 const BLOCK_ROWS: usize = 128;
 /// Rows of `a` that are packed together, at most.
 const PACKED_ROWS: usize = 64;
+/// Elements of a block that stays in the first cache.
+const CACHED_TILE: usize = 8192;
+/// Elements of `b` that are packed at once, at most: they stay in the second cache.
+const PACKED_ELEMENTS: usize = 1 << 17;
 
 /// How a product is blocked, and where its parts lie in scratch memory.
 #[derive(Clone, Copy, Debug)]
 struct Blocking {
+    /// Columns of a panel.
+    tile_columns: usize,
     /// Columns of a block, whole tiles and a multiple of [`LANES`].
     columns: usize,
     /// Rows of a block.
     rows: usize,
-    /// Rows of `a` packed together, whole tiles.
-    packed_rows: usize,
-    /// Whether one chunk is all.
-    single: bool,
+    /// Rows of `a` packed together, whole tiles; none if `a` is read where it lies.
+    packed_rows: Option<usize>,
+    /// Steps along `k` that are packed at once: all, or a chunk.
+    packed_steps: usize,
     /// Bytes from the start of the scratch memory.
     a_panels: usize,
     /// The same for `b`.
@@ -34,49 +43,135 @@ struct Blocking {
     bytes: usize,
 }
 
+/// Equal parts of at most so many, each a multiple of something.
+fn even(size: usize, most: usize, multiple: usize) -> usize {
+    let blocks = size.div_ceil(most);
+    size.div_ceil(blocks).next_multiple_of(multiple)
+}
+
+fn bytes(elements: usize) -> usize {
+    elements.next_multiple_of(LANES) * WORD as usize
+}
+
 impl Blocking {
-    fn of(k: &MatrixProduct) -> Blocking {
-        let even = |size: usize, most: usize, multiple: usize| {
-            let blocks = size.div_ceil(most);
-            size.div_ceil(blocks).next_multiple_of(multiple)
-        };
+    fn of(k: &MatrixProduct, width: Width) -> Blocking {
+        match width {
+            Width::W128 => Blocking::narrow(k),
+            _ => Blocking::wide(k, width),
+        }
+    }
+
+    fn narrow(k: &MatrixProduct) -> Blocking {
         let columns = even(k.columns_per_task.min(k.n), BLOCK_COLUMNS, LANES.max(TILE_COLUMNS));
         // Tasks of a thread that follow each other are taken together, so all rows may come at once.
         let packed_rows = even(k.m, PACKED_ROWS, TILE_ROWS);
         let rows = even(k.m, BLOCK_ROWS, packed_rows);
         let length = k.k.min(PRODUCT_CHUNK);
-        let bytes = |elements: usize| elements.next_multiple_of(LANES) * WORD as usize;
         let a_panels = bytes(rows * columns);
         let b_panels = a_panels + bytes(packed_rows * length);
         Blocking {
+            tile_columns: TILE_COLUMNS,
             columns,
             rows,
-            packed_rows,
-            single: k.k <= PRODUCT_CHUNK,
+            packed_rows: Some(packed_rows),
+            packed_steps: length,
             a_panels,
             b_panels,
             bytes: b_panels + bytes(columns * length),
         }
     }
+
+    fn wide(k: &MatrixProduct, width: Width) -> Blocking {
+        let of_task = k.columns_per_task.min(k.n);
+        let vectors = vectors_of_panel(of_task, width);
+        let tile_columns = vectors * width.lanes();
+        // Whole panels and whole turns of the virtual lanes.
+        let multiple = (1..).map(|i| i * tile_columns).find(|c| c.is_multiple_of(LANES));
+        let multiple = multiple.expect("some multiple is one");
+        let fitting = (PACKED_ELEMENTS / k.k).clamp(multiple, BLOCK_COLUMNS);
+        let columns = even(of_task, fitting / multiple * multiple, multiple);
+        let packed_steps = if k.k * columns <= 2 * PACKED_ELEMENTS {
+            k.k
+        } else {
+            PRODUCT_CHUNK
+        };
+        let at_once = wide::multiply::rows_at_once(width, vectors);
+        let most = if packed_steps == k.k {
+            CACHED_TILE / columns
+        } else {
+            BLOCK_ROWS
+        };
+        let rows = even(k.m, most.max(at_once) / at_once * at_once, at_once);
+        let b_panels = bytes(rows * columns);
+        Blocking {
+            tile_columns,
+            columns,
+            rows,
+            packed_rows: None,
+            packed_steps,
+            a_panels: b_panels,
+            b_panels,
+            bytes: b_panels + bytes(columns * packed_steps),
+        }
+    }
+
+    /// Whether all steps of a block's columns are packed before its rows.
+    fn packs_once(self, k: &MatrixProduct) -> bool {
+        self.packed_steps == k.k
+    }
+}
+
+/// Vectors of a panel's row: few columns without use, and few loads for each product.
+fn vectors_of_panel(columns: usize, width: Width) -> usize {
+    let cost = |vectors: &usize| {
+        let padded = columns.div_ceil(vectors * width.lanes()) * vectors;
+        padded * [0, 115, 103, 101, 100][*vectors]
+    };
+    let all = 1..=wide::multiply::most_vectors(width);
+    all.min_by_key(cost).expect("there is a least one")
 }
 
 /// Bytes of scratch memory that a product needs.
-pub fn scratch_bytes(kernel: &MatrixProduct) -> usize {
-    Blocking::of(kernel).bytes
+pub fn scratch_bytes(kernel: &MatrixProduct, width: Width) -> usize {
+    Blocking::of(kernel, width).bytes
 }
 
-/// The routines that a product calls: multiply, pack `a`, pack `b`.
-pub fn routines(kernel: &MatrixProduct) -> [Routine; 3] {
+/// The routines that a product calls: multiply, pack `b`, and pack `a` where that is packed.
+pub fn routines(kernel: &MatrixProduct, width: Width) -> Vec<Routine> {
+    let (a, b) = (&kernel.a, &kernel.b);
     let pack = |width, lane_stride, step_stride| Routine::Pack {
         width,
         lane_stride,
         step_stride,
     };
-    [
-        Routine::Multiply,
-        pack(TILE_ROWS, kernel.a.row_stride, kernel.a.column_stride),
-        pack(TILE_COLUMNS, kernel.b.column_stride, kernel.b.row_stride),
-    ]
+    if width == Width::W128 {
+        return vec![
+            Routine::Multiply,
+            pack(TILE_COLUMNS, b.column_stride, b.row_stride),
+            pack(TILE_ROWS, a.row_stride, a.column_stride),
+        ];
+    }
+    let blocking = Blocking::of(kernel, width);
+    let vectors = blocking.tile_columns / width.lanes();
+    let bytes = |stride: i64| i32::try_from(stride * WORD).expect("wide products have small strides");
+    let multiply = wide::multiply::Multiply {
+        vectors,
+        row_bytes: bytes(a.row_stride),
+        step_bytes: bytes(a.column_stride),
+        tile_row_bytes: bytes(blocking.columns as i64),
+    };
+    let pack = wide::pack::Pack {
+        vectors,
+        lane_stride: b.column_stride,
+        step_stride: b.row_stride,
+    };
+    vec![Routine::WideMultiply(multiply), Routine::WidePack(pack)]
+}
+
+/// Whether the wide routines reach all of a product's operands with their offsets.
+pub fn reached_wide(kernel: &MatrixProduct) -> bool {
+    let a = &kernel.a;
+    [a.row_stride, a.column_stride].iter().all(|s| s.abs() < 1 << 22)
 }
 
 /// What the loops of one product share.
@@ -84,8 +179,9 @@ struct Product<'k> {
     kernel: &'k MatrixProduct,
     blocking: Blocking,
     multiply: FuncRef,
-    pack_a: FuncRef,
     pack_b: FuncRef,
+    /// Where `a` is packed.
+    pack_a: Option<FuncRef>,
     epilogue: Pass,
     levels: Levels,
 }
@@ -98,15 +194,15 @@ struct Block {
 }
 
 /// Emits the whole function's inside; `routines` are those of [`routines`].
-pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, routines: [FuncRef; 3]) {
+pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, width: Width, routines: &[FuncRef]) {
     let mut levels = Levels::default();
     levels.enter(&kernel.epilogue, usize::MAX);
     let product = Product {
         kernel,
-        blocking: Blocking::of(kernel),
+        blocking: Blocking::of(kernel, width),
         multiply: routines[0],
-        pack_a: routines[1],
-        pack_b: routines[2],
+        pack_b: routines[1],
+        pack_a: routines.get(2).copied(),
         epilogue: Pass {
             vector: true,
             sequential: vec![],
@@ -176,7 +272,7 @@ impl Product<'_> {
             let columns_end = e.builder.ins().iadd_imm_s(column, self.blocking.columns as i64);
             let columns_end = lesser(e, columns_end, end);
             let zero = e.integer(0);
-            if self.blocking.single {
+            if self.blocking.packs_once(self.kernel) {
                 self.pack_columns(e, b, zero, (column, columns_end));
             }
             let (first, end) = task.rows;
@@ -190,10 +286,13 @@ impl Product<'_> {
                 };
                 let all = e.integer(self.kernel.k as i64);
                 e.count(zero, all, PRODUCT_CHUNK as i64, &[], &mut |e, at, _| {
-                    if !self.blocking.single {
+                    if !self.blocking.packs_once(self.kernel) {
                         self.pack_columns(e, b, at, block.columns);
                     }
-                    self.multiply_rows(e, a, at, &block);
+                    match self.blocking.packed_rows {
+                        Some(rows) => self.multiply_packed(e, a, at, &block, rows),
+                        None => self.multiply_in_place(e, a, at, &block),
+                    }
                     vec![]
                 });
                 self.emit_epilogue(e, &block);
@@ -216,7 +315,7 @@ impl Product<'_> {
 
     /// The length of the chunk that starts at `at`.
     fn chunk_length(&self, e: &mut Emitter, at: Value) -> Value {
-        if self.blocking.single {
+        if self.kernel.k <= PRODUCT_CHUNK {
             return e.integer(self.kernel.k as i64);
         }
         let all = e.integer(self.kernel.k as i64);
@@ -224,14 +323,23 @@ impl Product<'_> {
         e.least(left, PRODUCT_CHUNK as i64)
     }
 
-    /// Packs the rows of `b` from `at` on, one chunk, for some columns.
+    /// Steps from `at` on that lie packed.
+    fn packed_length(&self, e: &mut Emitter, at: Value) -> Value {
+        match self.blocking.packs_once(self.kernel) {
+            true => e.integer(self.kernel.k as i64),
+            false => self.chunk_length(e, at),
+        }
+    }
+
+    /// Packs the rows of `b` from `at` on, all or one chunk, for some columns.
     fn pack_columns(&self, e: &mut Emitter, b: Value, at: Value, columns: (Value, Value)) {
-        let length = self.chunk_length(e, at);
+        let length = self.packed_length(e, at);
         let rows = e.scaled(at, self.kernel.b.row_stride * WORD);
         let b = e.builder.ins().iadd(b, rows);
         let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
         let stride = self.kernel.b.column_stride;
-        self.pack_panels(e, self.pack_b, TILE_COLUMNS, stride, [panels, b, length], columns);
+        let width = self.blocking.tile_columns;
+        self.pack_panels(e, self.pack_b, width, stride, [panels, b, length], columns);
     }
 
     /// Packs panel after panel of the lanes `[first, end)`.
@@ -255,8 +363,37 @@ impl Product<'_> {
         });
     }
 
-    /// Multiplies all rows of a block with the packed columns, over one chunk.
-    fn multiply_rows(&self, e: &mut Emitter, a: Value, at: Value, block: &Block) {
+    /// Multiplies all rows of a block, where they lie, with the packed columns, over one chunk.
+    fn multiply_in_place(&self, e: &mut Emitter, a: Value, at: Value, block: &Block) {
+        let length = self.chunk_length(e, at);
+        let packed = self.packed_length(e, at);
+        let width = self.blocking.tile_columns as i64 * WORD;
+        let (first, end) = block.rows;
+        let rows = e.builder.ins().isub(end, first);
+        let row = e.scaled(first, self.kernel.a.row_stride * WORD);
+        let step = e.scaled(at, self.kernel.a.column_stride * WORD);
+        let a = e.builder.ins().iadd(a, row);
+        let a = e.builder.ins().iadd(a, step);
+        let mut panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
+        if self.blocking.packs_once(self.kernel) {
+            let before = e.scaled(at, width);
+            panels = e.builder.ins().iadd(panels, before);
+        }
+        let panel_bytes = e.scaled(packed, width);
+        let (left, right) = block.columns;
+        let tile = e.scratch;
+        let columns = self.blocking.tile_columns as i64;
+        e.count(left, right, columns, &[tile, panels], &mut |e, _, now| {
+            let (tile, panel) = (now[0], now[1]);
+            let arguments = [a, panel, tile, rows, length, at];
+            e.builder.ins().call(self.multiply, &arguments);
+            let tile = e.builder.ins().iadd_imm_s(tile, width);
+            vec![tile, e.builder.ins().iadd(panel, panel_bytes)]
+        });
+    }
+
+    /// Packs the rows of a block and multiplies them with the packed columns, over one chunk.
+    fn multiply_packed(&self, e: &mut Emitter, a: Value, at: Value, block: &Block, rows: usize) {
         let length = self.chunk_length(e, at);
         let moved = e.scaled(at, self.kernel.a.column_stride * WORD);
         let a = e.builder.ins().iadd(a, moved);
@@ -267,13 +404,13 @@ impl Product<'_> {
         let b_bytes = e.scaled(length, TILE_COLUMNS as i64 * WORD);
         let row_bytes = self.blocking.columns as i64 * WORD;
         let row_bytes_value = e.integer(row_bytes);
-        e.count(first, end, self.blocking.packed_rows as i64, &[], &mut |e, row, _| {
-            let packed_end = e.builder.ins().iadd_imm_s(row, self.blocking.packed_rows as i64);
+        e.count(first, end, rows as i64, &[], &mut |e, row, _| {
+            let packed_end = e.builder.ins().iadd_imm_s(row, rows as i64);
             let packed_end = lesser(e, packed_end, end);
             let stride = self.kernel.a.row_stride;
             self.pack_panels(
                 e,
-                self.pack_a,
+                self.pack_a.expect("rows are packed by a routine"),
                 TILE_ROWS,
                 stride,
                 [a_panels, a, length],
@@ -342,5 +479,3 @@ fn greatest(e: &mut Emitter, a: Value, b: i64) -> Value {
     let greater = e.builder.ins().icmp(IntCC::SignedGreaterThan, a, b);
     e.builder.ins().select(greater, a, b)
 }
-
-const _: () = assert!(TILE_COLUMNS.is_multiple_of(QUAD) && LANES.is_multiple_of(TILE_COLUMNS));

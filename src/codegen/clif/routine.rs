@@ -3,6 +3,7 @@
 //! and tiles have room for whole panels.
 
 use super::emitter::{CONSTANT, Emitter, PLAIN, QUAD, WORD, arguments};
+use crate::codegen::wide;
 use crate::ir::kernel_verify::ValueKinds;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4, I64};
@@ -31,6 +32,10 @@ pub enum Routine {
         /// Elements of the source from step to step.
         step_stride: i64,
     },
+    /// The wide emitter's: `fn(a, panel, tile, rows, length, accumulate)`.
+    WideMultiply(wide::multiply::Multiply),
+    /// The wide emitter's: `fn(panel, source, length, live)`.
+    WidePack(wide::pack::Pack),
 }
 
 impl Routine {
@@ -38,11 +43,21 @@ impl Routine {
     pub fn signature(self, convention: CallConv) -> Signature {
         let mut signature = Signature::new(convention);
         let parameters = match self {
-            Routine::Multiply => 6,
-            Routine::Pack { .. } => 4,
+            Routine::Multiply | Routine::WideMultiply(_) => 6,
+            Routine::Pack { .. } | Routine::WidePack(_) => 4,
         };
         signature.params.extend(vec![AbiParam::new(I64); parameters]);
         signature
+    }
+
+    /// Writes the whole function, if it is the wide emitter's.
+    pub fn encode(self, a: &mut wide::encode::Assembler, width: wide::encode_vector::Width) -> bool {
+        match self {
+            Routine::Multiply | Routine::Pack { .. } => return false,
+            Routine::WideMultiply(multiply) => multiply.emit(a, width),
+            Routine::WidePack(pack) => pack.emit(a, width),
+        }
+        true
     }
 
     /// Emits the whole function.
@@ -60,6 +75,7 @@ impl Routine {
                 lane_stride,
                 step_stride,
             } => pack(&mut e, &parameters, width, lane_stride * WORD, step_stride * WORD),
+            Routine::WideMultiply(_) | Routine::WidePack(_) => unreachable!("encoded by the wide emitter"),
         }
         e.finish(config);
     }
@@ -252,3 +268,5 @@ fn pack_transposed(e: &mut Emitter, [panel, source, length]: [Value; 3], width: 
         advance(e, at, width, WORD)
     });
 }
+
+const _: () = assert!(TILE_COLUMNS.is_multiple_of(QUAD) && crate::ir::kernel::LANES.is_multiple_of(TILE_COLUMNS));

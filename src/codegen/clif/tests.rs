@@ -3,6 +3,7 @@
 use super::*;
 use crate::codegen::generate::{Case, Generator};
 use crate::codegen::interpret::interpret;
+use crate::codegen::target::Target;
 use crate::ir::affine::Position;
 use crate::ir::kernel::*;
 use crate::machine::Arena;
@@ -61,10 +62,17 @@ fn expected(case: &Case) -> Vec<Vec<u32>> {
     pieces
 }
 
-/// Compiles all cases, runs each with its tasks cut in `shares` ways, last share first, and compares.
+/// At every register width of the machine: compiles all cases, runs each with its tasks cut in `shares` ways, last share
+/// first, and compares.
 fn check(cases: &[Case]) {
+    for bits in Target::widths() {
+        check_at(cases, bits);
+    }
+}
+
+fn check_at(cases: &[Case], bits: usize) {
     let kernels: Vec<Kernel> = cases.iter().map(|c| c.kernel.clone()).collect();
-    let code = compile(&kernels, &Target::native().unwrap(), 2).unwrap();
+    let code = compile(&kernels, &Target::native_with(bits).unwrap(), 2).unwrap();
     for (number, case) in cases.iter().enumerate() {
         let expected = expected(case);
         for shares in [1, 2, 3] {
@@ -87,7 +95,7 @@ fn check(cases: &[Case]) {
                     assert_eq!(
                         canonical(found),
                         canonical(*word),
-                        "case {number}, {shares} shares: piece {piece}[{i}] is {} ({found:#x}), not {} ({word:#x}), in\n{}",
+                        "case {number}, {bits} bits, {shares} shares: piece {piece}[{i}] is {} ({found:#x}), not {} ({word:#x}), in\n{}",
                         f32::from_bits(found),
                         f32::from_bits(*word),
                         case.kernel
@@ -97,7 +105,7 @@ fn check(cases: &[Case]) {
             for (word, inside) in memory.words_mut().iter().zip(in_piece) {
                 assert!(
                     inside || *word == UNTOUCHED,
-                    "case {number} wrote outside its buffers:\n{}",
+                    "case {number} at {bits} bits wrote outside its buffers:\n{}",
                     case.kernel
                 );
             }

@@ -5,6 +5,8 @@ use super::emitter::{Emitter, QUAD, kernel_signature};
 use super::routine::Routine;
 use super::{loops, product, scatter};
 use crate::codegen::analysis::Ranges;
+use crate::codegen::wide::encode::Assembler;
+use crate::codegen::wide::encode_vector::Width;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKinds;
 use cranelift_codegen::ir::types::I64;
@@ -35,6 +37,8 @@ pub struct Units<'k> {
     pub kernels: &'k [Kernel],
     /// The kinds of their values.
     pub kinds: Vec<ValueKinds>,
+    /// Bits of the registers.
+    pub width: Width,
     /// The bits of all constants of the kernels, each once.
     pub constants: Vec<u32>,
     /// What is compiled; a function is called by its number here.
@@ -43,9 +47,9 @@ pub struct Units<'k> {
 
 impl<'k> Units<'k> {
     /// Everything that the kernels need.
-    pub fn of(kernels: &'k [Kernel], kinds: Vec<ValueKinds>) -> Units<'k> {
+    pub fn of(kernels: &'k [Kernel], kinds: Vec<ValueKinds>, width: Width) -> Units<'k> {
         let products = kernels.iter().filter_map(|kernel| match &kernel.body {
-            KernelBody::Product(k) => Some(product::routines(k)),
+            KernelBody::Product(k) => Some(product::routines(k, width_of(k, width))),
             _ => None,
         });
         let mut routines: Vec<Routine> = products.flatten().collect();
@@ -64,6 +68,7 @@ impl<'k> Units<'k> {
         Units {
             kernels,
             kinds,
+            width,
             constants,
             list,
         }
@@ -80,6 +85,15 @@ impl<'k> Units<'k> {
         match unit {
             Unit::Routine(routine) => routine.signature(isa.default_call_conv()),
             _ => kernel_signature(isa.default_call_conv()),
+        }
+    }
+
+    /// A unit's code, if the wide emitter makes it.
+    pub fn encode(&self, number: usize, lists: bool) -> Option<Assembler> {
+        let mut assembler = Assembler::new(lists);
+        match self.list[number] {
+            Unit::Routine(routine) => routine.encode(&mut assembler, self.width).then_some(assembler),
+            Unit::Kernel(_) | Unit::Clearing(_) => None,
         }
     }
 
@@ -105,17 +119,18 @@ impl<'k> Units<'k> {
             Unit::Kernel(at) => {
                 let kernel = &self.kernels[at];
                 let routines = match &kernel.body {
-                    KernelBody::Product(k) => product::routines(k).map(|r| Some(self.import(&mut builder, r, isa))),
-                    _ => [None; 3],
+                    KernelBody::Product(k) => product::routines(k, width_of(k, self.width)),
+                    _ => vec![],
                 };
+                let routines: Vec<FuncRef> = routines
+                    .into_iter()
+                    .map(|r| self.import(&mut builder, r, isa))
+                    .collect();
                 let mut e = Emitter::new(builder, &kernel.buffers, &self.kinds[at]);
                 self.lay_out_constants(&mut e, kernel, isa);
                 match &kernel.body {
                     KernelBody::Loop(k) => loops::emit(&mut e, k),
-                    KernelBody::Product(k) => {
-                        let routines = routines.map(|r| r.expect("a product's routines are imported"));
-                        product::emit(&mut e, k, routines);
-                    }
+                    KernelBody::Product(k) => product::emit(&mut e, k, width_of(k, self.width), &routines),
                     KernelBody::Scatter(k) => scatter::emit(&mut e, k),
                 }
                 e.finish(config);
@@ -187,6 +202,8 @@ impl<'k> Units<'k> {
                 lane_stride,
                 step_stride,
             }) => format!("pack {width} lanes, strides {lane_stride} and {step_stride}"),
+            Unit::Routine(Routine::WideMultiply(m)) => format!("multiply {m:?}"),
+            Unit::Routine(Routine::WidePack(p)) => format!("pack {p:?}"),
             Unit::Kernel(at) => format!("kernel {at}"),
             Unit::Clearing(at) => format!("kernel {at}, clearing"),
         }
@@ -202,6 +219,15 @@ fn bodies(kernel: &Kernel) -> Vec<&Define> {
     }
 }
 
+/// The register width of a product's routines.
+fn width_of(kernel: &MatrixProduct, width: Width) -> Width {
+    if product::reached_wide(kernel) {
+        width
+    } else {
+        Width::W128
+    }
+}
+
 fn constant(define: &Define) -> Option<u32> {
     match define.instruction {
         Instruction::Constant(number) => Some(number.to_bits()),
@@ -211,10 +237,10 @@ fn constant(define: &Define) -> Option<u32> {
 }
 
 /// Bytes of scratch memory that a thread needs for a kernel.
-pub fn scratch_bytes(kernel: &Kernel) -> usize {
+pub fn scratch_bytes(kernel: &Kernel, width: Width) -> usize {
     match &kernel.body {
         KernelBody::Loop(k) => loops::scratch_bytes(k),
-        KernelBody::Product(k) => product::scratch_bytes(k),
+        KernelBody::Product(k) => product::scratch_bytes(k, width_of(k, width)),
         KernelBody::Scatter(_) => 0,
     }
 }

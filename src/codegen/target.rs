@@ -1,0 +1,162 @@
+//! What code is made for: an instruction set and a register width. It finds out what the CPU can do; it makes no code.
+
+use super::wide::encode_vector::Width;
+use crate::ir::kernel_verify::Violation;
+use cranelift_codegen::isa::{self, OwnedTargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+
+/// Why no code was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CodegenError {
+    /// The bits need fused multiply-add, and it would be a slow library call.
+    #[error("this CPU has no fused multiply-add (FMA3), which mspec needs")]
+    NoFusedMultiplyAdd,
+    /// Cranelift does not know the machine.
+    #[error("no code can be made for this machine: {0}")]
+    Machine(String),
+    /// A mistake of ours.
+    #[error("kernel {number}: {violation}")]
+    Kernel {
+        /// Which.
+        number: usize,
+        /// What.
+        violation: Violation,
+    },
+    /// A mistake of ours, or no memory.
+    #[error("Cranelift refused {unit}: {message}")]
+    Cranelift {
+        /// Which function.
+        unit: String,
+        /// What it says.
+        message: String,
+    },
+}
+
+/// What code is made for.
+#[derive(Clone)]
+pub struct Target {
+    pub(super) isa: OwnedTargetIsa,
+    /// Bits of the vector registers: above 128, the wide emitter writes the inner loops.
+    pub(super) width: Width,
+}
+
+impl Target {
+    /// This machine, with registers as wide as it has, or as `MSPEC_SIMD` says (128, 256 or 512).
+    pub fn native() -> Result<Target, CodegenError> {
+        let widest = *Target::widths().last().expect("128 bits are always there");
+        match std::env::var("MSPEC_SIMD") {
+            Err(_) => Target::native_with(widest),
+            Ok(wanted) => match wanted.parse() {
+                Ok(bits @ (128 | 256 | 512)) => Target::native_with(bits),
+                _ => Err(CodegenError::Machine(format!(
+                    "MSPEC_SIMD is `{wanted}`, not 128, 256 or 512"
+                ))),
+            },
+        }
+    }
+
+    /// This machine with registers of some bits, which it must have.
+    pub fn native_with(bits: usize) -> Result<Target, CodegenError> {
+        if !Target::widths().contains(&bits) {
+            return Err(CodegenError::Machine(format!(
+                "this CPU has no registers of {bits} bits that mspec can use"
+            )));
+        }
+        let builder = cranelift_native::builder().map_err(|m| CodegenError::Machine(m.into()))?;
+        let width = match bits {
+            128 => Width::W128,
+            256 => Width::W256,
+            _ => Width::W512,
+        };
+        Ok(Target {
+            width,
+            ..Target::of(builder)?
+        })
+    }
+
+    /// Register widths that this machine has, in bits, ascending: what the CPU says it can do, whoever made it.
+    pub fn widths() -> Vec<usize> {
+        #[allow(unused_mut, reason = "only some machines have more")]
+        let mut widths = vec![128];
+        #[cfg(all(target_arch = "x86_64", unix))]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx2") && has!("fma") {
+                widths.push(256);
+                if has!("avx512f") && has!("avx512vl") && has!("avx512dq") && has!("avx512bw") {
+                    widths.push(512);
+                }
+            }
+        }
+        widths
+    }
+
+    /// Bits of the vector registers.
+    pub fn bits(&self) -> usize {
+        self.width.bytes() * 8
+    }
+
+    /// A machine by the name of its instruction set, for printing: `x86-64` (with AVX2 and FMA) or `aarch64`.
+    pub fn named(name: &str) -> Result<Target, CodegenError> {
+        let (triple, features): (&str, &[&str]) = match name {
+            "x86-64" => {
+                let features = &[
+                    "has_sse3",
+                    "has_ssse3",
+                    "has_sse41",
+                    "has_sse42",
+                    "has_popcnt",
+                    "has_avx",
+                    "has_avx2",
+                    "has_bmi1",
+                    "has_bmi2",
+                    "has_lzcnt",
+                    "has_fma",
+                ];
+                ("x86_64-unknown-linux-gnu", features)
+            }
+            "aarch64" => ("aarch64-unknown-linux-gnu", &[]),
+            _ => return Err(CodegenError::Machine(format!("`{name}` is neither x86-64 nor aarch64"))),
+        };
+        let machine = |e: &dyn std::fmt::Display| CodegenError::Machine(format!("{name}: {e}"));
+        let mut builder = isa::lookup_by_name(triple).map_err(|e| machine(&e))?;
+        for feature in features {
+            builder.enable(feature).map_err(|e| machine(&e))?;
+        }
+        Target::of(builder)
+    }
+
+    fn of(builder: isa::Builder) -> Result<Target, CodegenError> {
+        let mut flags = settings::builder();
+        let wanted = [
+            // Instructions come in the order in which they run best; the optimizer would take it apart.
+            ("opt_level", "none"),
+            ("enable_verifier", "true"),
+            ("is_pic", "false"),
+            ("use_colocated_libcalls", "false"),
+            ("unwind_info", "false"),
+            ("enable_probestack", "false"),
+        ];
+        for (name, value) in wanted {
+            flags
+                .set(name, value)
+                .map_err(|e| CodegenError::Machine(e.to_string()))?;
+        }
+        let flags = settings::Flags::new(flags);
+        let isa = builder
+            .finish(flags)
+            .map_err(|e| CodegenError::Machine(e.to_string()))?;
+        let lacks = |flag: &str| {
+            isa.isa_flags()
+                .iter()
+                .any(|f| f.name == flag && f.as_bool() == Some(false))
+        };
+        if lacks("has_fma") || lacks("has_avx") {
+            return Err(CodegenError::NoFusedMultiplyAdd);
+        }
+        Ok(Target {
+            isa,
+            width: Width::W128,
+        })
+    }
+}

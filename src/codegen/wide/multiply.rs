@@ -1,0 +1,180 @@
+//! The inner loops of matrix products: some rows of `a`, where they lie, times a packed panel of `b`, into a tile in
+//! scratch memory. One routine for each pair of strides; it handles any number of rows.
+
+use super::encode::{Alu, Assembler, Condition, Gpr, Memory, Shift, gpr::*};
+use super::encode_vector::{Extra, Operand, Width, op};
+
+/// Products along `k` in one round of the loop.
+const UNROLL: usize = 4;
+
+/// `fn(a, panel, tile, rows, length, accumulate)`: for each row, `tile[row][column] = Σ a[row][step] · panel[step][column]`
+/// over `length` steps, ascending; or that is added to what is there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Multiply {
+    /// Vectors of a panel's row.
+    pub vectors: usize,
+    /// Bytes of `a` from row to row.
+    pub row_bytes: i32,
+    /// Bytes of `a` from step to step.
+    pub step_bytes: i32,
+    /// Bytes of the tile from row to row.
+    pub tile_row_bytes: i32,
+}
+
+/// Rows that are multiplied together where a panel has so many vectors: as many as the registers hold sums.
+pub fn rows_at_once(width: Width, vectors: usize) -> usize {
+    match (width, vectors) {
+        (Width::W512, 1) => 24,
+        (Width::W512, 2) => 12,
+        (Width::W512, 3) => 8,
+        (Width::W512, _) => 6,
+        (_, 1) => 12,
+        (_, 2) => 6,
+        (_, _) => 4,
+    }
+}
+
+/// The most vectors of a panel's row.
+pub fn most_vectors(width: Width) -> usize {
+    match width {
+        Width::W512 => 4,
+        _ => 3,
+    }
+}
+
+const A: Gpr = RDI;
+const PANEL: Gpr = RSI;
+const TILE: Gpr = RDX;
+const ROWS: Gpr = RCX;
+const LENGTH: Gpr = R8;
+const ACCUMULATE: Gpr = R9;
+/// Where the loop is in `a` and in the panel, and how many rounds are left.
+const A_NOW: Gpr = R10;
+const PANEL_NOW: Gpr = R11;
+const LEFT: Gpr = RAX;
+
+impl Multiply {
+    /// The whole function.
+    pub fn emit(self, a: &mut Assembler, width: Width) {
+        let most = rows_at_once(width, self.vectors);
+        let rest = a.label();
+        a.alu_number(Alu::Compare, ROWS, most as i32);
+        a.jump_if(Condition::Less, rest);
+        a.align(32);
+        let again = a.here();
+        self.rows(a, width, most);
+        a.alu_number(Alu::Add, A, self.row_bytes * most as i32);
+        a.alu_number(Alu::Add, TILE, self.tile_row_bytes * most as i32);
+        a.alu_number(Alu::Subtract, ROWS, most as i32);
+        a.alu_number(Alu::Compare, ROWS, most as i32);
+        a.jump_if(Condition::GreaterEqual, again);
+        a.bind(rest);
+        let end = a.label();
+        for rows in 1..most {
+            let next = a.label();
+            a.alu_number(Alu::Compare, ROWS, rows as i32);
+            a.jump_if(Condition::NotEqual, next);
+            self.rows(a, width, rows);
+            a.jump(end);
+            a.bind(next);
+        }
+        a.bind(end);
+        a.zero_upper();
+        a.return_();
+    }
+
+    /// So many rows.
+    fn rows(self, a: &mut Assembler, width: Width, rows: usize) {
+        for sum in 0..rows * self.vectors {
+            a.zero(sum as u8);
+        }
+        a.copy(A_NOW, A);
+        a.copy(PANEL_NOW, PANEL);
+        a.copy(LEFT, LENGTH);
+        a.shift(Shift::Right, LEFT, UNROLL.trailing_zeros() as u8);
+        self.steps(a, width, rows, UNROLL);
+        a.copy(LEFT, LENGTH);
+        a.alu_number(Alu::And, LEFT, UNROLL as i32 - 1);
+        self.steps(a, width, rows, 1);
+        self.store(a, width, rows);
+    }
+
+    /// A loop of rounds of some steps; perhaps none. The flags tell whether there is one.
+    fn steps(self, a: &mut Assembler, width: Width, rows: usize, unroll: usize) {
+        let end = a.label();
+        a.jump_if(Condition::Equal, end);
+        a.align(32);
+        let again = a.here();
+        for step in 0..unroll {
+            self.step(a, width, rows, step as i32);
+        }
+        let advance = (self.vectors * width.bytes() * unroll) as i32;
+        a.alu_number(Alu::Add, A_NOW, self.step_bytes * unroll as i32);
+        a.alu_number(Alu::Add, PANEL_NOW, advance);
+        a.alu_number(Alu::Subtract, LEFT, 1);
+        a.jump_if(Condition::NotEqual, again);
+        a.bind(end);
+    }
+
+    /// One product for each sum. The registers behind the sums hold the panel's row and spread elements of `a`.
+    fn step(self, a: &mut Assembler, width: Width, rows: usize, step: i32) {
+        let sums = rows_at_once(width, self.vectors).max(rows) * self.vectors;
+        let registers = if width == Width::W512 { 32 } else { 16 };
+        let (columns, spread) = (sums as u8, (sums + self.vectors) as u8);
+        let spreads = (registers - spread as usize).clamp(1, 4);
+        for vector in 0..self.vectors {
+            let offset = (step as usize * self.vectors + vector) * width.bytes();
+            let memory = Memory::at(PANEL_NOW, offset as i32);
+            a.vector(op::LOAD, width, columns + vector as u8, 0, memory, Extra::default());
+        }
+        for row in 0..rows {
+            let factor = Memory::at(A_NOW, step * self.step_bytes + row as i32 * self.row_bytes);
+            let sum = (row * self.vectors) as u8;
+            if self.vectors == 1 && width == Width::W512 {
+                a.vector(
+                    op::FMA_231,
+                    width,
+                    sum,
+                    columns,
+                    Operand::Spread(factor),
+                    Extra::default(),
+                );
+                continue;
+            }
+            let spread = spread + (row % spreads) as u8;
+            a.vector(op::SPREAD, width, spread, 0, factor, Extra::default());
+            for vector in 0..self.vectors as u8 {
+                a.vector(
+                    op::FMA_231,
+                    width,
+                    sum + vector,
+                    columns + vector,
+                    spread,
+                    Extra::default(),
+                );
+            }
+        }
+    }
+
+    fn store(self, a: &mut Assembler, width: Width, rows: usize) {
+        let (storing, end) = (a.label(), a.label());
+        a.alu_number(Alu::Compare, ACCUMULATE, 0);
+        a.jump_if(Condition::Equal, storing);
+        for adds in [true, false] {
+            for sum in 0..rows * self.vectors {
+                let (row, vector) = (sum / self.vectors, sum % self.vectors);
+                let offset = row as i32 * self.tile_row_bytes + (vector * width.bytes()) as i32;
+                let (memory, sum) = (Memory::at(TILE, offset), sum as u8);
+                if adds {
+                    a.vector(op::ADD, width, sum, sum, memory, Extra::default());
+                }
+                a.vector(op::STORE, width, sum, 0, memory, Extra::default());
+            }
+            if adds {
+                a.jump(end);
+                a.bind(storing);
+            }
+        }
+        a.bind(end);
+    }
+}

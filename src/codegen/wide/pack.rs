@@ -1,0 +1,251 @@
+//! Packing panels of a product's `b`: from where its elements lie to `length` steps of so many lanes side by side.
+
+use super::encode::{Alu, Assembler, Condition, Gpr, Index, Label, Memory, gpr::*};
+use super::encode_vector::{Extra, Width, op};
+
+/// `fn(panel, source, length, live)`: what lanes from `live` on become does not matter, but nothing is read for them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Pack {
+    /// Vectors of a step.
+    pub vectors: usize,
+    /// Elements of the source from lane to lane.
+    pub lane_stride: i64,
+    /// Elements of the source from step to step.
+    pub step_stride: i64,
+}
+
+const PANEL: Gpr = RDI;
+const SOURCE: Gpr = RSI;
+const LENGTH: Gpr = RDX;
+const LIVE: Gpr = RCX;
+const PANEL_NOW: Gpr = R8;
+const SOURCE_NOW: Gpr = R9;
+const LEFT: Gpr = R10;
+const SCRATCH: Gpr = RAX;
+
+/// Strides up to this many elements are reached with offsets.
+const NEAR: i64 = 1 << 20;
+
+impl Pack {
+    /// The whole function.
+    pub fn emit(self, a: &mut Assembler, width: Width) {
+        let lanes = a.label();
+        if self.lane_stride == 1 {
+            self.copy(a, width, lanes);
+        } else {
+            for vector in 0..self.vectors {
+                self.turn(a, width, vector, lanes);
+            }
+        }
+        a.zero_upper();
+        a.return_();
+        a.align_data(width.bytes());
+        a.bind(lanes);
+        a.words(&(0..(self.vectors * width.lanes()) as u32).collect::<Vec<_>>());
+    }
+
+    fn step_bytes(self) -> i64 {
+        self.step_stride * 4
+    }
+
+    /// Bytes of the panel from step to step.
+    fn panel_bytes(self, width: Width) -> i32 {
+        (self.vectors * width.bytes()) as i32
+    }
+
+    fn advance(self, a: &mut Assembler, register: Gpr, bytes: i64) {
+        match i32::try_from(bytes) {
+            Ok(bytes) => a.alu_number(Alu::Add, register, bytes),
+            Err(_) => {
+                a.number(SCRATCH, bytes);
+                a.alu(Alu::Add, register, SCRATCH);
+            }
+        }
+    }
+
+    /// Lanes lie side by side: steps are copied, two at once.
+    fn copy(self, a: &mut Assembler, width: Width, lanes: Label) {
+        // Masks of the live lanes: k1, k2, … or the upper vector registers.
+        self.spread_live(a, width, 15);
+        for vector in 0..self.vectors {
+            let numbers = Memory::place(lanes, (vector * width.bytes()) as i32);
+            if width == Width::W512 {
+                // `numbers < live` as `live > numbers`.
+                let greater = Extra::immediate(6);
+                a.vector(op::INTEGER_COMPARE_MASK, width, 1 + vector as u8, 15, numbers, greater);
+            } else {
+                let mask = 12 + vector as u8;
+                a.vector(op::INTEGER_GREATER, width, mask, 15, numbers, Extra::default());
+            }
+        }
+        let again = a.here();
+        for vector in 0..self.vectors {
+            let (register, offset) = (vector as u8, (vector * width.bytes()) as i32);
+            let from = Memory::at(SOURCE, offset);
+            match width {
+                Width::W512 => a.vector(op::LOAD, width, register, 0, from, Extra::zeroing(1 + register)),
+                _ => a.vector(op::MASK_LOAD, width, register, 12 + register, from, Extra::default()),
+            }
+            a.vector(
+                op::STORE,
+                width,
+                register,
+                0,
+                Memory::at(PANEL, offset),
+                Extra::default(),
+            );
+        }
+        self.advance(a, SOURCE, self.step_bytes());
+        a.alu_number(Alu::Add, PANEL, self.panel_bytes(width));
+        a.alu_number(Alu::Subtract, LENGTH, 1);
+        a.jump_if(Condition::NotEqual, again);
+    }
+
+    /// The number of live lanes in all lanes of a register.
+    fn spread_live(self, a: &mut Assembler, width: Width, to: u8) {
+        if width == Width::W512 {
+            a.spread(width, to, LIVE);
+        } else {
+            a.to_vector(to, LIVE);
+            a.vector(op::SPREAD_FIRST_INTEGER, width, to, 0, to, Extra::default());
+        }
+    }
+
+    /// One vector of lanes that do not lie side by side: squares are turned where steps do, the rest is gathered.
+    fn turn(self, a: &mut Assembler, width: Width, vector: usize, lanes: Label) {
+        let square = width.lanes();
+        let (first, end) = ((vector * square) as i32, a.label());
+        a.alu_number(Alu::Compare, LIVE, first);
+        a.jump_if(Condition::LessEqual, end);
+        a.copy(PANEL_NOW, PANEL);
+        a.alu_number(Alu::Add, PANEL_NOW, first * 4);
+        a.copy(SOURCE_NOW, SOURCE);
+        self.advance(a, SOURCE_NOW, i64::from(first) * self.lane_stride * 4);
+        a.copy(LEFT, LENGTH);
+        if self.step_stride == 1 && self.lane_stride.abs() < NEAR {
+            let rest = a.label();
+            a.alu_number(Alu::Compare, LIVE, first + square as i32);
+            a.jump_if(Condition::Less, rest);
+            a.alu_number(Alu::Compare, LEFT, square as i32);
+            a.jump_if(Condition::Less, rest);
+            let again = a.here();
+            match width {
+                Width::W512 => self.square_512(a),
+                _ => self.square_256(a),
+            }
+            a.alu_number(Alu::Add, SOURCE_NOW, square as i32 * 4);
+            a.alu_number(Alu::Add, PANEL_NOW, self.panel_bytes(width) * square as i32);
+            a.alu_number(Alu::Subtract, LEFT, square as i32);
+            a.alu_number(Alu::Compare, LEFT, square as i32);
+            a.jump_if(Condition::GreaterEqual, again);
+            a.bind(rest);
+        }
+        a.alu_number(Alu::Compare, LEFT, 0);
+        a.jump_if(Condition::Equal, end);
+        self.gathered(a, width, vector, lanes);
+        a.bind(end);
+    }
+
+    /// The steps that are left, of the live lanes.
+    fn gathered(self, a: &mut Assembler, width: Width, vector: usize, lanes: Label) {
+        let (index, live, mask, to) = (0, 1, 2, 3);
+        let none = Extra::default();
+        self.spread_live(a, width, live);
+        let numbers = Memory::place(lanes, (vector * width.bytes()) as i32);
+        // Offsets of the lanes, from the vector's first.
+        a.number(SCRATCH, self.lane_stride & 0xffff_ffff);
+        let stride = 4;
+        if width == Width::W512 {
+            a.spread(width, stride, SCRATCH);
+            a.vector(op::INTEGER_COMPARE_MASK, width, 1, live, numbers, Extra::immediate(6));
+        } else {
+            a.to_vector(stride, SCRATCH);
+            a.vector(op::SPREAD_FIRST_INTEGER, width, stride, 0, stride, none);
+            a.vector(op::INTEGER_GREATER, width, live, live, numbers, none);
+        }
+        a.vector(op::LOAD, width, index, 0, Memory::place(lanes, 0), none);
+        a.vector(op::INTEGER_MULTIPLY, width, index, index, stride, none);
+        let again = a.here();
+        let from = Memory {
+            index: Some(Index::Lanes(index, width)),
+            ..Memory::at(SOURCE_NOW, 0)
+        };
+        a.zero(to);
+        if width == Width::W512 {
+            a.copy_mask(2, 1);
+            a.vector(op::GATHER_MASK, width, to, 0, from, Extra::merging(2));
+        } else {
+            a.vector(op::LOAD, width, mask, 0, live, none);
+            a.gather(width, to, from, mask);
+        }
+        a.vector(op::STORE, width, to, 0, Memory::at(PANEL_NOW, 0), none);
+        self.advance(a, SOURCE_NOW, self.step_bytes());
+        a.alu_number(Alu::Add, PANEL_NOW, self.panel_bytes(width));
+        a.alu_number(Alu::Subtract, LEFT, 1);
+        a.jump_if(Condition::NotEqual, again);
+    }
+
+    /// Sixteen lanes by sixteen steps.
+    fn square_512(self, a: &mut Assembler) {
+        let (width, none) = (Width::W512, Extra::default());
+        for lane in 0..16u8 {
+            let from = Memory::at(SOURCE_NOW, (i64::from(lane) * self.lane_stride * 4) as i32);
+            a.vector(op::LOAD, width, lane, 0, from, none);
+        }
+        // Pairs of lanes, then fours: register 16 + i, then i, of each group of four holds the steps i mod 4.
+        for pair in 0..8u8 {
+            a.vector(op::UNPACK_LOW, width, 16 + 2 * pair, 2 * pair, 2 * pair + 1, none);
+            a.vector(op::UNPACK_HIGH, width, 17 + 2 * pair, 2 * pair, 2 * pair + 1, none);
+        }
+        for four in 0..4u8 {
+            let (from, to) = (16 + 4 * four, 4 * four);
+            a.vector(op::SHUFFLE, width, to, from, from + 2, Extra::immediate(0x44));
+            a.vector(op::SHUFFLE, width, to + 1, from, from + 2, Extra::immediate(0xee));
+            a.vector(op::SHUFFLE, width, to + 2, from + 1, from + 3, Extra::immediate(0x44));
+            a.vector(op::SHUFFLE, width, to + 3, from + 1, from + 3, Extra::immediate(0xee));
+        }
+        // Register 4 · f + i: lanes of four f, quads q hold step 4 · q + i. Quads go to their steps.
+        for i in 0..4u8 {
+            let [low, high] = [0x88, 0xdd].map(Extra::immediate);
+            a.vector(op::SHUFFLE_QUADS, width, 16 + 4 * i, i, 4 + i, low);
+            a.vector(op::SHUFFLE_QUADS, width, 17 + 4 * i, i, 4 + i, high);
+            a.vector(op::SHUFFLE_QUADS, width, 18 + 4 * i, 8 + i, 12 + i, low);
+            a.vector(op::SHUFFLE_QUADS, width, 19 + 4 * i, 8 + i, 12 + i, high);
+            for (quad, (from, number)) in [(16, 0x88), (17, 0x88), (16, 0xdd), (17, 0xdd)].into_iter().enumerate() {
+                let from = from + 4 * i;
+                a.vector(op::SHUFFLE_QUADS, width, i, from, from + 2, Extra::immediate(number));
+                let step = 4 * quad as i32 + i32::from(i);
+                let to = Memory::at(PANEL_NOW, step * self.panel_bytes(width));
+                a.vector(op::STORE, width, i, 0, to, none);
+            }
+        }
+    }
+
+    /// Eight lanes by eight steps.
+    fn square_256(self, a: &mut Assembler) {
+        let (width, none) = (Width::W256, Extra::default());
+        for lane in 0..8u8 {
+            let from = Memory::at(SOURCE_NOW, (i64::from(lane) * self.lane_stride * 4) as i32);
+            a.vector(op::LOAD, width, lane, 0, from, none);
+        }
+        for pair in 0..4u8 {
+            a.vector(op::UNPACK_LOW, width, 8 + 2 * pair, 2 * pair, 2 * pair + 1, none);
+            a.vector(op::UNPACK_HIGH, width, 9 + 2 * pair, 2 * pair, 2 * pair + 1, none);
+        }
+        for four in 0..2u8 {
+            let (from, to) = (8 + 4 * four, 4 * four);
+            a.vector(op::SHUFFLE, width, to, from, from + 2, Extra::immediate(0x44));
+            a.vector(op::SHUFFLE, width, to + 1, from, from + 2, Extra::immediate(0xee));
+            a.vector(op::SHUFFLE, width, to + 2, from + 1, from + 3, Extra::immediate(0x44));
+            a.vector(op::SHUFFLE, width, to + 3, from + 1, from + 3, Extra::immediate(0xee));
+        }
+        for i in 0..4u8 {
+            for (half, number) in [(0, 0x20), (1, 0x31)] {
+                a.vector(op::PERMUTE_HALVES, width, 8, i, 4 + i, Extra::immediate(number));
+                let step = 4 * half + i32::from(i);
+                let to = Memory::at(PANEL_NOW, step * self.panel_bytes(width));
+                a.vector(op::STORE, width, 8, 0, to, none);
+            }
+        }
+    }
+}
