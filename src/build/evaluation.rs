@@ -207,7 +207,7 @@ fn depends_on_batch(program: &Program) -> Vec<bool> {
             }
             // What it starts with and what comes back may.
             Definition::Carry { .. } => true,
-            Definition::Walked { value, .. } => depends[value.0 as usize],
+            Definition::Walked { value: of, .. } | Definition::Sorted { of, .. } => depends[of.0 as usize],
             _ => false,
         };
     }

@@ -36,6 +36,10 @@ pub fn build(program: &Program) -> Graph {
             Definition::State(id) => builder.state(*id),
             Definition::Gradient(id) => builder.gradient(*id),
             Definition::Equation(equation) => lower::equation(equation, &nodes, &mut builder),
+            Definition::Sorted { of, axis } => {
+                let of = nodes[of.0 as usize].expect("what is sorted is made before");
+                builder.sort(of, *axis)
+            }
             Definition::Walked { walk, value, axis } => steps.walked(*walk, *value, *axis, &nodes, &mut builder),
             Definition::Carry { .. } => unreachable!("a carry is inside of its scan"),
         });
@@ -63,6 +67,7 @@ fn needed(program: &Program) -> Vec<bool> {
 fn reads(program: &Program, at: usize, f: &mut dyn FnMut(TensorId)) {
     match &program.tensors[at].definition {
         Definition::Equation(equation) => equation.body.reads(f),
+        Definition::Sorted { of, .. } => f(*of),
         Definition::Walked { walk, value, .. } => {
             f(*value);
             for carried in &program.walks[walk.0 as usize].carries {

@@ -28,6 +28,7 @@ impl<'p> Steps<'p> {
                     equation.body.reads(&mut |id| found = found.or(inside[id.0 as usize]));
                     found
                 }
+                Definition::Sorted { of, .. } => inside[of.0 as usize],
                 _ => None,
             };
         }
@@ -71,9 +72,15 @@ impl<'p> Steps<'p> {
             if !self.needed[at] || self.inside[at] != Some(walk) {
                 continue;
             }
-            if let Definition::Equation(equation) = &tensor.definition {
-                (body.span, step.outer.span) = (tensor.span, tensor.span);
-                own[at] = Some(lower::step_equation(equation, &own, &mut body, &mut step));
+            (body.span, step.outer.span) = (tensor.span, tensor.span);
+            match &tensor.definition {
+                Definition::Equation(equation) => {
+                    own[at] = Some(lower::step_equation(equation, &own, &mut body, &mut step));
+                }
+                Definition::Sorted { of, axis } => {
+                    own[at] = own[of.0 as usize].map(|of| body.sort(of, *axis));
+                }
+                _ => {}
             }
         }
         let of = |id: TensorId, step: &mut Step, body: &mut GraphBuilder| match own[id.0 as usize] {

@@ -22,6 +22,7 @@ mod random;
 mod reason;
 mod scan;
 mod schedule;
+mod sort;
 #[cfg(test)]
 mod tests;
 mod tidy;

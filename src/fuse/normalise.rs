@@ -65,7 +65,8 @@ impl Normal {
         self.graph.add(node)
     }
 
-    fn add(&mut self, node: Node, origin: NodeId) -> NodeId {
+    /// Adds a node, rewritten.
+    pub(super) fn add(&mut self, node: Node, origin: NodeId) -> NodeId {
         match &node.op {
             Op::Input(InputId(i)) => self.add_leaf((0, *i), node, origin),
             Op::Param(ParamId(i)) => self.add_leaf((1, *i), node, origin),
@@ -75,6 +76,10 @@ impl Normal {
             Op::Reduce { axes, .. } if self.reduces_nothing(&node, axes) => self.add_squeeze(node, origin),
             Op::Map(MapFunction::Divide) => self.add_quotient(node, origin),
             Op::Map(_) => self.add_map(node, origin),
+            Op::Sort { axis } => {
+                let axis = *axis;
+                self.add_sort(node, origin, axis)
+            }
             Op::Contract { a, b, out } => {
                 let (a, b, out) = (a.clone(), b.clone(), out.clone());
                 self.add_contract(node, origin, &a, &b, &out)

@@ -175,6 +175,11 @@ pub enum Op {
     },
     /// The operand, without its gradient.
     Stop,
+    /// At each rank along an axis, smallest first, the index of the element that has it; of equals the first one first.
+    Sort {
+        /// Which axis.
+        axis: usize,
+    },
     /// A loop along an axis: all of its results in one flat tensor.
     Scan(Arc<Scan>),
     /// The gradient of the objective by a parameter: a placeholder that the grad stage replaces.

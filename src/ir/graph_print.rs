@@ -112,6 +112,7 @@ impl Graph {
             Op::ScatterAdd { positions } => format!("scatter_add {}", gather_text(positions)),
             Op::Random { stream } => format!("random {stream}"),
             Op::Stop => "stop".into(),
+            Op::Sort { axis } => format!("sort {axis}"),
             Op::Scan(scan) => format!(
                 "scan {} steps{}, {} carried, {} sequences",
                 scan.steps,

@@ -66,6 +66,13 @@ pub enum Definition {
     Gradient(ParamId),
     /// Computed.
     Equation(Equation),
+    /// At each rank along an axis, the index of the element of another tensor that has it.
+    Sorted {
+        /// What is sorted.
+        of: TensorId,
+        /// Along which axis.
+        axis: usize,
+    },
     /// What goes from step to step of a scan, as a step begins: an entry of [`Walk::carries`].
     Carry {
         /// Which scan.
@@ -272,6 +279,7 @@ impl fmt::Display for Program {
                 Definition::State(id) => writeln!(f, "state {}", self.states[id.0 as usize].path)?,
                 Definition::Gradient(id) => writeln!(f, "gradient {}", self.params[id.0 as usize].path)?,
                 Definition::Equation(equation) => writeln!(f, "{}", EquationText(equation))?,
+                Definition::Sorted { of, axis } => writeln!(f, "the order of {of} along axis {axis}")?,
                 Definition::Carry { walk, number } => {
                     let initial = self.walks[walk.0 as usize].carries[*number].initial;
                     writeln!(f, "carry {number} of {walk}, from {initial}")?;

@@ -76,7 +76,7 @@ fn every_primitive_and_function_has_samples() {
         assert!(!sample.reason.is_empty());
     }
     let expected =
-        "Input Param State StepNumber Constant Index Map Reduce Contract View Gather ScatterAdd Random Stop Scan";
+        "Input Param State StepNumber Constant Index Map Reduce Contract View Gather ScatterAdd Random Stop Sort Scan";
     assert_eq!(names.join(" "), expected);
     for function in FUNCTIONS {
         assert!(samples().iter().any(|s| s.op == Op::Map(function)), "{function:?}");

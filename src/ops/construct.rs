@@ -420,6 +420,11 @@ impl GraphBuilder {
         self.push(Op::ScatterAdd { positions }, &operands, TensorType::real(shape))
     }
 
+    /// At each rank along an axis the index of the element that has it.
+    pub fn sort(&mut self, x: NodeId, axis: usize) -> NodeId {
+        self.derived(Op::Sort { axis }, &[x])
+    }
+
     /// Runs a loop along an axis: one flat tensor with all results, to be read by [`GraphBuilder::scanned`].
     pub fn scan(&mut self, scan: &Arc<Scan>, operands: &[NodeId]) -> NodeId {
         self.derived(Op::Scan(scan.clone()), operands)
@@ -471,7 +476,7 @@ fn structure_hash(node: &Node) -> u64 {
         Op::Map(function) => function.hash(&mut hasher),
         Op::Input(InputId(id)) | Op::Param(ParamId(id)) | Op::State(StateId(id)) => id.hash(&mut hasher),
         Op::StepNumber(NumberId(id)) | Op::Gradient(ParamId(id)) | Op::Random { stream: id } => id.hash(&mut hasher),
-        Op::Index { axis } => axis.hash(&mut hasher),
+        Op::Index { axis } | Op::Sort { axis } => axis.hash(&mut hasher),
         Op::Reduce { function, axes } => (function, axes).hash(&mut hasher),
         Op::Contract { a, b, out } => (a, b, out).hash(&mut hasher),
         Op::View { positions, guards, .. } => (positions, guards).hash(&mut hasher),

@@ -24,6 +24,7 @@ pub mod sample;
 pub mod scan;
 mod scan_gradient;
 mod scatter_add;
+mod sort;
 mod stop;
 pub mod tensor64;
 pub mod verify;
@@ -165,6 +166,7 @@ pub const CATALOG: &[fn() -> Vec<Sample>] = &[
     scatter_add::ScatterAdd::samples,
     random::Random::samples,
     stop::Stop::samples,
+    sort::Sort::samples,
     scan::Loop::samples,
     leaf::Gradient::samples,
 ];
@@ -198,6 +200,7 @@ pub fn with<R>(op: &Op, f: impl FnOnce(&dyn Primitive) -> R) -> R {
         Op::ScatterAdd { positions } => f(&scatter_add::ScatterAdd { positions }),
         Op::Random { stream } => f(&random::Random { stream: *stream }),
         Op::Stop => f(&stop::Stop),
+        Op::Sort { axis } => f(&sort::Sort { axis: *axis }),
         Op::Scan(scan) => f(&scan::Loop(scan)),
     }
 }

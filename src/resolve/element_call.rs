@@ -9,8 +9,8 @@ use super::value::Value;
 use super::{fold, number};
 use crate::ir::ast::{self, Expr as Syntax, ExprKind};
 use crate::ir::graph::{Element, MapFunction};
-use crate::ir::model::{Axis, Definition, Equation, Expr, Tensor};
-use crate::text::Code;
+use crate::ir::model::{Axis, Definition, Equation, Expr, IndexId, Tensor, TensorId};
+use crate::text::{Code, Span};
 use std::rc::Rc;
 
 impl<'a> Elaborator<'a> {
@@ -86,32 +86,8 @@ impl<'a> Elaborator<'a> {
             None => self.call(callee, others, expr.span, scope, Place_::Layer)?,
         };
         let (body, element) = self.lower(&first.value, scope, indices)?;
-        let mut free = vec![];
-        free_indices(&body, &mut vec![], &mut free);
-        free.sort_unstable();
-        // What the step makes has no axis of steps; all else may be made for all of them.
-        let walked = scope.walked().filter(|_| self.reads_inside(&body));
-        let walked = walked.and_then(|(walk, name)| Some((walk, indices.known(&name)?)));
-        free.retain(|index| walked.is_none_or(|(_, step)| step != *index));
-        if let Some((_, step)) = walked {
-            self.check_step(&body, step, first.value.span)?;
-        }
-        let axes: Vec<Axis> = free.iter().map(|&i| indices.axes[i].clone()).collect();
-        let left = free.iter().map(|&i| vec![i]).collect();
-        let definition = Definition::Equation(Equation {
-            indices: indices.sizes(),
-            left,
-            body,
-            walked,
-        });
-        let name = String::new();
-        let argument = self.tensor(Tensor {
-            name,
-            axes: axes.clone(),
-            element,
-            definition,
-            span: first.value.span,
-        })?;
+        let (argument, free) = self.element_tensor((body, element), first.value.span, scope, indices)?;
+        let axes = self.axes(argument).to_vec();
         let Value::Tensor(result) = self.apply(&layer, Value::Tensor(argument), expr.span)? else {
             return Err(Wrong);
         };
@@ -129,5 +105,40 @@ impl<'a> Elaborator<'a> {
             },
             self.program.tensor(result).element,
         ))
+    }
+
+    /// An element as a tensor over its free indices, which are given too; in a scan what the step makes has no axis of
+    /// steps, all else may be made for all of them.
+    pub(super) fn element_tensor(
+        &mut self,
+        (body, element): (Expr, Element),
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+        indices: &Indices,
+    ) -> Checked<(TensorId, Vec<IndexId>)> {
+        let mut free = vec![];
+        free_indices(&body, &mut vec![], &mut free);
+        free.sort_unstable();
+        let walked = scope.walked().filter(|_| self.reads_inside(&body));
+        let walked = walked.and_then(|(walk, name)| Some((walk, indices.known(&name)?)));
+        free.retain(|index| walked.is_none_or(|(_, step)| step != *index));
+        if let Some((_, step)) = walked {
+            self.check_step(&body, step, span)?;
+        }
+        let axes: Vec<Axis> = free.iter().map(|&i| indices.axes[i].clone()).collect();
+        let definition = Definition::Equation(Equation {
+            indices: indices.sizes(),
+            left: free.iter().map(|&i| vec![i]).collect(),
+            body,
+            walked,
+        });
+        let id = self.tensor(Tensor {
+            name: String::new(),
+            axes,
+            element,
+            definition,
+            span,
+        })?;
+        Ok((id, free))
     }
 }

@@ -25,6 +25,8 @@ pub struct Indices {
     pub rest: Option<Vec<IndexId>>,
     /// The tensor that told it.
     rest_of: Option<TensorId>,
+    /// What stands on the left.
+    pub left: Vec<IndexId>,
 }
 
 impl Indices {
@@ -123,6 +125,7 @@ impl<'a> Elaborator<'a> {
                 }
             }
         }
+        indices.left = positions.iter().flatten().copied().collect();
         let (body, element) = self.lower(right, scope, &mut indices)?;
         let mut allowed: Vec<IndexId> = positions.iter().flatten().copied().collect();
         let walked = self.walked(&allowed, &indices, span, scope)?;

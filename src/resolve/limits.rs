@@ -10,3 +10,5 @@ pub const REPEAT: usize = 4096;
 pub const CALL_DEPTH: usize = 96;
 /// Tensors, calls and statements of one program.
 pub const WORK: usize = 400_000;
+/// Elements along an axis that `argsort` orders: each is compared with each.
+pub const SORTED: usize = 4096;

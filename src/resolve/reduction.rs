@@ -2,12 +2,12 @@
 
 use super::elaborator::{Checked, Elaborator};
 use super::equation::Indices;
-use super::fold;
 use super::scope::Scope;
+use super::{fold, limits};
 use crate::ir::ast::{Expr as Syntax, Index, ReductionOperator};
 use crate::ir::graph::{Element, MapFunction, ReduceFunction};
-use crate::ir::model::Expr;
-use crate::text::{Code, Span};
+use crate::ir::model::{Definition, Expr, IndexId, Tensor};
+use crate::text::{Code, Diagnostic, Span};
 use std::rc::Rc;
 
 impl<'a> Elaborator<'a> {
@@ -87,7 +87,69 @@ impl<'a> Elaborator<'a> {
                 );
                 Ok(reduce(ReduceFunction::Minimum, at))
             }
-            ReductionOperator::ArgSort => self.error(Code::NotSupported, span, "`argsort` is not compiled yet"),
+            ReductionOperator::ArgSort => match (&ids[..], &condition) {
+                ([index], None) => self.order(body, *index, span, scope, indices),
+                _ => self.error(Code::WrongKind, span, "`argsort` takes one index and no condition"),
+            },
         }
+    }
+
+    /// `id[.., r < k] = argsort[e] -p[.., e]`: which element along `index` has the rank that the left asks for.
+    fn order(
+        &mut self,
+        body: (Expr, Element),
+        index: IndexId,
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+        indices: &mut Indices,
+    ) -> Checked<(Expr, Element)> {
+        if body.1 != Element::Real {
+            return self.error(Code::WrongKind, span, "`argsort` orders numbers");
+        }
+        let size = indices.axes[index].size;
+        if size > limits::SORTED {
+            let message = format!("`argsort` orders at most {} elements, these are {size}", limits::SORTED);
+            return self
+                .wrong(Diagnostic::new(Code::SizeTooLarge, span, message).help("`argmax` finds one of any number"));
+        }
+        let (of, free) = self.element_tensor(body, span, scope, indices)?;
+        let Some(axis) = free.iter().position(|&i| i == index) else {
+            let message = format!("what is sorted does not depend on `{}`", indices.names[index]);
+            return self.error(Code::FreeIndex, span, message);
+        };
+        let ranks: Vec<IndexId> = match indices.left.contains(&index) {
+            true => vec![index],
+            false => indices.left.iter().copied().filter(|i| !free.contains(i)).collect(),
+        };
+        let &[rank] = &ranks[..] else {
+            let message = "`argsort` needs one index on the left that stands for the rank";
+            let help = "as in `best[.., r < 3] = argsort[e] -x[.., e]`: the three greatest";
+            return self.wrong(Diagnostic::new(Code::FreeIndex, span, message).help(help));
+        };
+        if indices.axes[rank].size > size {
+            let message = format!(
+                "`{}` goes over {} ranks, but there are {size}",
+                indices.names[rank], indices.axes[rank].size
+            );
+            let diagnostic = Diagnostic::new(Code::ShapeMismatch, span, message);
+            return self.wrong(diagnostic.note(indices.axes[rank].origin, "the number of ranks comes from here"));
+        }
+        let element = Element::Id { bound: size };
+        let sorted = self.tensor(Tensor {
+            name: String::new(),
+            axes: self.axes(of).to_vec(),
+            element,
+            definition: Definition::Sorted { of, axis },
+            span,
+        })?;
+        let places = free
+            .iter()
+            .map(|&i| super::elaborator::read_at(if i == index { rank } else { i }));
+        let read = Expr::Read {
+            tensor: sorted,
+            places: places.collect(),
+            otherwise: None,
+        };
+        Ok((read, element))
     }
 }

@@ -31,6 +31,7 @@ impl<'a> Elaborator<'a> {
                 equation.body.reads(&mut |read| found |= walking.inside.contains(&read));
                 found
             }
+            Definition::Sorted { of, .. } => walking.inside.contains(of),
             Definition::Carry { .. } => true,
             _ => false,
         };

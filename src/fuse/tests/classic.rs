@@ -147,6 +147,36 @@ fn attention_is_two_products_and_a_row_kernel() {
     ");
 }
 
+/// An order along the last axis and along another one, equal elements among them, and a table read in that order.
+#[test]
+fn a_sort_counts() {
+    for (shape, axis) in [(&[5, 9][..], 1), (&[6, 2, 3], 0)] {
+        let b = Build::default();
+        let mut builder = GraphBuilder::new(b.graph);
+        builder.declarations().inputs.push(InputDeclaration {
+            name: "x".into(),
+            shape: shape.to_vec(),
+            element: Element::Real,
+        });
+        let x = builder.input(InputId(0));
+        // Rounded to halves, so that some are equal.
+        let doubled = builder.map_constant(MapFunction::Multiply, x, 2.0);
+        let x = builder.map(MapFunction::Floor, &[doubled]);
+        let order = builder.sort(x, axis);
+        builder.output(OutputKind::Value("order".into()), order);
+        let positions = (0..shape.len()).map(|a| match a == axis {
+            true => GatherPosition::Ids {
+                operand: 1,
+                axes: (0..shape.len()).collect(),
+            },
+            false => GatherPosition::Axis(a),
+        });
+        let sorted = builder.gather(x, positions.collect(), &[order], shape);
+        builder.output(OutputKind::Value("sorted".into()), sorted);
+        check(&builder.finish());
+    }
+}
+
 /// Every sample of a scan, forwards and with its gradient, is a loop of kernels that gives what the oracle gives.
 #[test]
 fn scans_are_loops_of_kernels() {

@@ -67,6 +67,23 @@ pub fn evaluated(graph: &Graph, given: &Given, draw: &dyn Fn(u32, usize) -> f64)
                 }
                 table
             }
+            Op::Sort { axis } => (0..size)
+                .map(|e| {
+                    let mut at = index(&node.shape, e);
+                    let rank = at[*axis];
+                    let line: Vec<f64> = (0..node.shape[*axis])
+                        .map(|i| {
+                            at[*axis] = i;
+                            of(0)[element(&node.shape, &at)]
+                        })
+                        .collect();
+                    let before = |i: usize| {
+                        let first = |j: usize| line[j] < line[i] || line[j] == line[i] && j < i;
+                        (0..line.len()).filter(|&j| first(j)).count()
+                    };
+                    (0..line.len()).find(|&i| before(i) == rank).unwrap() as f64
+                })
+                .collect(),
             Op::Scan(scan) => walked(scan, &node.operands, &values),
             Op::Gradient(_) => unreachable!("grad replaces it"),
         };
