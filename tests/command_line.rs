@@ -398,6 +398,24 @@ fn compile_prints_stages_and_a_summary() {
 }
 
 #[test]
+fn profile_tells_every_kernel() {
+    let folder = folder();
+    let at = folder.path();
+    let output = mspec(
+        at,
+        &["profile", "tiny.ms", "--steps", "2", "--json", "--trace", "trace.json"],
+    );
+    expect(&output, 0, "");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let kernels = report["kernels"].as_array().unwrap();
+    assert!(kernels.iter().all(|k| k["ms"].as_f64().unwrap() > 0.0));
+    assert!(report["ceiling_gflops"].as_f64().unwrap() > 0.0);
+    let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(at.join("trace.json")).unwrap()).unwrap();
+    assert!(trace["traceEvents"].as_array().unwrap().len() >= kernels.len());
+    expect(&mspec(at, &["bench"]), 2, "--machine");
+}
+
+#[test]
 fn bench_measures_and_records() {
     let folder = folder();
     let at = folder.path();

@@ -1,6 +1,6 @@
 //! `mspec bench FILE`: times training steps, and records losses and norms for comparisons with other programs.
 //! With `--data DIR` weights and batches come from `DIR/init.safetensors` and `DIR/batches.safetensors`, through
-//! the name map beside the spec (`FILE` with the ending `.names`).
+//! the name map beside the spec (`FILE` with the ending `.map`).
 
 use super::compile::contract_flops;
 use super::failure::Failure;
@@ -10,6 +10,8 @@ use super::{SpecArguments, threads};
 use crate::data::Batch;
 use crate::data::random::Stream;
 use crate::ir::graph::OutputKind;
+use crate::machine::ProgramId;
+use crate::machine::ceiling::{Ceilings, ceilings};
 use crate::train::checkpoint::Memory;
 use crate::train::disk;
 use crate::train::feed::Feed;
@@ -30,13 +32,12 @@ Examples:
   mspec bench specs/bench/gpt-nano.ms --data peers/gpt-nano --steps 20 --record out.json")]
 pub struct Arguments {
     #[command(flatten)]
-    spec: SpecArguments,
-    /// A folder with init.safetensors and batches.safetensors, which replace the spec's
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// How the names of init.safetensors become ours, instead of FILE with the ending .names
-    #[arg(long, value_name = "FILE", requires = "data")]
-    name_map: Option<PathBuf>,
+    spec: Option<SpecArguments>,
+    #[command(flatten)]
+    data: SteppedData,
+    /// Measures what the machine reaches at most, instead of a spec
+    #[arg(long, conflicts_with = "spec")]
+    machine: bool,
     /// Steps whose losses are recorded
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
@@ -57,36 +58,82 @@ pub struct Arguments {
     json: bool,
 }
 
+/// Weights and batches of another program.
+#[derive(clap::Args)]
+pub struct SteppedData {
+    /// A folder with init.safetensors and batches.safetensors, which replace the spec's
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How the names of init.safetensors become ours, instead of FILE with the ending .map
+    #[arg(long, value_name = "FILE", requires = "data")]
+    name_map: Option<PathBuf>,
+}
+
+impl SteppedData {
+    /// The spec with its data; `probe` asks for the gradient norm of each parameter.
+    pub fn open(&self, spec: &SpecArguments, probe: bool) -> Result<session::Session, Failure> {
+        let loaded = session::load(&spec.spec, &spec.overrides)?;
+        let batches = self.data.as_ref().map(|d| d.join("batches.safetensors"));
+        let mut session = session::open(loaded, batches.as_deref())?;
+        session.settings()?;
+        session.experiment.probe = probe;
+        Ok(session)
+    }
+
+    fn names(&self, spec: &SpecArguments) -> Result<NameMap, Failure> {
+        Ok(match (&self.data, &self.name_map) {
+            (None, _) => NameMap::identity(),
+            (Some(_), Some(file)) => NameMap::read(file)?,
+            (Some(_), None) => NameMap::read(&spec.spec.with_extension("map"))?,
+        })
+    }
+
+    /// The compiled spec with its weights.
+    pub fn stepper<'a>(
+        &self,
+        spec: &SpecArguments,
+        session: &'a session::Session,
+        threads: usize,
+    ) -> Result<Stepper<'a>, Failure> {
+        let mut built = session::build(session, true, &[], threads)?;
+        built.initialise(session.settings()?.seed);
+        if let Some(folder) = &self.data {
+            load_init(&mut built, &folder.join("init.safetensors"), &self.names(spec)?)?;
+        }
+        Stepper::new(session, built)
+    }
+}
+
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let started = Instant::now();
     let threads = threads(arguments.threads.map(usize::from));
-    let loaded = session::load(&arguments.spec.spec, &arguments.spec.overrides)?;
-    let batches = arguments.data.as_ref().map(|d| d.join("batches.safetensors"));
-    let mut session = session::open(loaded, batches.as_deref())?;
-    session.settings()?;
-    session.experiment.probe = arguments.record.is_some();
-    let mut built = session::build(&session, true, &[], threads)?;
-    let settings = session.settings()?;
-    let map = match (&arguments.data, &arguments.name_map) {
-        (None, _) => NameMap::identity(),
-        (Some(_), Some(file)) => NameMap::read(file)?,
-        (Some(_), None) => NameMap::read(&arguments.spec.spec.with_extension("map"))?,
+    let spec = match &arguments.spec {
+        Some(spec) => spec,
+        None if arguments.machine => return machine(threads, arguments.json),
+        None => return Err(Failure::Usage("name a spec, or ask for --machine".into())),
     };
-    built.initialise(settings.seed);
-    if let Some(folder) = &arguments.data {
-        load_init(&mut built, &folder.join("init.safetensors"), &map)?;
-    }
-    let gflop =
-        contract_flops(&crate::pipeline::compile(&session.experiment.training_graph()?, None).graph) as f64 / 1e9;
-    let mut stepper = Stepper::new(&session, built)?;
+    let session = arguments.data.open(spec, arguments.record.is_some())?;
+    let mut stepper = arguments.data.stepper(spec, &session, threads)?;
     if let Some(file) = &arguments.record {
-        return record(&mut stepper, arguments.steps, &map, file);
+        return record(&mut stepper, arguments.steps, &arguments.data.names(spec)?, file);
     }
-    measure(&mut stepper, arguments, threads, gflop, started)
+    measure(&mut stepper, arguments, spec, threads, started)
+}
+
+fn machine(threads: usize, as_json: bool) -> Result<(), Failure> {
+    let Ceilings { gflops, copy_gb_per_s } = ceilings(threads)?;
+    match as_json {
+        true => println!(
+            "{}",
+            json!({ "threads": threads, "gflops": gflops, "copy_gb_per_s": copy_gb_per_s })
+        ),
+        false => println!("{gflops:.0} GFLOP/s and {copy_gb_per_s:.1} GB/s copied, on {threads} threads"),
+    }
+    Ok(())
 }
 
 /// Steps without log, evaluation and checkpoints.
-struct Stepper<'a> {
+pub struct Stepper<'a> {
     session: &'a session::Session,
     built: Built,
     sampler: crate::data::Sampler<'a>,
@@ -120,7 +167,21 @@ impl<'a> Stepper<'a> {
     }
 
     /// One update; gives its loss.
-    fn step(&mut self) -> Result<f32, Failure> {
+    pub fn step(&mut self) -> Result<f32, Failure> {
+        let program = self.prepare()?;
+        self.built.machine.run(program);
+        let machine = session::train_machine(&mut self.built.machine);
+        Ok(machine.output(program, self.loss)[0])
+    }
+
+    /// One update, kernel by kernel; gives the nanoseconds of each launch of the plan.
+    pub fn timed_step(&mut self) -> Result<Vec<u64>, Failure> {
+        let program = self.prepare()?;
+        Ok(self.built.machine.run_timed(program))
+    }
+
+    /// Writes what the next step reads.
+    fn prepare(&mut self) -> Result<ProgramId, Failure> {
         self.step += 1;
         let settings = self.session.settings()?;
         let session = self.session;
@@ -138,8 +199,7 @@ impl<'a> Stepper<'a> {
         let machine = session::train_machine(&mut self.built.machine);
         self.feed.write(machine, &self.batch);
         machine.prepare(program, &self.numbers, [a, b]);
-        machine.run(program);
-        Ok(machine.output(program, self.loss)[0])
+        Ok(program)
     }
 }
 
@@ -182,8 +242,8 @@ fn record(stepper: &mut Stepper, steps: u64, map: &NameMap, file: &std::path::Pa
 fn measure(
     stepper: &mut Stepper,
     arguments: &Arguments,
+    spec: &SpecArguments,
     threads: usize,
-    gflop: f64,
     started: Instant,
 ) -> Result<(), Failure> {
     let mut losses = vec![stepper.step()?];
@@ -204,6 +264,7 @@ fn measure(
         }
         times.push(begin.elapsed().as_secs_f64() / group as f64 * 1e3);
     }
+    let gflop = contract_flops(&stepper.session.experiment.training_graph()?) as f64 / 1e9;
     times.sort_by(f64::total_cmp);
     let (best, median) = (times[0], times[times.len() / 2]);
     let settings = stepper.session.settings()?;
@@ -222,13 +283,7 @@ fn measure(
         .iter()
         .any(|t| t.element != crate::ir::graph::Element::Real && !t.axes.is_empty());
     let units = settings.batch * time.filter(|_| ids).map_or(1, |t| t.1);
-    let workload = arguments
-        .spec
-        .spec
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let workload = spec.spec.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let value = json!({
         "peer": "mspec",
         "workload": workload,

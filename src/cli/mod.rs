@@ -11,6 +11,7 @@ mod export;
 mod failure;
 mod fmt;
 mod generate;
+mod profile;
 mod progress;
 mod session;
 mod train;
@@ -57,6 +58,8 @@ enum Command {
     Export(export::Arguments),
     /// Measures training steps, and records them for comparisons
     Bench(bench::Arguments),
+    /// Tells where a training step spends its time, kernel by kernel
+    Profile(profile::Arguments),
 }
 
 /// What commands that read a spec have in common.
@@ -95,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

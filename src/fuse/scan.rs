@@ -3,7 +3,6 @@
 //! and the next one reads it there, so nothing is overwritten that a gradient needs.
 
 use super::contract::below_views;
-use super::schedule::copy_body;
 use super::tidy::Kernels;
 use crate::ir::graph::{Graph, NodeId, elements};
 use crate::ir::kernel::*;
@@ -175,7 +174,7 @@ impl Place<'_> {
         };
         let kernel = Kernel {
             buffers: vec![buffer(false), buffer(true)],
-            body: copy_body(size),
+            body: LoopKernel::copy(size),
         };
         let (tensors, slices) = [from, to].into_iter().unzip();
         (kernel, self.call("scan: copy", tensors, slices, self.span))

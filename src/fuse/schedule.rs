@@ -9,7 +9,6 @@ use super::reason;
 use super::scan::{Embedded, Lies, Place, embedded, stored};
 use super::tidy::{Kernels, canonical, written};
 use super::walk::domain;
-use crate::ir::affine::Position;
 use crate::ir::graph::*;
 use crate::ir::kernel::*;
 use crate::ir::scan::Scan;
@@ -436,7 +435,7 @@ impl Builder<'_> {
             let (mut body, tensors, nodes, name) = match self.units[unit] {
                 Unit::Copy { from, to, node } => {
                     let length = self.tensors[from.0 as usize].elements;
-                    (copy_body(length), vec![from, to], vec![node], "copy".to_string())
+                    (LoopKernel::copy(length), vec![from, to], vec![node], "copy".to_string())
                 }
                 Unit::Group(at) => {
                     let made = lowered(self.program, self.groups, at, &self, &|id| self.written[id.0 as usize]);
@@ -479,44 +478,6 @@ impl Builder<'_> {
         }
     }
 }
-
-/// Copies one tensor to another, element by element.
-pub fn copy_body(length: usize) -> KernelBody {
-    let at = Position::axis(VECTOR_AXIS);
-    let load = Instruction::Load {
-        buffer: BufferId(0),
-        at: at.clone(),
-        guards: vec![],
-        fill: 0.0,
-    };
-    let store = Instruction::Store {
-        buffer: BufferId(1),
-        at,
-        value: ValueId(0),
-    };
-    let body = [load, store].into_iter().enumerate();
-    KernelBody::Loop(LoopKernel {
-        outer: vec![],
-        vector: length,
-        rows_kept: 0,
-        passes: vec![Pass {
-            vector: true,
-            sequential: vec![],
-            body: body
-                .map(|(i, instruction)| Define {
-                    value: ValueId(i as u32),
-                    instruction,
-                })
-                .collect(),
-            finish: vec![],
-        }],
-        rows_per_task: 1,
-        vector_per_task: Some(COPY_PER_TASK),
-    })
-}
-
-/// Elements that one task copies.
-const COPY_PER_TASK: usize = 1 << 15;
 
 /// What a group does, in words.
 fn name(program: &Program, groups: &Groups, at: usize) -> String {

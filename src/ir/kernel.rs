@@ -247,6 +247,44 @@ pub struct LoopKernel {
     pub vector_per_task: Option<usize>,
 }
 
+/// Elements that one task of a copy moves.
+const COPIED_PER_TASK: usize = 1 << 15;
+
+impl LoopKernel {
+    /// The body of a kernel that copies all of buffer 0 to buffer 1.
+    pub fn copy(length: usize) -> KernelBody {
+        let at = Position::axis(VECTOR_AXIS);
+        let load = Instruction::Load {
+            buffer: BufferId(0),
+            at: at.clone(),
+            guards: vec![],
+            fill: 0.0,
+        };
+        let store = Instruction::Store {
+            buffer: BufferId(1),
+            at,
+            value: ValueId(0),
+        };
+        let define = |(i, instruction)| Define {
+            value: ValueId(i as u32),
+            instruction,
+        };
+        KernelBody::Loop(LoopKernel {
+            outer: vec![],
+            vector: length,
+            rows_kept: 0,
+            passes: vec![Pass {
+                vector: true,
+                sequential: vec![],
+                body: [load, store].into_iter().enumerate().map(define).collect(),
+                finish: vec![],
+            }],
+            rows_per_task: 1,
+            vector_per_task: Some(COPIED_PER_TASK),
+        })
+    }
+}
+
 /// A matrix in a buffer: element `(row, column)` of batch index `(i, j, …)` is at
 /// `constant + Σ batch · i + row_stride · row + column_stride · column`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

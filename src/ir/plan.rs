@@ -83,8 +83,8 @@ impl Launch {
 }
 
 impl Plan {
-    /// Every launch with its round, in the order of the machine's work.
-    pub fn rounds(&self) -> impl Iterator<Item = (&Launch, usize)> {
+    /// Every launch with its number and round, in the order of the machine's work.
+    pub fn rounds(&self) -> impl Iterator<Item = (usize, &Launch, usize)> {
         let loops: Vec<Loop> = self.loops.clone();
         let mut order: Vec<(usize, usize)> = vec![];
         let mut at = 0;
@@ -101,7 +101,9 @@ impl Plan {
                 }
             }
         }
-        order.into_iter().map(|(launch, round)| (&self.launches[launch], round))
+        order
+            .into_iter()
+            .map(|(number, round)| (number, &self.launches[number], round))
     }
 }
 

@@ -2,6 +2,7 @@
 //! computed; nothing here allocates, locks or (unless a thread waits long) calls the system while a step runs.
 
 mod arena;
+pub mod ceiling;
 mod program;
 mod step;
 mod team;

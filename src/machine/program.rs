@@ -9,6 +9,7 @@ use crate::codegen::target::{CodegenError, Target};
 use crate::ir::kernel::Storage;
 use crate::ir::plan::{ALIGNMENT, Location, OutputSlot, PersistentLayout, Plan, Region, Slot};
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 /// Why there is no machine.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +130,7 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
             return Err(MachineError::Plan(format!("{} moves other buffers", launch.call.name)));
         }
     }
-    for (launch, round) in plan.rounds() {
+    for (_, launch, round) in plan.rounds() {
         // The part of a tensor that a round works on starts at an element.
         let alignment = if launch.steps.is_empty() { ALIGNMENT } else { 4 };
         for (at, buffer) in plan.kernels[launch.call.kernel].buffers.iter().enumerate() {
@@ -246,6 +247,23 @@ impl Machine {
             // which `self` holds exclusively; each member has its own scratch memory of the size that the code needs.
             unsafe { steps.run(&member, pointers.get(), scratch.of(member.index)) }
         });
+    }
+
+    /// Runs one step with a meeting of the threads behind every kernel; gives the nanoseconds of each launch of the plan.
+    pub fn run_timed(&mut self, program: ProgramId) -> Vec<u64> {
+        let Loaded { program, pointers } = &self.programs[program.0];
+        let scratch = Scratch {
+            start: self.scratch.start(),
+            stride: self.scratch_stride,
+        };
+        let pointers = Pointers(pointers);
+        let steps = &program.steps;
+        let nanoseconds: Vec<AtomicU64> = (0..steps.launches()).map(|_| AtomicU64::new(0)).collect();
+        self.team.run(&|member| {
+            // SAFETY: as in `run`.
+            unsafe { steps.run_timed(&member, pointers.get(), scratch.of(member.index), &nanoseconds) }
+        });
+        nanoseconds.into_iter().map(AtomicU64::into_inner).collect()
     }
 
     /// Threads that run a step.

@@ -6,6 +6,8 @@ use crate::codegen::clif::{Code, KernelFunction};
 use crate::ir::kernel::{Kernel, KernelBody};
 use crate::ir::plan::{Location, Plan, Region};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// Work, in instructions of single elements, below which a step is not worth waking anyone.
 const SMALL_STEP: usize = 1 << 14;
@@ -20,6 +22,8 @@ struct Step {
     alone: bool,
     /// Whether the team must meet before.
     barrier: bool,
+    /// The plan's launch that it belongs to.
+    launch: usize,
 }
 
 /// A program's steps.
@@ -36,7 +40,16 @@ impl Steps {
     /// `pointers` are the addresses of `locations`, each with room for its kernel's buffer; `scratch` is as large as the
     /// code needs and the member's own; all members of a team call this together, and nobody else touches the memory.
     pub unsafe fn run(&self, member: &Member, pointers: &[*mut u8], scratch: *mut u8) {
-        for step in &self.steps {
+        // SAFETY: the caller's promise.
+        unsafe { Steps::run_some(&self.steps, member, pointers, scratch) };
+    }
+
+    /// As [`Steps::run`], of some steps.
+    ///
+    /// # Safety
+    /// As for [`Steps::run`].
+    unsafe fn run_some(steps: &[Step], member: &Member, pointers: &[*mut u8], scratch: *mut u8) {
+        for step in steps {
             if step.barrier {
                 member.barrier();
             }
@@ -50,6 +63,32 @@ impl Steps {
                 // SAFETY: the function was compiled for a kernel with these buffers; shares of members are disjoint, and
                 // steps that touch the same memory have a barrier between them.
                 unsafe { (step.function)(buffers, scratch, share.start as i64, share.end as i64) };
+            }
+        }
+    }
+}
+
+impl Steps {
+    /// Launches of the plan.
+    pub fn launches(&self) -> usize {
+        self.steps.iter().map(|s| s.launch + 1).max().unwrap_or(0)
+    }
+
+    /// Does the same with a meeting behind every step, and adds up what each launch of the plan takes, in nanoseconds.
+    ///
+    /// # Safety
+    /// As for [`Steps::run`]; `nanoseconds` has an entry for each launch.
+    pub unsafe fn run_timed(&self, member: &Member, pointers: &[*mut u8], scratch: *mut u8, nanoseconds: &[AtomicU64]) {
+        for step in &self.steps {
+            member.barrier();
+            let begin = Instant::now();
+            let one = std::slice::from_ref(step);
+            // SAFETY: the caller's promise; the meetings around each step keep their order.
+            unsafe { Steps::run_some(one, member, pointers, scratch) };
+            member.barrier();
+            if member.index == 0 {
+                let took = begin.elapsed().as_nanos() as u64;
+                nanoseconds[step.launch].fetch_add(took, Ordering::Relaxed);
             }
         }
     }
@@ -84,7 +123,7 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
     let mut locations = vec![];
     let mut since_barrier: Vec<Touched> = vec![];
     // A loop is only a longer list of addresses: its code is there once.
-    for (launch, round) in plan.rounds() {
+    for (number, launch, round) in plan.rounds() {
         let kernel = &plan.kernels[launch.call.kernel];
         let pointers = locations.len()..locations.len() + launch.locations.len();
         locations.extend((0..launch.locations.len()).map(|buffer| launch.location(buffer, round)));
@@ -116,6 +155,7 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
                 pointers: pointers.clone(),
                 alone,
                 barrier,
+                launch: number,
             });
         }
     }

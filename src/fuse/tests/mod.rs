@@ -162,7 +162,7 @@ fn check_plan(graph: &Graph, schedule: &Schedule) {
         let slice = call.slice(buffer);
         (slice.first + round as i64 * slice.step) as usize
     };
-    for ((launch, round), (number, _)) in plan.rounds().zip(order(schedule)) {
+    for (number, launch, round) in plan.rounds() {
         let call = &schedule.calls[number];
         let buffers = &plan.kernels[launch.call.kernel].buffers;
         for (at, (buffer, tensor)) in buffers.iter().zip(&call.tensors).enumerate() {
