@@ -412,7 +412,7 @@ fn profile_tells_every_kernel() {
     assert!(report["ceiling_gflops"].as_f64().unwrap() > 0.0);
     let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(at.join("trace.json")).unwrap()).unwrap();
     assert!(trace["traceEvents"].as_array().unwrap().len() >= kernels.len());
-    expect(&mspec(at, &["bench"]), 2, "--machine");
+    expect(&mspec(at, &["bench"]), 2, "FILE");
 }
 
 #[test]
