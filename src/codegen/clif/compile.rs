@@ -104,7 +104,7 @@ pub fn compile(kernels: &[Kernel], target: &Target, threads: usize) -> Result<Co
     let mut phases: Vec<Vec<Phase>> = vec![vec![]; kernels.len()];
     for (unit, address) in units.list.iter().zip(addresses) {
         let (kernel, tasks) = match *unit {
-            Unit::Routine(_) => continue,
+            Unit::Routine(_) | Unit::Epilogue(_) => continue,
             Unit::Kernel(kernel) => (kernel, kernels[kernel].tasks()),
             Unit::Clearing(kernel) => (kernel, clearing_tasks(&kernels[kernel])),
         };

@@ -43,6 +43,8 @@ pub struct Emitter<'a> {
     pub buffers: &'a [Buffer],
     /// The kinds of the kernel's values.
     pub kinds: &'a ValueKinds,
+    /// Where their addresses lie.
+    pub table: Value,
     /// Their addresses.
     pub pointers: Vec<Value>,
     /// The thread's scratch memory.
@@ -90,6 +92,7 @@ impl<'a> Emitter<'a> {
             .collect();
         Emitter {
             buffers,
+            table: parameters[0],
             pointers,
             scratch: parameters[1],
             tasks: (parameters[2], parameters[3]),
@@ -104,6 +107,7 @@ impl<'a> Emitter<'a> {
             builder,
             buffers: &[],
             kinds,
+            table: Value::reserved_value(),
             pointers: vec![],
             scratch: Value::reserved_value(),
             tasks: (Value::reserved_value(), Value::reserved_value()),

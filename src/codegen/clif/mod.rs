@@ -14,3 +14,4 @@ mod tests;
 mod unit;
 
 pub use compile::{Code, CompiledKernel, KernelFunction, Phase, assembly_text, clif_text, compile};
+pub use scatter::CLEARED_PER_TASK;

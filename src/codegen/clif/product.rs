@@ -136,6 +136,11 @@ pub fn scratch_bytes(kernel: &MatrixProduct, width: Width) -> usize {
     Blocking::of(kernel, width).bytes
 }
 
+/// Bytes of a product's tile from row to row.
+pub fn tile_row_bytes(kernel: &MatrixProduct, width: Width) -> i64 {
+    Blocking::of(kernel, width).columns as i64 * WORD
+}
+
 /// The routines that a product calls: multiply, pack `b`, and pack `a` where that is packed.
 pub fn routines(kernel: &MatrixProduct, width: Width) -> Vec<Routine> {
     let (a, b) = (&kernel.a, &kernel.b);
@@ -182,6 +187,8 @@ struct Product<'k> {
     pack_b: FuncRef,
     /// Where `a` is packed.
     pack_a: Option<FuncRef>,
+    /// The epilogue's function, where the wide emitter makes it.
+    wide_epilogue: Option<FuncRef>,
     epilogue: Pass,
     levels: Levels,
 }
@@ -189,12 +196,19 @@ struct Product<'k> {
 /// A block of the result: the batch indices, `[first, end)` rows and columns.
 struct Block {
     batch: Vec<Value>,
+    batch_number: Value,
     rows: (Value, Value),
     columns: (Value, Value),
 }
 
 /// Emits the whole function's inside; `routines` are those of [`routines`].
-pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, width: Width, routines: &[FuncRef]) {
+pub fn emit(
+    e: &mut Emitter,
+    kernel: &MatrixProduct,
+    width: Width,
+    routines: &[FuncRef],
+    wide_epilogue: Option<FuncRef>,
+) {
     let mut levels = Levels::default();
     levels.enter(&kernel.epilogue, usize::MAX);
     let product = Product {
@@ -203,6 +217,7 @@ pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, width: Width, routines: &[F
         multiply: routines[0],
         pack_b: routines[1],
         pack_a: routines.get(2).copied(),
+        wide_epilogue,
         epilogue: Pass {
             vector: true,
             sequential: vec![],
@@ -218,7 +233,9 @@ pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, width: Width, routines: &[F
         .chain([&kernel.m])
         .copied()
         .collect();
-    e.lay_out_fills(&kernel.epilogue);
+    if wide_epilogue.is_none() {
+        e.lay_out_fills(&kernel.epilogue);
+    }
     product.emit_tasks(e);
 }
 
@@ -251,11 +268,13 @@ impl Product<'_> {
             let sizes: Vec<usize> = k.batch.iter().chain([&column_tasks]).copied().collect();
             let mut batch = e.unravel(group, &sizes);
             let column_task = batch.pop().expect("the last one");
+            let batch_number = e.divided(group, column_tasks as i64, (0, groups as i64));
             let first_column = e.scaled(column_task, k.columns_per_task as i64);
             let end_column = e.builder.ins().iadd_imm_s(first_column, k.columns_per_task as i64);
             let end_column = e.least(end_column, k.n as i64);
             let block = Block {
                 batch,
+                batch_number,
                 rows: (first_row, end_row),
                 columns: (first_column, end_column),
             };
@@ -281,6 +300,7 @@ impl Product<'_> {
                 let rows_end = lesser(e, rows_end, end);
                 let block = Block {
                     batch: task.batch.clone(),
+                    batch_number: task.batch_number,
                     rows: (row, rows_end),
                     columns: (column, columns_end),
                 };
@@ -452,6 +472,13 @@ impl Product<'_> {
     fn emit_epilogue(&self, e: &mut Emitter, block: &Block) {
         let (first, end) = block.rows;
         let (left, right) = block.columns;
+        if let Some(epilogue) = self.wide_epilogue {
+            let columns = e.builder.ins().ishl_imm_u(right, 32);
+            let columns = e.builder.ins().bor(columns, left);
+            let arguments = [e.table, e.scratch, block.batch_number, first, end, columns];
+            e.builder.ins().call(epilogue, &arguments);
+            return;
+        }
         let left_bytes = e.scaled(left, WORD);
         let tile = e.builder.ins().isub(e.scratch, left_bytes);
         e.count(first, end, 1, &[tile], &mut |e, row, tile| {

@@ -7,7 +7,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// Elements that a task of the clearing function clears.
-const CLEARED_PER_TASK: usize = 1 << 14;
+pub const CLEARED_PER_TASK: usize = 1 << 14;
 
 /// Tasks of the clearing function.
 pub fn clearing_tasks(buffers: &[Buffer], kernel: &Scatter) -> usize {

@@ -7,11 +7,12 @@ use super::{loops, product, scatter};
 use crate::codegen::analysis::Ranges;
 use crate::codegen::wide::encode::Assembler;
 use crate::codegen::wide::encode_vector::Width;
+use crate::codegen::wide::kernel as wide;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKinds;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{
-    ExtFuncData, ExternalName, FuncRef, Function, GlobalValueData, InstBuilder, Signature, UserExternalName,
+    AbiParam, ExtFuncData, ExternalName, FuncRef, Function, GlobalValueData, InstBuilder, Signature, UserExternalName,
     UserFuncName,
 };
 use cranelift_codegen::isa::TargetIsa;
@@ -25,6 +26,8 @@ pub const CONSTANT_TABLE: u32 = 0;
 pub enum Unit {
     /// A shared routine.
     Routine(Routine),
+    /// A product's epilogue, where the wide emitter makes it.
+    Epilogue(usize),
     /// A kernel's function.
     Kernel(usize),
     /// The function that clears a scatter's table first.
@@ -57,8 +60,12 @@ impl<'k> Units<'k> {
         routines.dedup();
         let mut list: Vec<Unit> = routines.into_iter().map(Unit::Routine).collect();
         for (number, kernel) in kernels.iter().enumerate() {
-            if matches!(kernel.body, KernelBody::Scatter(_)) {
-                list.push(Unit::Clearing(number));
+            match &kernel.body {
+                KernelBody::Scatter(_) => list.push(Unit::Clearing(number)),
+                KernelBody::Product(k) if epilogue(kernel, &kinds[number], k, width, false).is_some() => {
+                    list.push(Unit::Epilogue(number));
+                }
+                _ => {}
             }
             list.push(Unit::Kernel(number));
         }
@@ -84,6 +91,11 @@ impl<'k> Units<'k> {
     pub fn signature(&self, unit: Unit, isa: &dyn TargetIsa) -> Signature {
         match unit {
             Unit::Routine(routine) => routine.signature(isa.default_call_conv()),
+            Unit::Epilogue(_) => {
+                let mut signature = Signature::new(isa.default_call_conv());
+                signature.params.extend([AbiParam::new(I64); 6]);
+                signature
+            }
             _ => kernel_signature(isa.default_call_conv()),
         }
     }
@@ -93,7 +105,20 @@ impl<'k> Units<'k> {
         let mut assembler = Assembler::new(lists);
         match self.list[number] {
             Unit::Routine(routine) => routine.encode(&mut assembler, self.width).then_some(assembler),
-            Unit::Kernel(_) | Unit::Clearing(_) => None,
+            _ if self.width == Width::W128 => None,
+            Unit::Epilogue(at) => match &self.kernels[at].body {
+                KernelBody::Product(k) => epilogue(&self.kernels[at], &self.kinds[at], k, self.width, lists),
+                _ => None,
+            },
+            Unit::Kernel(at) | Unit::Clearing(at) => {
+                let buffers = &self.kernels[at].buffers;
+                let clears = matches!(self.list[number], Unit::Clearing(_));
+                match &self.kernels[at].body {
+                    KernelBody::Loop(k) => wide::loop_function(buffers, &self.kinds[at], k, self.width, lists).ok(),
+                    KernelBody::Scatter(k) => wide::scatter_function(buffers, k, clears, self.width, lists).ok(),
+                    KernelBody::Product(_) => None,
+                }
+            }
         }
     }
 
@@ -107,6 +132,7 @@ impl<'k> Units<'k> {
         let none = ValueKinds::new();
         match unit {
             Unit::Routine(routine) => routine.emit(builder, config),
+            Unit::Epilogue(_) => unreachable!("encoded by the wide emitter"),
             Unit::Clearing(at) => {
                 let kernel = &self.kernels[at];
                 let KernelBody::Scatter(k) = &kernel.body else {
@@ -124,13 +150,19 @@ impl<'k> Units<'k> {
                 };
                 let routines: Vec<FuncRef> = routines
                     .into_iter()
-                    .map(|r| self.import(&mut builder, r, isa))
+                    .map(|r| self.import(&mut builder, Unit::Routine(r), isa))
                     .collect();
+                let epilogue = self
+                    .list
+                    .contains(&Unit::Epilogue(at))
+                    .then(|| self.import(&mut builder, Unit::Epilogue(at), isa));
                 let mut e = Emitter::new(builder, &kernel.buffers, &self.kinds[at]);
                 self.lay_out_constants(&mut e, kernel, isa);
                 match &kernel.body {
                     KernelBody::Loop(k) => loops::emit(&mut e, k),
-                    KernelBody::Product(k) => product::emit(&mut e, k, width_of(k, self.width), &routines),
+                    KernelBody::Product(k) => {
+                        product::emit(&mut e, k, width_of(k, self.width), &routines, epilogue);
+                    }
                     KernelBody::Scatter(k) => scatter::emit(&mut e, k),
                 }
                 e.finish(config);
@@ -178,13 +210,13 @@ impl<'k> Units<'k> {
         e.constant_table = Some(e.builder.ins().symbol_value(I64, table));
     }
 
-    fn import(&self, builder: &mut FunctionBuilder, routine: Routine, isa: &dyn TargetIsa) -> FuncRef {
-        let found = self.list.iter().position(|u| *u == Unit::Routine(routine));
-        let index = found.expect("every routine is listed") as u32;
+    fn import(&self, builder: &mut FunctionBuilder, unit: Unit, isa: &dyn TargetIsa) -> FuncRef {
+        let found = self.list.iter().position(|u| *u == unit);
+        let index = found.expect("what is called is listed") as u32;
         let name = builder
             .func
             .declare_imported_user_function(UserExternalName { namespace: 0, index });
-        let signature = builder.import_signature(routine.signature(isa.default_call_conv()));
+        let signature = builder.import_signature(self.signature(unit, isa));
         builder.import_function(ExtFuncData {
             name: ExternalName::user(name),
             signature,
@@ -204,6 +236,7 @@ impl<'k> Units<'k> {
             }) => format!("pack {width} lanes, strides {lane_stride} and {step_stride}"),
             Unit::Routine(Routine::WideMultiply(m)) => format!("multiply {m:?}"),
             Unit::Routine(Routine::WidePack(p)) => format!("pack {p:?}"),
+            Unit::Epilogue(at) => format!("kernel {at}, epilogue"),
             Unit::Kernel(at) => format!("kernel {at}"),
             Unit::Clearing(at) => format!("kernel {at}, clearing"),
         }
@@ -226,6 +259,21 @@ fn width_of(kernel: &MatrixProduct, width: Width) -> Width {
     } else {
         Width::W128
     }
+}
+
+/// The code of a product's epilogue, if the wide emitter makes it.
+fn epilogue(
+    kernel: &Kernel,
+    kinds: &ValueKinds,
+    product: &MatrixProduct,
+    width: Width,
+    lists: bool,
+) -> Option<Assembler> {
+    if width_of(product, width) == Width::W128 {
+        return None;
+    }
+    let tile_row_bytes = product::tile_row_bytes(product, width);
+    wide::epilogue_function(&kernel.buffers, kinds, product, tile_row_bytes, width, lists).ok()
 }
 
 fn constant(define: &Define) -> Option<u32> {

@@ -154,7 +154,13 @@ fn lanes_decode_to_themselves() {
     let mut a = Assembler::new(true);
     for width in [Width::W128, Width::W256, Width::W512] {
         for register in [0, 9, 17, 31] {
-            for op in [op::SHIFT_LEFT, op::SHIFT_RIGHT, op::SHIFT_RIGHT_64, op::SHIFT_LEFT_64] {
+            for op in [
+                op::SHIFT_LEFT,
+                op::SHIFT_RIGHT,
+                op::SHIFT_RIGHT_ARITHMETIC,
+                op::SHIFT_RIGHT_64,
+                op::SHIFT_LEFT_64,
+            ] {
                 a.vector(op, width, register, 0, 31 - register, Extra::immediate(13));
             }
             for op in [op::SPREAD_FIRST, op::SPREAD_FIRST_INTEGER] {

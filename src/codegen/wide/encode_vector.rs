@@ -127,6 +127,7 @@ pub mod op {
     };
     pub const SHIFT_LEFT: Vector = shift("vpslld", 0x72, 6, false);
     pub const SHIFT_RIGHT: Vector = shift("vpsrld", 0x72, 2, false);
+    pub const SHIFT_RIGHT_ARITHMETIC: Vector = shift("vpsrad", 0x72, 4, false);
     pub const SHIFT_RIGHT_64: Vector = shift("vpsrlq", 0x73, 2, true);
     pub const SHIFT_LEFT_64: Vector = shift("vpsllq", 0x73, 6, true);
     pub const TO_REAL: Vector = two("vcvtdq2ps", 1, 0, 0x5b);

@@ -1,8 +1,19 @@
-//! The wide emitter: the same kernels at 256 bits (AVX2 and FMA) and 512 bits (AVX-512), hand-encoded.
+//! The wide emitter: the same kernels at 256 bits (AVX2 and FMA) and 512 bits (AVX-512), hand-encoded. Bodies become
+//! steps over variables (`code`), variables get registers (`allocate`), steps become bytes (`select`, `encode`). The
+//! loops inside a matrix product are written in registers at once (`multiply`, `pack`).
 
+mod allocate;
+mod body;
+pub mod code;
+mod emitter;
 pub mod encode;
 #[cfg(test)]
 mod encode_test;
 pub mod encode_vector;
+pub mod kernel;
+mod lanes;
+mod loops;
 pub mod multiply;
 pub mod pack;
+mod scatter;
+mod select;
