@@ -116,7 +116,7 @@ fn check_at(cases: &[Case], bits: usize) {
 #[test]
 fn loops_have_the_interpreters_bits() {
     let mut generator = Generator::new(1);
-    for _ in 0..5 {
+    for _ in 0..10 {
         check(&(0..60).map(|_| generator.loop_case()).collect::<Vec<_>>());
     }
 }

@@ -4,7 +4,7 @@
 use super::code::*;
 use super::emitter::{Emitter, Unsupported, WORD};
 use super::encode_vector::{Width, op};
-use crate::codegen::analysis::{Levels, Reduction, lane_step};
+use crate::codegen::analysis::{Levels, Reduction, guards_vary, lane_step};
 use crate::codegen::interpret::neutral;
 use crate::ir::affine::{Guard, Position};
 use crate::ir::graph::ReduceFunction;
@@ -151,7 +151,9 @@ impl Emitter<'_> {
                 Ok(self.code.to_vector(|d| Step::Select(d, inside, loaded, fill)))
             }
             _ => {
-                let live = self.live_mask(live);
+                // What is the same in all lanes is read in all of them.
+                let even = step == Some(0) && !guards_vary(guards, usize::MAX).vector;
+                let live = self.live_mask(if even { self.lanes() } else { live });
                 let mask = self.both(inside, live);
                 let (place, index) = self.spread_place(buffer, at)?;
                 let fill = self.fill(buffer, fill);
