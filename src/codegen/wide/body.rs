@@ -55,7 +55,7 @@ impl Emitter<'_> {
                 let a = self.value(arguments[0]);
                 let b = arguments.get(1).map_or(a, |b| self.value(*b));
                 if *function == Arithmetic::ToInteger {
-                    self.to_integer(a, self.ranges.fits_integer(arguments[0]))
+                    self.truncated(a, self.ranges.fits_integer(arguments[0]))
                 } else {
                     self.arithmetic(*function, a, b)
                 }
@@ -300,7 +300,7 @@ impl Emitter<'_> {
             Arithmetic::IntegerMultiply => code.three(op::INTEGER_MULTIPLY, a, b),
             Arithmetic::IntegerEqual => self.integers_equal(a, b),
             Arithmetic::ToReal => code.two(op::TO_REAL, a, None),
-            Arithmetic::ToInteger => self.to_integer(a, false),
+            Arithmetic::ToInteger => self.truncated(a, false),
             Arithmetic::RealBits | Arithmetic::IntegerBits => a,
         }
     }
@@ -321,7 +321,7 @@ impl Emitter<'_> {
     }
 
     /// Towards zero; NaN gives 0, and what does not `fit` the nearest bound.
-    fn to_integer(&mut self, a: Reg, fits: bool) -> Reg {
+    fn truncated(&mut self, a: Reg, fits: bool) -> Reg {
         let mut converted = self.code.two(op::TO_INTEGER, a, None);
         let zero = self.code.even(0);
         if !fits {

@@ -1,0 +1,57 @@
+//! Every spec that ships with its data, trained for a few steps at every register width of this machine and on one and
+//! two threads: all losses, gradient norms and parameter norms have the same bits.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Trains and records; the width is forced where one is given.
+fn record(spec: &Path, bits: &str, threads: &str, file: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mspec"))
+        .args(["bench", "--steps", "3", "--threads", threads, "--record"])
+        .args([file, spec])
+        .env("MSPEC_SIMD", bits)
+        .output()
+        .unwrap()
+}
+
+fn specs() -> Vec<PathBuf> {
+    let files = std::fs::read_dir("specs").unwrap().map(|entry| entry.unwrap().path());
+    let mut specs: Vec<PathBuf> = files.filter(|f| f.extension().is_some_and(|e| e == "ms")).collect();
+    specs.sort();
+    specs
+}
+
+#[test]
+fn a_training_step_has_the_same_bits_at_every_width() {
+    let folder = tempfile::tempdir().unwrap();
+    let widths = mspec::codegen::target::Target::widths();
+    assert!(specs().len() >= 3);
+    for spec in specs() {
+        let mut first: Option<(String, String)> = None;
+        for bits in &widths {
+            for threads in ["1", "2"] {
+                let name = format!("{bits} bits, {threads} threads");
+                let file = folder.path().join("record.json");
+                let output = record(&spec, &bits.to_string(), threads, &file);
+                let error = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{}, {name}: {error}", spec.display());
+                let recorded = std::fs::read_to_string(&file).unwrap();
+                match &first {
+                    None => first = Some((name, recorded)),
+                    Some((before, expected)) => {
+                        assert_eq!(&recorded, expected, "{}: {name} against {before}", spec.display());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_width_that_does_not_exist_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = record(&specs()[0], "64", "1", &folder.path().join("record.json"));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(error.contains("MSPEC_SIMD is `64`, not 128, 256 or 512"), "{error}");
+}
