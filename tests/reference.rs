@@ -88,7 +88,12 @@ fn schema(spec: &str) -> Schema {
     let (tensors, sizes): (Vec<_>, &[(&str, usize)]) = if source("images ") {
         let image = [("rows", 8), ("columns", 8), ("channels", 1)];
         (
-            vec![tensor("image", &image, Element::Real), tensor("label", &[], id(10))],
+            vec![
+                tensor("image", &image, Element::Real),
+                tensor("label", &[], id(10)),
+                tensor("second_label", &[], id(10)),
+                tensor("share", &[], Element::Real),
+            ],
             &[("rows", 8), ("columns", 8), ("channels", 1), ("classes", 10)],
         )
     } else if source("csv ") {

@@ -1,6 +1,7 @@
 //! The `data` section in, batches out: a catalog of sources, one file each, and what they have in common
 //! (parts, order, buffers). Everything is a function of the files and the seed; nothing here knows the model.
 
+pub mod augment;
 mod batch;
 mod csv;
 mod error;
@@ -57,8 +58,22 @@ pub trait Source: Send + Sync {
     /// Writes one tensor (by its index in the schema) of one record into its place in a batch.
     /// Ids are checked against their bound here, whatever was checked before.
     fn read(&self, tensor: usize, record: usize, row: Row) -> Result<(), DataError>;
+    /// What makes training samples, where they change from epoch to epoch; `None` where they are read as they are.
+    fn training_samples(&self, _seed: u64) -> Option<Box<dyn TrainingSamples + '_>> {
+        None
+    }
+    /// Whether a batch takes so long to form that a thread of its own should do it.
+    fn takes_long(&self) -> bool {
+        false
+    }
     /// What was fitted on the training part (vocabulary, class names, normalisation), for the run's folder.
     fn fitted(&self) -> serde_json::Value;
+}
+
+/// Forms training samples that change from epoch to epoch, in buffers of its own.
+pub trait TrainingSamples: Send {
+    /// Writes all tensors of one record, as they are in one epoch (from 0), into their places in a batch.
+    fn fill(&mut self, epoch: u64, record: usize, slot: usize, into: &mut Batch) -> Result<(), DataError>;
 }
 
 /// A source, divided.
@@ -78,7 +93,7 @@ pub struct Dataset {
 pub fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, DataError> {
     match &settings.source {
         Settings::Text { path, tokens, window } => text::open(settings, base, path, tokens, *window),
-        Settings::Images { path } => images::open(settings, base, path),
+        Settings::Images(images) => images::open(settings, base, images),
         Settings::Csv { .. } => csv::open(settings, base),
         Settings::Tensors { path, ids, ignore } => tensors::open(settings, base, path, ids, *ignore),
     }
@@ -113,6 +128,11 @@ impl Dataset {
     /// Steps that an epoch has, `None` where windows are drawn at random.
     pub fn steps_per_epoch(&self, batch: usize) -> Option<u64> {
         self.schema.epoch_samples.map(|n| (n / batch) as u64)
+    }
+
+    /// Whether batches are better formed by a thread of their own, while the step before runs.
+    pub fn takes_long(&self) -> bool {
+        self.source.takes_long()
     }
 
     /// Training batches of this size in the order of this seed.

@@ -2,7 +2,7 @@
 //! resumed run goes on with the batch that it would have had.
 
 use super::random::Stream;
-use super::{Batch, DataError, Dataset};
+use super::{Batch, DataError, Dataset, TrainingSamples};
 
 /// Records of a source.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,6 +65,8 @@ pub struct Sampler<'a> {
     /// Positions of the current epoch.
     permutation: Vec<u32>,
     epoch: Option<u64>,
+    /// What changes samples from epoch to epoch.
+    changed: Option<Box<dyn TrainingSamples + 'a>>,
 }
 
 impl<'a> Sampler<'a> {
@@ -96,6 +98,7 @@ impl<'a> Sampler<'a> {
             batch,
             permutation,
             epoch: None,
+            changed: dataset.source.training_samples(seed),
         })
     }
 
@@ -116,8 +119,11 @@ impl<'a> Sampler<'a> {
                 Order::Permuted => self.permutation[within as usize * self.batch + slot] as usize,
                 Order::InOrder => within as usize * self.batch + slot,
             };
-            self.dataset
-                .read_record(self.dataset.training.get(position), slot, into)?;
+            let record = self.dataset.training.get(position);
+            match &mut self.changed {
+                Some(changed) => changed.fill(epoch, record, slot, into)?,
+                None => self.dataset.read_record(record, slot, into)?,
+            }
         }
         Ok(())
     }

@@ -45,6 +45,15 @@ impl Stream {
         }
     }
 
+    /// An independent stream for one of many things of the same purpose.
+    pub fn of(&self, index: u64) -> Stream {
+        let [a, b, _, _] = self.words(index);
+        Stream {
+            key: [a, b],
+            purpose: self.purpose,
+        }
+    }
+
     /// Four words at an index.
     pub fn words(&self, index: u64) -> [u32; 4] {
         philox(

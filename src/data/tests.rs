@@ -1,7 +1,7 @@
 //! Tiny files in, batches or errors out, for every source.
 
 use super::*;
-use crate::ir::experiment::{ColumnName, DataPath, Missing, Split, Tokens};
+use crate::ir::experiment::{ColumnName, DataPath, ImageSettings, Missing, Split, Tokens};
 use crate::ir::graph::Element;
 use crate::text::Span;
 use std::io::Write;
@@ -156,7 +156,15 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn images(train: f64, validation: f64) -> DataSettings {
-    settings(Settings::Images { path: path(".") }, train, validation)
+    let images = ImageSettings {
+        path: path("."),
+        size: None,
+        channels: None,
+        masks: None,
+        ignore: None,
+        augment: vec![],
+    };
+    settings(Settings::Images(images), train, validation)
 }
 
 #[test]
@@ -218,6 +226,11 @@ fn image_errors_name_file_and_bytes() {
     let huge = idx(&[u32::MAX, u32::MAX, u32::MAX], &[1]);
     assert!(check(&huge, &labels).contains("it was cut off"));
     insta::assert_snapshot!(error(&images(1.0, 0.0), &folder(&[])), @r"
+    there is nothing in . that `images` can read
+    help: `images` reads a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and the t10k pair, one with CIFAR's data_batch_1.bin to 5 or train.bin, or one with a folder of PNG and JPEG files for each class
+    ");
+    let lonely = folder(&[("train-labels-idx1-ubyte", &labels)]);
+    insta::assert_snapshot!(error(&images(1.0, 0.0), &lonely), @r"
     there is neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz in .
     help: `images` reads a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and the t10k pair
     ");

@@ -36,11 +36,9 @@ pub enum Source {
         /// Ids in a sample.
         window: usize,
     },
-    /// `images`: a folder of IDX files (plain or .gz): gives `image[rows, columns, channels]` and `label` below `classes`.
-    Images {
-        /// A folder with `train-images-idx3-ubyte[.gz]`, `train-labels-idx1-ubyte[.gz]` and the `t10k` pair.
-        path: DataPath,
-    },
+    /// `images`: gives `image[rows, columns, channels]` and `label` below `classes`; with masks
+    /// `label[rows, columns]`; with mixed samples also `second_label` and `share`.
+    Images(ImageSettings),
     /// `csv`: gives `features[columns]`, each category column by its name as ids, and the target by its name.
     Csv {
         /// A file with a head line.
@@ -66,6 +64,35 @@ pub enum Source {
         /// A target value that does not count (`ignore -100`): its id becomes 0 and `NAME_counted` is false there.
         ignore: Option<i64>,
     },
+}
+
+/// What an `images` source says.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ImageSettings {
+    /// A folder of IDX files, of CIFAR's binary files, of class folders, or, with masks, of pictures.
+    pub path: DataPath,
+    /// Rows and columns that every picture is brought to.
+    pub size: Option<usize>,
+    /// Channels that a folder's pictures are brought to: 1 or 3.
+    pub channels: Option<usize>,
+    /// A folder with a mask for each picture, whose pixels are classes.
+    pub masks: Option<DataPath>,
+    /// A pixel of a mask that does not count: its id becomes 0 and `label_counted` is false there.
+    pub ignore: Option<u8>,
+    /// How training samples are changed, in this order.
+    pub augment: Vec<Augment>,
+}
+
+/// One line of `augment`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Augment {
+    /// A name of the catalog of augmentations.
+    pub name: &'static str,
+    /// The value of each of its parameters, in its order; angles in degrees, shares from 0 to 1.
+    pub values: Vec<f64>,
+    /// Where it is said.
+    #[serde(skip)]
+    pub span: Span,
 }
 
 /// A column, and what it is called in the model.

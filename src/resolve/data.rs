@@ -10,6 +10,10 @@ const ONCE: &[&str] = &[
     "tokens",
     "window",
     "images",
+    "size",
+    "channels",
+    "masks",
+    "augment",
     "csv",
     "target",
     "missing",
@@ -24,11 +28,15 @@ const SOURCES: &[&str] = &["text", "images", "csv", "tensors"];
 const BELONGS: &[(&str, &[&str])] = &[
     ("tokens", &["text"]),
     ("window", &["text"]),
+    ("size", &["images"]),
+    ("channels", &["images"]),
+    ("masks", &["images"]),
+    ("augment", &["images"]),
     ("target", &["csv"]),
     ("category", &["csv"]),
     ("missing", &["csv"]),
     ("normalise", &["csv", "images"]),
-    ("ignore", &["csv", "tensors"]),
+    ("ignore", &["csv", "tensors", "images"]),
     ("ids", &["tensors"]),
 ];
 
@@ -67,7 +75,7 @@ pub fn data_settings(section: &Section, diagnostics: &mut Diagnostics) -> Option
     let path = reader.path(source_line);
     let source = match kind {
         "text" => text(&mut reader, path?, section.name.span),
-        "images" => Some(Source::Images { path: path? }),
+        "images" => super::images::images(&mut reader, path?),
         "csv" => csv(&mut reader, path?, section.name.span),
         _ => tensors(&mut reader, path?),
     };

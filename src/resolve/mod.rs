@@ -16,6 +16,7 @@ mod equation;
 mod evaluate;
 mod fold;
 pub mod fraction;
+mod images;
 mod initialise;
 pub mod library;
 pub mod limits;

@@ -1,6 +1,7 @@
 //! Everything around the compiled step: first values, the loop, evaluation, checkpoints, run folders, name maps.
 //! It knows machines only through [`Machine`], and never looks into a kernel.
 
+pub mod ahead;
 pub mod checkpoint;
 pub mod disk;
 mod error;

@@ -1,6 +1,7 @@
 //! The loop: batches through the compiled step, with evaluation, checkpoints and a log around it.
 //! It decides when something happens; what a step computes was decided by the compiler. A step allocates nothing.
 
+use super::ahead::Batches;
 use super::checkpoint::{self, Best, Memory, Progress};
 use super::evaluate::{Evaluator, Scores, evaluate};
 use super::feed::Feed;
@@ -113,27 +114,12 @@ pub fn run(
     if checkpoint::list(&places.checkpoints).is_empty() {
         training.save(watch)?;
     }
-    let mut sampler = task.dataset.sampler(task.settings.seed, task.settings.batch)?;
-    let mut batch = Batch::new(task.dataset.schema(), task.settings.batch);
-    let feed = Feed::new(training.machine, task.program, &batch);
-    while training.progress.step < training.schedule.steps && !training.out_of_patience() {
-        let step = training.progress.step + 1;
-        let begin = Instant::now();
-        sampler.fill(step, &mut batch)?;
-        feed.write(training.machine, &batch);
-        training.step(step, begin, watch)?;
-        let schedule = training.schedule;
-        let improved = schedule.evaluates(step) && training.evaluate(watch)?;
-        let signal = stop.requested();
-        let ended = step == schedule.steps || training.out_of_patience();
-        if improved || schedule.saves(step) || ended || signal.is_some() {
-            training.save(watch)?;
-        }
-        if let (Some(signal), false) = (signal, ended) {
-            return Ok(Outcome::Interrupted { signal, step });
-        }
-    }
-    Ok(Outcome::Finished(training.summary()))
+    let sampler = task.dataset.sampler(task.settings.seed, task.settings.batch)?;
+    std::thread::scope(|scope| {
+        let steps = (training.progress.step + 1, training.schedule.steps);
+        let batches = Batches::new(scope, task.dataset, sampler, task.settings.batch, steps);
+        training.run(batches, stop, watch)
+    })
 }
 
 /// When things happen, in steps.
@@ -252,6 +238,30 @@ impl<'a> Training<'a> {
             done: 0,
             spent: Duration::ZERO,
         })
+    }
+
+    /// All steps that are left.
+    fn run(mut self, mut batches: Batches, stop: &Stop, watch: &mut dyn Watch) -> Result<Outcome, TrainError> {
+        let mut batch = Batch::new(self.task.dataset.schema(), self.task.settings.batch);
+        let feed = Feed::new(self.machine, self.task.program, &batch);
+        while self.progress.step < self.schedule.steps && !self.out_of_patience() {
+            let step = self.progress.step + 1;
+            let begin = Instant::now();
+            batches.fill(step, &mut batch)?;
+            feed.write(self.machine, &batch);
+            self.step(step, begin, watch)?;
+            let schedule = self.schedule;
+            let improved = schedule.evaluates(step) && self.evaluate(watch)?;
+            let signal = stop.requested();
+            let ended = step == schedule.steps || self.out_of_patience();
+            if improved || schedule.saves(step) || ended || signal.is_some() {
+                self.save(watch)?;
+            }
+            if let (Some(signal), false) = (signal, ended) {
+                return Ok(Outcome::Interrupted { signal, step });
+            }
+        }
+        Ok(Outcome::Finished(self.summary()))
     }
 
     /// One update and its line in the log.
