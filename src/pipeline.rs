@@ -5,7 +5,7 @@ use crate::ir::experiment::{DataSettings, Evaluation, Schema, TrainSettings};
 use crate::ir::graph::{Graph, ParamDeclaration, StateDeclaration};
 use crate::ir::kernel::Schedule;
 use crate::ir::model::Program;
-use crate::ir::number::Number;
+use crate::ir::number::{KeptNumber, Number};
 use crate::ir::plan::{PersistentLayout, Plan};
 use crate::resolve::library::Library;
 use crate::resolve::schedule::RunLength;
@@ -319,9 +319,18 @@ impl Experiment {
             Mode::Prediction
         };
         let Program {
-            params, states, rate, ..
+            params,
+            states,
+            rate,
+            kept,
+            ..
         } = self.program(mode, batch)?;
-        Ok(Declarations { params, states, rate })
+        Ok(Declarations {
+            params,
+            states,
+            rate,
+            kept,
+        })
     }
 }
 
@@ -334,6 +343,8 @@ pub struct Declarations {
     pub states: Vec<StateDeclaration>,
     /// The learning rate of the first parameter, where the spec gives it.
     pub rate: Option<Number>,
+    /// What schedules keep from evaluation to evaluation.
+    pub kept: Vec<KeptNumber>,
 }
 
 /// A graph on its way to the machine, with what each stage made.

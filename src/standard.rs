@@ -10,6 +10,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("std/losses.ms", include_str!("std/losses.ms")),
     ("std/metrics.ms", include_str!("std/metrics.ms")),
     ("std/optimizers.ms", include_str!("std/optimizers.ms")),
+    ("std/regularization.ms", include_str!("std/regularization.ms")),
     ("std/schedules.ms", include_str!("std/schedules.ms")),
     ("std/initialisers.ms", include_str!("std/initialisers.ms")),
 ];

@@ -97,6 +97,7 @@ fn train(spec: &str, folder: &Path, base: &Path) {
         settings: experiment.train.as_ref().unwrap(),
         numbers: &compiled.graph.numbers,
         rate: declarations.rate.as_ref(),
+        kept: &declarations.kept,
         program: ProgramId(0),
         memory: Memory::of(&machine, &declarations.states),
         validation: None,
@@ -112,6 +113,7 @@ fn train(spec: &str, folder: &Path, base: &Path) {
         seed: 1,
         best: None,
         stale: 0,
+        kept: vec![],
         metrics_bytes: 0,
     };
     let mut counts = Counts(Vec::with_capacity(40));

@@ -57,29 +57,8 @@ fn needed(program: &Program) -> Vec<bool> {
     program.outputs.iter().for_each(|o| needed[o.tensor.0 as usize] = true);
     for at in (0..program.tensors.len()).rev() {
         if needed[at] {
-            reads(program, at, &mut |id| needed[id.0 as usize] = true);
+            program.reads(TensorId(at as u32), &mut |id| needed[id.0 as usize] = true);
         }
     }
     needed
-}
-
-/// Calls `f` for every tensor that a tensor is made of; of a carry nothing, since its scan tells.
-fn reads(program: &Program, at: usize, f: &mut dyn FnMut(TensorId)) {
-    match &program.tensors[at].definition {
-        Definition::Equation(equation) => equation.body.reads(f),
-        Definition::Sorted { of, .. } => f(*of),
-        Definition::Walked { walk, value, .. } => {
-            f(*value);
-            for carried in &program.walks[walk.0 as usize].carries {
-                [carried.carry, carried.initial, carried.next]
-                    .into_iter()
-                    .for_each(&mut *f);
-            }
-        }
-        Definition::Input(_)
-        | Definition::Param(_)
-        | Definition::State(_)
-        | Definition::Gradient(_)
-        | Definition::Carry { .. } => {}
-    }
 }

@@ -5,7 +5,7 @@ use super::progress::scores_text;
 use super::{session, threads};
 use crate::data::Part;
 use crate::train::TrainError;
-use crate::train::checkpoint::{self, Memory};
+use crate::train::checkpoint::{self, Memory, Progress};
 use crate::train::evaluate::evaluate;
 use crate::train::run::step_variables;
 use crate::train::run_folder::{Resolved, RunFolder};
@@ -56,10 +56,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
     };
     let memory = Memory::of(&built.machine, &built.declarations.states);
-    let (weights, origin, step) = weights(&folder)?;
+    let (weights, origin, progress) = weights(&folder)?;
     built.restore(&weights, &memory.model, &origin)?;
     let machine = session::train_machine(&mut built.machine);
-    let variable = step_variables(step, 0.0);
+    let variable = step_variables(progress.step, 0.0, &progress.kept);
     let scores = evaluation
         .1
         .with(part, |evaluator| {
@@ -86,13 +86,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A run's final weights, or else those of its newest checkpoint, with where they come from and the step.
-pub fn weights(folder: &RunFolder) -> Result<(Weights, String, u64), TrainError> {
+/// A run's final weights, or else those of its newest checkpoint, with where they come from and where the run stood.
+pub fn weights(folder: &RunFolder) -> Result<(Weights, String, Progress), TrainError> {
     let model = folder.model();
     let newest = checkpoint::newest(&folder.checkpoints())?;
     let weights = match model.exists() {
         true => (read_safetensors(&model)?, model.display().to_string()),
         false => (newest.weights, newest.path.display().to_string()),
     };
-    Ok((weights.0, weights.1, newest.progress.step))
+    Ok((weights.0, weights.1, newest.progress))
 }

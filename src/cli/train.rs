@@ -98,6 +98,7 @@ fn begin(arguments: &Arguments, spec: &Path, threads: usize) -> Result<(), Failu
         seed: settings.seed,
         best: None,
         stale: 0,
+        kept: vec![],
         metrics_bytes: 0,
     };
     go_on(&session, built, memory, &folder, progress, arguments.json)
@@ -202,6 +203,7 @@ fn go_on(
             settings,
             numbers: &training.numbers,
             rate: built.declarations.rate.as_ref(),
+            kept: &built.declarations.kept,
             program: training.program,
             memory: memory.clone(),
             validation,

@@ -6,7 +6,7 @@ use super::graph::{
     Element, InputDeclaration, InputId, MapFunction, NumberId, OutputKind, ParamDeclaration, ParamId, ReduceFunction,
     StateDeclaration, StateId,
 };
-use super::number::Number;
+use super::number::{KeptNumber, Number};
 use crate::text::Span;
 use std::fmt;
 
@@ -226,6 +226,8 @@ pub struct Program {
     pub outputs: Vec<Output>,
     /// Loops along axes.
     pub walks: Vec<Walk>,
+    /// What the trainer keeps from evaluation to evaluation.
+    pub kept: Vec<KeptNumber>,
     /// The learning rate of the first parameter, for the log; `None` where the optimizer's default holds.
     pub rate: Option<Number>,
 }
@@ -234,6 +236,27 @@ impl Program {
     /// One tensor.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0 as usize]
+    }
+
+    /// Calls `f` for every tensor that a tensor is made of; of a carry nothing, since its scan tells.
+    pub fn reads(&self, id: TensorId, f: &mut dyn FnMut(TensorId)) {
+        match &self.tensor(id).definition {
+            Definition::Equation(equation) => equation.body.reads(f),
+            Definition::Sorted { of, .. } => f(*of),
+            Definition::Walked { walk, value, .. } => {
+                f(*value);
+                for carried in &self.walks[walk.0 as usize].carries {
+                    [carried.carry, carried.initial, carried.next]
+                        .into_iter()
+                        .for_each(&mut *f);
+                }
+            }
+            Definition::Input(_)
+            | Definition::Param(_)
+            | Definition::State(_)
+            | Definition::Gradient(_)
+            | Definition::Carry { .. } => {}
+        }
     }
 
     /// Adds a tensor.
@@ -299,6 +322,9 @@ impl fmt::Display for Program {
         }
         for (i, number) in self.numbers.iter().enumerate() {
             writeln!(f, "n{i} = {number}")?;
+        }
+        for (i, kept) in self.kept.iter().enumerate() {
+            writeln!(f, "kept{i} = {}, then {}", kept.initial, kept.update)?;
         }
         for output in &self.outputs {
             writeln!(f, "{:?} = {}", output.kind, output.tensor)?;

@@ -10,6 +10,19 @@ pub enum StepVariable {
     Step,
     /// Updates that one epoch has (0 where the data has no epochs).
     StepsPerEpoch,
+    /// A [`KeptNumber`], by its place in the program's list.
+    Kept(u32),
+    /// What the last evaluation gave; less is better. Only updates of kept numbers read it.
+    Watched,
+}
+
+/// A number that the trainer keeps from evaluation to evaluation, as the factor of a plateau schedule.
+#[derive(Clone, PartialEq, Debug)]
+pub struct KeptNumber {
+    /// Before the first evaluation.
+    pub initial: f64,
+    /// Behind an evaluation, from the kept numbers as they were before it.
+    pub update: Number,
 }
 
 /// A function of numbers.
@@ -56,7 +69,7 @@ pub enum Number {
 }
 
 impl Number {
-    /// Applies a function, at once where everything is known.
+    /// Applies a function, at once where the result is known; factors of 0 and 1 and terms of 0 vanish.
     pub fn apply(function: NumberFunction, arguments: Vec<Number>) -> Number {
         if arguments.iter().all(|a| matches!(a, Number::Constant(_))) {
             let values: Vec<f64> = arguments
@@ -65,7 +78,20 @@ impl Number {
                 .collect();
             return Number::Constant(function.of(&values));
         }
-        Number::Apply(function, arguments)
+        match (function, &arguments[..]) {
+            (NumberFunction::Multiply, [Number::Constant(c), _] | [_, Number::Constant(c)]) if *c == 0.0 => {
+                Number::Constant(0.0)
+            }
+            (NumberFunction::Multiply, [Number::Constant(c), x]) if *c == 1.0 => x.clone(),
+            (NumberFunction::Multiply | NumberFunction::Divide, [x, Number::Constant(c)]) if *c == 1.0 => x.clone(),
+            (NumberFunction::Add, [Number::Constant(c), x]) if *c == 0.0 => x.clone(),
+            (NumberFunction::Add | NumberFunction::Subtract, [x, Number::Constant(c)]) if *c == 0.0 => x.clone(),
+            (NumberFunction::Where, [Number::Constant(c), then, otherwise]) => {
+                let chosen = if *c == 0.0 { otherwise } else { then };
+                chosen.clone()
+            }
+            _ => Number::Apply(function, arguments),
+        }
     }
 
     /// The value, given the variables'.
@@ -139,6 +165,8 @@ impl fmt::Display for Number {
             Number::Constant(value) => write!(f, "{value}"),
             Number::Variable(StepVariable::Step) => write!(f, "step"),
             Number::Variable(StepVariable::StepsPerEpoch) => write!(f, "steps_per_epoch"),
+            Number::Variable(StepVariable::Kept(at)) => write!(f, "kept{at}"),
+            Number::Variable(StepVariable::Watched) => write!(f, "watched"),
             Number::Apply(function, arguments) => {
                 let name = format!("{function:?}").to_lowercase();
                 let list: Vec<String> = arguments.iter().map(ToString::to_string).collect();

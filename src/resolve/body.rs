@@ -110,6 +110,7 @@ impl<'a> Elaborator<'a> {
                 });
                 if failed { Err(Wrong) } else { Ok(Value::Condition(true)) }
             }
+            StatementKind::State(list) if self.keeps_numbers => self.keep_numbers(list, scope),
             StatementKind::State(list) => {
                 for declaration in list {
                     let (value, path) = match self.declare_state(declaration, scope) {
@@ -196,7 +197,10 @@ impl<'a> Elaborator<'a> {
             }
             Value::Number(mut q) => {
                 q.label = name.text.clone();
-                Ok(Value::Number(q))
+                match self.scheduled_number(&name.text, &q, scope)? {
+                    Some(number) => Ok(number),
+                    None => Ok(Value::Number(q)),
+                }
             }
             other => Ok(other),
         }

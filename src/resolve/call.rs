@@ -32,6 +32,9 @@ impl<'a> Elaborator<'a> {
             binding.used.set(true);
             return self.call_value(&binding.value, arguments, span, scope);
         }
+        if name == "rank" {
+            return self.rank(arguments, span, scope);
+        }
         if name == "stop" || number::function(name).is_some() {
             return self.call_function(name, arguments, span, scope);
         }
@@ -90,6 +93,21 @@ impl<'a> Elaborator<'a> {
         self.expand(definition, &bound, &path, span)
     }
 
+    /// `rank(x)`: how many axes a tensor has.
+    fn rank(&mut self, arguments: &'a [Argument], span: Span, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
+        let [Argument { name: None, value }] = arguments else {
+            return self.error(Code::WrongArguments, span, "`rank` takes one tensor");
+        };
+        match self.evaluate(value, scope, Position::Value)? {
+            Value::Tensor(id) => Ok(Self::whole_value(self.axes(id).len(), span, "rank")),
+            other => self.error(
+                Code::WrongKind,
+                value.span,
+                format!("`rank` needs a tensor, found {}", other.describe()),
+            ),
+        }
+    }
+
     fn call_value(
         &mut self,
         value: &Value<'a>,
@@ -99,6 +117,11 @@ impl<'a> Elaborator<'a> {
     ) -> Checked<Value<'a>> {
         match (value, arguments) {
             (Value::Wrong, _) => Err(Wrong),
+            (Value::Layer(layer), _)
+                if matches!(&**layer, Layer::Call { definition, .. } if definition.kind == DefinitionKind::Optimizer) =>
+            {
+                self.inner_optimizer(layer, arguments, span, scope)
+            }
             (
                 Value::Layer(_),
                 [
@@ -220,6 +243,9 @@ impl<'a> Elaborator<'a> {
             }
             let value = match (&first, i) {
                 (Some(value), 0) => Ok(value.clone()),
+                _ if definition.kind == DefinitionKind::Optimizer && parameter.kind == ParameterKind::Layer => {
+                    self.optimizer_argument(&argument.value, scope)
+                }
                 _ => self.argument(parameter, &argument.value, scope),
             };
             match value {

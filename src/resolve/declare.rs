@@ -134,6 +134,9 @@ impl<'a> Elaborator<'a> {
             let diagnostic = Diagnostic::new(Code::NotUpdatable, name.span, message).note(binding.span, "defined here");
             return self.wrong(diagnostic.help("only `state`, `carry` and an optimizer's `param` take `<-`"));
         };
+        if let Value::Step(_) = binding.value {
+            return self.keep_number(name, &path, value, scope);
+        }
         let Value::Tensor(old) = binding.value else {
             return Err(Wrong);
         };

@@ -59,6 +59,14 @@ pub struct Elaborator<'a> {
     pub probe: bool,
     /// The scan at hand.
     pub walking: Option<Walking>,
+    /// The model's own scope: numbers defined there can be scheduled.
+    pub model_scope: Option<std::rc::Rc<super::scope::Scope<'a>>>,
+    /// The train section, and how long the run is.
+    pub train: Option<(&'a ast::Section, super::schedule::RunLength)>,
+    /// Whether a `state` is a number that the trainer keeps: in a schedule.
+    pub keeps_numbers: bool,
+    /// Numbers of the model that follow a schedule.
+    pub scheduled: Vec<String>,
     inputs: HashMap<String, TensorId>,
     streams: u32,
     work: usize,
@@ -88,6 +96,10 @@ impl<'a> Elaborator<'a> {
             calls: vec![],
             probe: false,
             walking: None,
+            model_scope: None,
+            train: None,
+            keeps_numbers: false,
+            scheduled: vec![],
             inputs: HashMap::new(),
             streams: 0,
             work: 0,

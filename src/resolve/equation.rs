@@ -368,12 +368,30 @@ impl<'a> Elaborator<'a> {
                         self.unify(name, &group[0], span, scope)?;
                     }
                 }
-                Index::Joined { parts, .. } if matches!(parts[..], [Index::Rest(_)]) => {}
-                Index::Joined { parts, span } => self.unify_joined(parts, &group[0], *span, scope)?,
+                Index::Joined { parts, span } => {
+                    let rest = self.joined_rest(parts, scope, indices)?;
+                    self.unify_joined(parts, &rest, &group[0], *span, scope)?;
+                }
                 Index::Computed(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// The axes of the `..` in a joined axis; none if there is none.
+    fn joined_rest(
+        &mut self,
+        parts: &'a [Index],
+        scope: &Rc<Scope<'a>>,
+        indices: &mut Indices,
+    ) -> Checked<Vec<Axis>> {
+        match parts.iter().find(|p| matches!(p, Index::Rest(_))) {
+            Some(rest) => {
+                let ids = self.left_group(rest, scope, indices)?;
+                Ok(ids.iter().map(|&i| indices.axes[i].clone()).collect())
+            }
+            None => Ok(vec![]),
+        }
     }
 
     fn wrong_read_rank<T>(&mut self, pattern: &[Index], id: TensorId, span: Span) -> Checked<T> {

@@ -34,7 +34,11 @@ impl<'a> Elaborator<'a> {
                 ExprKind::Name(name) if self.is_list(name, scope) => self.list_element(base, indices, expr.span, scope),
                 _ => self.equation_value(expr, scope),
             },
-            ExprKind::Reduce { .. } | ExprKind::Otherwise { .. } => self.equation_value(expr, scope),
+            ExprKind::Reduce { .. } => match self.over_list(expr, scope) {
+                Some(count) => self.reduce_list(expr, count, scope),
+                None => self.equation_value(expr, scope),
+            },
+            ExprKind::Otherwise { .. } => self.equation_value(expr, scope),
             ExprKind::Member { base, name } => self.member(base, name, expr.span, scope),
             ExprKind::Call { callee, arguments } => self.call(callee, arguments, expr.span, scope, position),
             ExprKind::Unary { operator, operand } => {

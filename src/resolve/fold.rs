@@ -43,10 +43,15 @@ fn fold(function: MapFunction, mut list: Vec<Expr>) -> Expr {
         (Where, [c, _, _]) => match known(c) {
             Some(0.0) => list.swap_remove(2),
             Some(_) => list.swap_remove(1),
+            None if list[1] == list[2] => list.swap_remove(1),
             None => Expr::Apply(function, list),
         },
         (Less | LessEqual, [a, Expr::Constant(b)]) if *b == f64::INFINITY && is_finite(a) => truth(true),
         (Less | LessEqual, [Expr::Constant(a), b]) if *a == f64::NEG_INFINITY && is_finite(b) => truth(true),
+        // A draw is at least 0, so that dropout at a rate of 0 is no dropout.
+        (Less, [Expr::Random(_), Expr::Constant(b)]) if *b <= 0.0 => truth(false),
+        // What is weighted by 0 is left out: a decay or a momentum that is not wanted.
+        (Multiply, [Expr::Constant(0.0), _] | [_, Expr::Constant(0.0)]) => Expr::Constant(0.0),
         (Add, [Expr::Constant(0.0), _]) => list.swap_remove(1),
         (Add | Subtract, [_, Expr::Constant(0.0)]) => list.swap_remove(0),
         (Multiply, [Expr::Constant(1.0), _]) => list.swap_remove(1),

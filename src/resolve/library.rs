@@ -137,9 +137,11 @@ impl<'a> Library<'a> {
             .for_each(|s| names_in_statement(s, &mut names));
         let parameters: Vec<&str> = definition.parameters.iter().map(|p| p.name.text.as_str()).collect();
         let kinds = callable_from(definition.kind);
+        // In a schedule `step` is the number, also where a schedule of that name exists.
+        let number = |n: &&str| definition.kind == DefinitionKind::Schedule && *n == "step";
         let mut called: Vec<&Definition> = names
             .into_iter()
-            .filter(|n| !parameters.contains(n))
+            .filter(|n| !parameters.contains(n) && !number(n))
             .filter_map(|n| self.find(n, kinds))
             .collect();
         called.sort_by_key(|d| d.span);

@@ -16,10 +16,12 @@ mod equation;
 mod evaluate;
 mod fold;
 pub mod fraction;
+mod gradient;
 mod images;
 mod initialise;
 pub mod library;
 pub mod limits;
+mod list;
 mod number;
 mod objective;
 mod operators;
@@ -33,10 +35,12 @@ pub mod schedule;
 mod scope;
 mod settings;
 mod signature;
+mod states;
 #[cfg(test)]
 mod tests;
 pub mod train;
 pub mod unused;
+pub mod update;
 mod value;
 
 use crate::ir::ast::{File, Item, Model, Section};
@@ -171,6 +175,10 @@ fn resolve_here(parts: &Parts<'_>, context: &Context<'_>, mode: Mode) -> (Option
 
 fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>, mode: Mode) -> Checked<()> {
     let scope = Scope::body(PathScope::new(parts.model.name.text.clone()));
+    e.model_scope = Some(scope.clone());
+    if let (Some(train), Some(settings)) = (parts.train, context.settings) {
+        e.train = Some((train, run_length(settings, context.schema)));
+    }
     e.signature_inputs(parts.model, &scope)?;
     let value = e.flow(&parts.model.body, None, &scope);
     // Losses and metrics are checked even if the model is wrong: their mistakes have other causes.
@@ -253,7 +261,11 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
         OutputKind::StateUpdate(state) => (1, state.0),
         _ => (0, 0),
     });
-    if failed { Err(Wrong) } else { Ok(()) }
+    if failed {
+        return Err(Wrong);
+    }
+    states::drop_unread(&mut e.program);
+    Ok(())
 }
 
 /// Early stopping watches the loss or a metric of the run.

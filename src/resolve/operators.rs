@@ -149,9 +149,15 @@ impl<'a> Elaborator<'a> {
     pub fn constant(&mut self, value: &Value<'a>, span: Span) -> Checked<(model::Expr, Element)> {
         match value {
             Value::Number(q) => Ok((model::Expr::Constant(q.value.real()), Element::Real)),
-            Value::Step(n) => Ok((model::Expr::Number(self.number(n.clone())), Element::Real)),
+            Value::Step(n) => match n.as_constant() {
+                Some(constant) => Ok((model::Expr::Constant(constant), Element::Real)),
+                None => Ok((model::Expr::Number(self.number(n.clone())), Element::Real)),
+            },
             Value::Condition(c) => Ok((model::Expr::Constant(if *c { 1.0 } else { 0.0 }), Element::Condition)),
             Value::StepCondition(n) => {
+                if let Some(constant) = n.as_constant() {
+                    return Ok((model::Expr::Constant(constant), Element::Condition));
+                }
                 // The host writes conditions as 0 and 1.
                 let number = model::Expr::Number(self.number(n.clone()));
                 let body = model::Expr::Apply(MapFunction::Less, vec![model::Expr::Constant(0.5), number]);

@@ -1,21 +1,15 @@
-//! Gradients, clipping, and the optimizer of each parameter.
+//! Which optimizer serves which parameter, with which values of its own parameters.
 
 use super::elaborator::{Checked, Elaborator, Wrong};
 use super::evaluate::Position;
-use super::fold;
 use super::schedule::RunLength;
-use super::scope::{PathScope, Scope};
+use super::scope::Scope;
 use super::settings::slipped;
-use super::value::{Quantity, Value};
-use crate::ir::ast::{Argument, Definition, DefinitionKind, ExprKind, Section, Setting};
-use crate::ir::graph::{Element, MapFunction, OutputKind, ParamId};
-use crate::ir::model::{self, Expr as Element_, Output, TensorId};
-use crate::ir::number::{Number, NumberFunction, StepVariable};
+use super::value::{Layer, Quantity, Value};
+use crate::ir::ast::{Argument, Definition, DefinitionKind, Expr, ExprKind, Section, Setting};
+use crate::ir::number::{Number, NumberFunction};
 use crate::text::{Code, Diagnostic, Span};
 use std::rc::Rc;
-
-/// PyTorch's guard against a norm of zero in `clip_grad_norm_`.
-const CLIP_EPSILON: f64 = 1e-6;
 
 impl<'a> Elaborator<'a> {
     /// Adds gradients, clipping and the optimizer's updates.
@@ -23,10 +17,12 @@ impl<'a> Elaborator<'a> {
         let trained: Vec<usize> = (0..self.program.params.len())
             .filter(|&i| !self.program.params[i].frozen)
             .collect();
-        let gradients = self.gradients(&trained, section.name.span)?;
+        let gradients = self.gradients(section, &trained, scope)?;
         let scale = self.clipping(section, &trained, &gradients, scope)?;
-        let lines = self.optimizer_lines(section, scope, run)?;
+        let lines = self.optimizer_lines(section, scope)?;
+        let factors = self.factors(section, scope, run, &lines)?;
         let overrides = self.overrides(section, scope, &lines)?;
+        let after = self.after_updates(section, scope)?;
         let mut unserved = None;
         for (&at, &gradient) in trained.iter().zip(&gradients) {
             let Some(line) = lines.iter().find(|l| l.chosen[at]) else {
@@ -35,29 +31,22 @@ impl<'a> Elaborator<'a> {
             };
             let mut bound = line.bound.clone();
             for o in overrides.iter().filter(|o| o.chosen[at]) {
-                let Some(position) = line.definition.parameters.iter().position(|p| p.name.text == o.name) else {
-                    continue;
-                };
-                bound.retain(|(b, _)| *b != position);
-                bound.push((position, o.value.clone()));
+                bound = replaced(line.definition, &bound, &o.name, &mut |_| Some(o.value.clone()));
             }
-            for (name, factor) in &line.factors {
-                let Some(position) = line.definition.parameters.iter().position(|p| p.name.text == *name) else {
-                    continue;
-                };
-                if let Some((_, value)) = bound.iter_mut().find(|(b, _)| *b == position)
-                    && let Some(number) = value.as_number()
-                {
-                    *value = Value::Step(Number::apply(NumberFunction::Multiply, vec![number, factor.clone()]));
-                }
+            for (name, factor) in &factors {
+                bound = replaced(line.definition, &bound, name, &mut |value| {
+                    let number = value.as_number()?;
+                    let scheduled = Number::apply(NumberFunction::Multiply, vec![number, factor.clone()]);
+                    Some(Value::Step(scheduled))
+                });
             }
-            let rate = line.definition.parameters.iter().position(|p| p.name.text == "lr");
-            let rate = bound
-                .iter()
-                .find(|(b, _)| Some(*b) == rate)
-                .and_then(|(_, v)| v.as_number());
+            let mut rate = None;
+            replaced(line.definition, &bound, "lr", &mut |value| {
+                rate = rate.take().or(value.as_number());
+                None
+            });
             self.program.rate = self.program.rate.take().or(rate);
-            self.update_parameter(at, gradient, scale, line, bound)?;
+            self.update_parameter(at, gradient, scale, line, bound, &after)?;
         }
         if let Some(at) = unserved {
             let path = self.program.params[at].path.clone();
@@ -71,127 +60,58 @@ impl<'a> Elaborator<'a> {
         Ok(())
     }
 
-    fn gradients(&mut self, trained: &[usize], span: Span) -> Checked<Vec<TensorId>> {
-        let mut gradients = vec![];
-        for &at in trained {
-            let param = &self.program.params[at];
-            let axes = self.axes(self.params[&param.path]).to_vec();
-            let name = format!("d {}", param.path);
-            let definition = model::Definition::Gradient(ParamId(at as u32));
-            gradients.push(self.tensor(model::Tensor {
-                name,
-                axes,
-                element: Element::Real,
-                definition,
-                span,
-            })?);
-        }
-        Ok(gradients)
-    }
-
-    /// Adds the gradient's global norm, and gives the factor that `clip_norm` multiplies gradients by.
-    fn clipping(
-        &mut self,
-        section: &'a Section,
-        trained: &[usize],
-        gradients: &[TensorId],
-        scope: &Rc<Scope<'a>>,
-    ) -> Checked<Option<TensorId>> {
-        let span = section.name.span;
-        let read = |id| Element_::Read {
-            tensor: id,
-            places: vec![],
-            otherwise: None,
-        };
-        let mut total: Option<Element_> = None;
-        for (&at, &gradient) in trained.iter().zip(gradients) {
-            let squares = self.sum_of_squares(gradient, span)?;
-            if self.probe {
-                let root = Element_::Apply(MapFunction::SquareRoot, vec![read(squares)]);
-                let norm = self.scalar("gradient_norm", root, span)?;
-                self.program.outputs.push(Output {
-                    kind: OutputKind::ParamGradient(ParamId(at as u32)),
-                    tensor: norm,
-                });
-            }
-            total = Some(match total {
-                None => read(squares),
-                Some(sum) => {
-                    let sum = self.scalar(
-                        "squares",
-                        Element_::Apply(MapFunction::Add, vec![sum, read(squares)]),
-                        span,
-                    )?;
-                    read(sum)
-                }
-            });
-        }
-        let Some(total) = total else { return Ok(None) };
-        let norm = self.scalar(
-            "gradient_norm",
-            Element_::Apply(MapFunction::SquareRoot, vec![total]),
-            span,
-        )?;
-        self.program.outputs.push(Output {
-            kind: OutputKind::GradientNorm,
-            tensor: norm,
-        });
-        let Some(line) = Self::lines(section, "clip_norm").next() else {
-            return Ok(None);
-        };
-        let expr = match &line.groups[..] {
-            [group] if group.len() == 1 => &group[0],
-            _ => return self.error(Code::WrongSetting, line.span, "expected one number, as `clip_norm 1.0`"),
-        };
-        let most = self.plain_number(expr, scope)?;
-        if most.is_nan() || most <= 0.0 {
-            return self.error(
-                Code::WrongValue,
-                expr.span,
-                format!("the greatest norm must be above 0, this is {most}"),
-            );
-        }
-        let real = |e| (e, Element::Real);
-        let guarded = fold::apply(
-            MapFunction::Add,
-            vec![real(read(norm)), real(Element_::Constant(CLIP_EPSILON))],
-        );
-        let ratio = fold::apply(MapFunction::Divide, vec![real(Element_::Constant(most)), guarded]);
-        let factor = fold::apply(MapFunction::Minimum, vec![ratio, real(Element_::Constant(1.0))]);
-        Ok(Some(self.scalar("clip", factor.0, line.span)?))
-    }
-
-    fn optimizer_lines(
+    /// The factor that each `schedule` line gives, and the parameter that it multiplies.
+    fn factors(
         &mut self,
         section: &'a Section,
         scope: &Rc<Scope<'a>>,
         run: RunLength,
-    ) -> Checked<Vec<OptimizerLine<'a>>> {
-        let mut factors = vec![];
-        for line in section
-            .settings
-            .iter()
-            .filter(|s| s.key.len() == 1 && s.key[0].text == "schedule")
-        {
-            let [group] = &line.groups[..] else {
-                return self.error(Code::WrongSetting, line.span, "expected one chain of schedules");
+        lines: &[OptimizerLine<'a>],
+    ) -> Checked<Vec<(String, Number)>> {
+        let mut factors: Vec<(String, Number)> = vec![];
+        for line in Self::lines(section, "schedule") {
+            let group = match &line.groups[..] {
+                [group] => &group[..],
+                _ => &[],
             };
-            let (name, chain) = match &group[..] {
-                [chain] => ("lr".to_string(), chain),
+            let (name, span, chain) = match group {
+                [chain] => ("lr".to_string(), line.span, chain),
                 [name, chain] => match &*name.kind {
-                    ExprKind::Name(name) => (name.clone(), chain),
+                    ExprKind::Name(text) => (text.clone(), name.span, chain),
                     _ => {
-                        return self.error(
-                            Code::WrongSetting,
-                            name.span,
-                            "expected the name of a number, then its schedule",
-                        );
+                        let message = "expected the name of a number, then its schedule";
+                        return self.error(Code::WrongSetting, name.span, message);
                     }
                 },
                 _ => return self.error(Code::WrongSetting, line.span, "expected one chain of schedules"),
             };
+            if self.scheduled.contains(&name) {
+                continue;
+            }
+            let known = parameters_of(lines);
+            if !known.contains(&name) {
+                return self.no_parameter(&name, span, &known);
+            }
+            if factors.iter().any(|f| f.0 == name) {
+                let message = format!("`{name}` has two schedules");
+                return self.error(Code::DuplicateSetting, span, message);
+            }
             factors.push((name, self.schedule(chain, scope, run)?));
         }
+        Ok(factors)
+    }
+
+    /// Reports that no optimizer has a parameter of a name.
+    fn no_parameter<T>(&mut self, name: &str, span: Span, known: &[String]) -> Checked<T> {
+        let message = format!("no optimizer of this run has a parameter `{name}`");
+        let mut diagnostic = Diagnostic::new(Code::UnknownParameter, span, message);
+        if let Some(help) = crate::text::suggest::did_you_mean(name, known.iter().map(String::as_str)) {
+            diagnostic = diagnostic.help(help);
+        }
+        self.wrong(diagnostic)
+    }
+
+    fn optimizer_lines(&mut self, section: &'a Section, scope: &Rc<Scope<'a>>) -> Checked<Vec<OptimizerLine<'a>>> {
         let mut lines = vec![];
         for line in Self::lines(section, "optimizer") {
             let (definition, bound, span) = self.optimizer(line, scope)?;
@@ -201,7 +121,6 @@ impl<'a> Elaborator<'a> {
                 bound,
                 chosen,
                 span,
-                factors: factors.clone(),
             });
         }
         if lines.is_empty() && slipped(section, "optimizer") {
@@ -220,12 +139,18 @@ impl<'a> Elaborator<'a> {
         line: &'a Setting,
         scope: &Rc<Scope<'a>>,
     ) -> Checked<(&'a Definition, Arguments<'a>, Span)> {
-        let [group] = &line.groups[..] else {
-            return self.error(Code::WrongSetting, line.span, "expected one optimizer");
-        };
-        let [expr] = &group[..] else {
-            return self.error(Code::WrongSetting, line.span, "expected one optimizer");
-        };
+        match &line.groups[..] {
+            [group] if group.len() == 1 => self.named_optimizer(&group[0], scope),
+            _ => self.error(Code::WrongSetting, line.span, "expected one optimizer"),
+        }
+    }
+
+    /// `adamw(lr = 1e-3)`: the definition, its arguments with the defaults of those that are not given.
+    pub(super) fn named_optimizer(
+        &mut self,
+        expr: &'a Expr,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<(&'a Definition, Arguments<'a>, Span)> {
         let (name, place, arguments): (&'a str, Span, &'a [Argument]) = match &*expr.kind {
             ExprKind::Name(name) => (name, expr.span, &[]),
             ExprKind::Call { callee, arguments } => match &*callee.kind {
@@ -233,22 +158,29 @@ impl<'a> Elaborator<'a> {
                 _ => return self.error(Code::WrongKind, callee.span, "expected the name of an optimizer"),
             },
             _ => {
-                return self.error(
-                    Code::WrongKind,
-                    expr.span,
-                    "expected an optimizer, as `adamw(lr = 1e-3)`",
-                );
+                let message = "expected an optimizer, as `adamw(lr = 1e-3)`";
+                return self.error(Code::WrongKind, expr.span, message);
             }
         };
         let Some(definition) = self.library.find(name, &[DefinitionKind::Optimizer]) else {
             let known = self.library.names(&[DefinitionKind::Optimizer]);
             return self.unknown("optimizer", name, place, &known);
         };
-        Ok((
-            definition,
-            self.bind(definition, arguments, 2, None, expr.span, scope)?,
-            expr.span,
-        ))
+        let mut bound = self.bind(definition, arguments, 2, None, expr.span, scope)?;
+        // Schedules and overrides reach what is not given as well.
+        for (at, parameter) in definition.parameters.iter().enumerate().skip(2) {
+            if let Some(default) = &parameter.default
+                && matches!(&*default.kind, ExprKind::Number { .. })
+                && !bound.iter().any(|(b, _)| *b == at)
+            {
+                let mut value = self.evaluate(default, scope, Position::Value)?;
+                if let Value::Number(quantity) = &mut value {
+                    quantity.label = parameter.name.text.clone();
+                }
+                bound.push((at, value));
+            }
+        }
+        Ok((definition, bound, expr.span))
     }
 
     /// Checks what can be checked of the optimizer lines while the model is wrong.
@@ -272,18 +204,9 @@ impl<'a> Elaborator<'a> {
             .filter(|s| s.assigned && !s.on.is_empty() && s.key.len() == 1)
         {
             let key = &line.key[0];
-            let known: Vec<String> = lines
-                .iter()
-                .flat_map(|l| l.definition.parameters.iter().skip(2))
-                .map(|p| p.name.text.clone())
-                .collect();
+            let known = parameters_of(lines);
             if !known.contains(&key.text) {
-                let message = format!("no optimizer of this run has a parameter `{}`", key.text);
-                let mut diagnostic = Diagnostic::new(Code::UnknownParameter, key.span, message);
-                if let Some(help) = crate::text::suggest::did_you_mean(&key.text, known.iter().map(String::as_str)) {
-                    diagnostic = diagnostic.help(help);
-                }
-                return self.wrong(diagnostic);
+                return self.no_parameter(&key.text, key.span, &known);
             }
             let expr = match &line.groups[..] {
                 [group] if group.len() == 1 => &group[0],
@@ -309,54 +232,6 @@ impl<'a> Elaborator<'a> {
         Ok(overrides)
     }
 
-    fn update_parameter(
-        &mut self,
-        at: usize,
-        gradient: TensorId,
-        scale: Option<TensorId>,
-        line: &OptimizerLine<'a>,
-        mut bound: Vec<(usize, Value<'a>)>,
-    ) -> Checked<()> {
-        let path = self.program.params[at].path.clone();
-        let param = self.params[&path];
-        let gradient = match scale {
-            None => Value::Tensor(gradient),
-            Some(scale) => self.map(
-                MapFunction::Multiply,
-                &[Value::Tensor(gradient), Value::Tensor(scale)],
-                line.span,
-            )?,
-        };
-        bound.retain(|(b, _)| *b > 1);
-        bound.push((0, Value::Tensor(param)));
-        bound.push((1, gradient));
-        let scope = Scope::body(PathScope::new(format!("{path}/{}", line.definition.name.text)));
-        scope.define("step", Value::Step(Number::Variable(StepVariable::Step)), line.span);
-        self.calls.push(line.span);
-        let result = self.bind_parameters(line.definition, &bound, &scope).and_then(|()| {
-            scope.make_updatable(&line.definition.parameters[0].name.text, &format!("param {path}"));
-            self.statements(&line.definition.body.statements, &scope)
-        });
-        self.calls.pop();
-        result?;
-        match scope.find(&line.definition.parameters[0].name.text).map(|b| b.value) {
-            Some(Value::Tensor(new)) if new != param => {
-                self.program.outputs.push(Output {
-                    kind: OutputKind::ParamUpdate(ParamId(at as u32)),
-                    tensor: new,
-                });
-                Ok(())
-            }
-            _ => {
-                let message = format!(
-                    "the optimizer `{}` never updates its parameter",
-                    line.definition.name.text
-                );
-                self.error(Code::NotUpdatable, line.definition.name.span, message)
-            }
-        }
-    }
-
     /// A whole number as a value with an origin.
     pub fn whole_value(value: usize, origin: Span, label: &str) -> Value<'a> {
         let value = super::fraction::Known::whole(value as i128);
@@ -369,15 +244,67 @@ impl<'a> Elaborator<'a> {
 }
 
 /// Values by the parameter's position.
-type Arguments<'a> = Vec<(usize, Value<'a>)>;
+pub(super) type Arguments<'a> = Vec<(usize, Value<'a>)>;
 
 /// One `optimizer` line.
-struct OptimizerLine<'a> {
-    definition: &'a Definition,
+pub(super) struct OptimizerLine<'a> {
+    pub(super) definition: &'a Definition,
     bound: Arguments<'a>,
     chosen: Vec<bool>,
-    span: Span,
-    factors: Vec<(String, Number)>,
+    pub(super) span: Span,
+}
+
+/// The names of what the optimizers of a run, and those inside of them, can be told.
+fn parameters_of(lines: &[OptimizerLine<'_>]) -> Vec<String> {
+    let mut names = vec![];
+    for line in lines {
+        names_of(line.definition, &line.bound, &mut names);
+    }
+    names
+}
+
+fn names_of(definition: &Definition, bound: &Arguments<'_>, names: &mut Vec<String>) {
+    names.extend(definition.parameters.iter().skip(2).map(|p| p.name.text.clone()));
+    for (_, value) in bound {
+        if let Value::Layer(layer) = value
+            && let Layer::Call {
+                definition, arguments, ..
+            } = &**layer
+        {
+            names_of(definition, arguments, names);
+        }
+    }
+}
+
+/// The arguments with another value for a parameter, also in optimizers inside of this one; `None` leaves it.
+fn replaced<'a>(
+    definition: &'a Definition,
+    bound: &Arguments<'a>,
+    name: &str,
+    change: &mut dyn FnMut(&Value<'a>) -> Option<Value<'a>>,
+) -> Arguments<'a> {
+    let new = |(at, value): &(usize, Value<'a>)| {
+        let value = match value {
+            _ if definition.parameters[*at].name.text == name => change(value).unwrap_or_else(|| value.clone()),
+            Value::Layer(layer) => match &**layer {
+                Layer::Call {
+                    definition,
+                    arguments,
+                    path,
+                    span,
+                } => Value::Layer(Rc::new(Layer::Call {
+                    definition,
+                    arguments: replaced(definition, arguments, name, change),
+                    path: path.clone(),
+                    span: *span,
+                })),
+                _ => value.clone(),
+            },
+            other => other.clone(),
+        };
+        (*at, value)
+    };
+    bound.iter().map(new).collect()
 }
 
 /// One `NAME = value on PATTERN` line.

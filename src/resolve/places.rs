@@ -146,6 +146,7 @@ impl<'a> Elaborator<'a> {
                     Some(id) => ids.push(id),
                     None => return self.no_range(name, scope),
                 },
+                Index::Rest(_) => ids.extend(self.left_group(part, scope, indices)?),
                 _ => return self.error(Code::Syntax, span, "a joined axis holds index names"),
             }
         }
@@ -382,6 +383,7 @@ impl<'a> Elaborator<'a> {
                 ExprKind::Name(name) => !matches!(scope.find(name).map(|b| b.value), Some(Value::List(_))),
                 _ => true,
             },
+            ExprKind::Reduce { .. } if self.over_list(expr, scope).is_some() => false,
             ExprKind::Reduce {
                 operator,
                 operand,

@@ -37,7 +37,7 @@ impl<'a> Elaborator<'a> {
                         self.match_bound(bound, &group[0], scope)?;
                     }
                 }
-                Index::Joined { parts, span } => self.unify_joined(parts, &group[0], *span, scope)?,
+                Index::Joined { parts, span } => self.unify_joined(parts, &[], &group[0], *span, scope)?,
                 Index::Computed(expr) => {
                     return self.error(Code::Syntax, expr.span, "a head's bracket holds index names only");
                 }
@@ -133,11 +133,23 @@ impl<'a> Elaborator<'a> {
         self.wrong(diagnostic)
     }
 
-    /// `(h < heads, e)`: the sizes multiply to the axis's; one of them may be left to be found.
-    pub fn unify_joined(&mut self, parts: &'a [Index], axis: &Axis, span: Span, scope: &Rc<Scope<'a>>) -> Checked<()> {
+    /// `(h < heads, e)`: the sizes multiply to the axis's; one of them may be left to be found. `rest` is what `..` stands
+    /// for among them.
+    pub fn unify_joined(
+        &mut self,
+        parts: &'a [Index],
+        rest: &[Axis],
+        axis: &Axis,
+        span: Span,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<()> {
         let mut product = 1usize;
         let mut open: Option<&Name> = None;
         for part in parts {
+            if let Index::Rest(_) = part {
+                product = rest.iter().fold(product, |n, a| n.saturating_mul(a.size));
+                continue;
+            }
             let Index::Named { name, bound } = part else {
                 return self.error(Code::Syntax, span, "a joined axis holds index names");
             };
@@ -282,10 +294,7 @@ impl<'a> Elaborator<'a> {
 
 /// Which axes each entry of a bracket stands for; `None` if their number does not fit.
 pub fn split<'x>(pattern: &[Index], axes: &'x [Axis]) -> Option<Vec<&'x [Axis]>> {
-    let rests = pattern
-        .iter()
-        .filter(|i| matches!(i, Index::Rest(_)) || is_joined_rest(i))
-        .count();
+    let rests = pattern.iter().filter(|i| matches!(i, Index::Rest(_))).count();
     let named = pattern.len() - rests;
     if rests > 1 || axes.len() < named || rests == 0 && axes.len() != named {
         return None;
@@ -293,17 +302,12 @@ pub fn split<'x>(pattern: &[Index], axes: &'x [Axis]) -> Option<Vec<&'x [Axis]>>
     let mut groups = vec![];
     let mut at = 0;
     for index in pattern {
-        let count = if matches!(index, Index::Rest(_)) || is_joined_rest(index) {
-            axes.len() - named
-        } else {
-            1
+        let count = match index {
+            Index::Rest(_) => axes.len() - named,
+            _ => 1,
         };
         groups.push(&axes[at..at + count]);
         at += count;
     }
     Some(groups)
-}
-
-fn is_joined_rest(index: &Index) -> bool {
-    matches!(index, Index::Joined { parts, .. } if matches!(parts[..], [Index::Rest(_)]))
 }

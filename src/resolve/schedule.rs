@@ -5,8 +5,10 @@ use super::evaluate::Position;
 use super::fraction::Known;
 use super::scope::{PathScope, Scope};
 use super::value::{Quantity, Value};
-use crate::ir::ast::{Argument, DefinitionKind, Expr, ExprKind, Unit};
-use crate::ir::number::{Number, NumberFunction, StepVariable};
+use crate::ir::ast::{
+    Argument, Definition, DefinitionKind, Expr, ExprKind, Name, StateDeclaration, StatementKind, Unit,
+};
+use crate::ir::number::{KeptNumber, Number, NumberFunction, StepVariable};
 use crate::text::{Code, Diagnostic, Span};
 use std::rc::Rc;
 
@@ -93,81 +95,214 @@ impl<'a> Elaborator<'a> {
         let mut bound = self.bind(definition, arguments, 0, None, phase.span, scope)?;
         let length_at = definition.parameters.iter().position(|p| p.name.text == "length");
         let mut length = left;
-        if let Some(at) = length_at
-            && let Some((_, Value::Number(quantity))) = bound.iter_mut().find(|(b, _)| *b == at)
-        {
-            let unit = arguments.iter().enumerate().find_map(|(i, a)| {
-                let named = a.name.as_ref().is_some_and(|n| n.text == "length");
-                (named || a.name.is_none() && i == at)
-                    .then(|| super::settings::literal(&a.value))
-                    .flatten()
-            });
-            let steps = match unit.and_then(|(_, unit)| unit) {
-                Some(Unit::Percent) => quantity.value.real() * run.steps as f64,
-                Some(Unit::Epochs) => match run.steps_per_epoch {
-                    Some(steps) => quantity.value.real() * steps as f64,
-                    None => {
-                        return self.error(
-                            Code::WrongValue,
-                            phase.span,
-                            "this data has no epochs: give the length in steps",
-                        );
-                    }
-                },
-                _ => quantity.value.real(),
+        let mut next = 0;
+        for argument in arguments {
+            let at = match &argument.name {
+                Some(name) => definition.parameters.iter().position(|p| p.name.text == name.text),
+                None => {
+                    next += 1;
+                    Some(next - 1)
+                }
             };
-            if !(1.0..=1e15).contains(&steps.round()) {
-                return self.error(
-                    Code::WrongValue,
-                    phase.span,
-                    format!("a phase lasts at least 1 step, this is {steps}"),
-                );
+            let Some((_, value)) = bound.iter_mut().find(|(b, _)| Some(*b) == at) else {
+                continue;
+            };
+            self.in_steps(&argument.value, value, run, at == length_at, phase.span)?;
+        }
+        let given = bound.iter_mut().find(|(b, _)| Some(*b) == length_at);
+        if let Some((_, Value::Number(quantity))) = given {
+            let steps = quantity.value.real().round();
+            if !(1.0..=1e15).contains(&steps) {
+                let message = format!("a phase lasts at least 1 step, this is {steps}");
+                return self.error(Code::WrongValue, phase.span, message);
             }
-            length = steps.round() as u64;
+            length = steps as u64;
             quantity.value = Known::whole(length as i128);
         } else if !last {
             let message = format!("only the last phase may be without a length: say `{name}(length = …)`");
             return self.error(Code::WrongArguments, phase.span, message);
         }
+        let whole = Value::Number(Quantity {
+            value: Known::whole(length as i128),
+            origin: phase.span,
+            label: "length".into(),
+        });
         let inner = Scope::body(PathScope::new(""));
+        match length_at {
+            Some(at) => {
+                bound.retain(|(b, _)| *b != at);
+                bound.push((at, whole));
+            }
+            None => {
+                inner.define("length", whole, phase.span);
+            }
+        }
         let own = Number::apply(
             NumberFunction::Subtract,
             vec![Number::Variable(StepVariable::Step), Number::Constant(start as f64)],
         );
-        // The last phase lasts the rest of the run; one with a length of its own then stays as it ended.
-        let own = if last && length < left {
-            Number::apply(NumberFunction::Minimum, vec![own, Number::Constant(length as f64)])
-        } else {
-            own
-        };
         let before = Number::apply(NumberFunction::Subtract, vec![own.clone(), Number::Constant(1.0)]);
-        let progress = Number::apply(NumberFunction::Divide, vec![before, Number::Constant(length as f64)]);
-        inner.define("step", Value::Step(own), phase.span);
+        // The last phase lasts the rest of the run; one with a length of its own then stays as it ended.
+        let ends = |number: Number, at: u64| match last && length < left {
+            true => Number::apply(NumberFunction::Minimum, vec![number, Number::Constant(at as f64)]),
+            false => number,
+        };
+        let progress = vec![ends(before, length), Number::Constant(length as f64)];
+        let progress = Number::apply(NumberFunction::Divide, progress);
+        inner.define("step", Value::Step(ends(own, length + 1)), phase.span);
         inner.define("progress", Value::Step(progress), phase.span);
-        if length_at.is_none() {
-            let quantity = Quantity {
-                value: Known::whole(length as i128),
-                origin: phase.span,
-                label: "length".into(),
-            };
-            inner.define("length", Value::Number(quantity), phase.span);
-        }
-        self.calls.push(phase.span);
+        inner.define("watched", Value::Step(Number::Variable(StepVariable::Watched)), phase.span);
+        let number = self.factor(definition, &bound, &inner, phase.span)?;
+        Ok((number, length))
+    }
+
+    /// What a schedule's definition gives.
+    fn factor(
+        &mut self,
+        definition: &'a Definition,
+        bound: &[(usize, Value<'a>)],
+        inner: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Checked<Number> {
+        let keeps = std::mem::replace(&mut self.keeps_numbers, true);
+        let kept_before = self.program.kept.len();
+        self.calls.push(span);
         let result = self
-            .bind_parameters(definition, &bound, &inner)
-            .and_then(|()| self.statements(&definition.body.statements, &inner));
+            .bind_parameters(definition, bound, inner)
+            .and_then(|()| self.statements(&definition.body.statements, inner));
         self.calls.pop();
-        match result?.as_number() {
-            Some(number) => Ok((number, length)),
-            None => self.error(
-                Code::WrongKind,
-                phase.span,
-                format!("the schedule `{name}` gives no number"),
-            ),
+        self.keeps_numbers = keeps;
+        let result = result?;
+        let name = &definition.name.text;
+        if self.program.kept.len() > kept_before {
+            // Between evaluations the factor is the state as the last one left it.
+            let last = definition.body.statements.last().map(|s| &s.kind);
+            let state = match last {
+                Some(StatementKind::Value(Expr { kind, .. })) => match &**kind {
+                    ExprKind::Name(name) => inner.find(name).and_then(|b| kept_place(&b.updates?)),
+                    _ => None,
+                },
+                _ => None,
+            };
+            return match state {
+                Some(at) => Ok(Number::Variable(StepVariable::Kept(at))),
+                None => {
+                    let message = format!("the last line of the schedule `{name}` must be one of its states");
+                    self.error(Code::WrongKind, definition.name.span, message)
+                }
+            };
+        }
+        match result.as_number() {
+            Some(number) => Ok(number),
+            None => self.error(Code::WrongKind, span, format!("the schedule `{name}` gives no number")),
         }
     }
 
-    /// A number of the train section that may be scheduled.
+    /// Brings an argument with a unit to steps: epochs, and for the length of a phase shares of the run.
+    fn in_steps(
+        &mut self,
+        written: &Expr,
+        value: &mut Value<'a>,
+        run: RunLength,
+        is_length: bool,
+        span: Span,
+    ) -> Checked<()> {
+        match (value, &*written.kind) {
+            (Value::List(values), ExprKind::List(written)) => {
+                for (value, written) in values.iter_mut().zip(written) {
+                    self.in_steps(written, value, run, false, span)?;
+                }
+            }
+            (Value::Number(quantity), _) => {
+                let steps = match super::settings::literal(written).and_then(|(_, unit)| unit) {
+                    Some(Unit::Percent) if is_length => quantity.value.real() * run.steps as f64,
+                    Some(Unit::Epochs) => match run.steps_per_epoch {
+                        Some(steps) => quantity.value.real() * steps as f64,
+                        None => {
+                            let message = "this data has no epochs: say it in steps";
+                            return self.error(Code::WrongValue, span, message);
+                        }
+                    },
+                    _ => return Ok(()),
+                };
+                let whole = steps.fract() == 0.0 && steps.abs() < 1e15;
+                quantity.value = if whole { Known::whole(steps as i128) } else { Known::Real(steps) };
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// `state best = inf` in a schedule: a number that the trainer keeps.
+    pub(super) fn keep_numbers(&mut self, list: &'a [StateDeclaration], scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
+        for declaration in list {
+            if declaration.indices.is_some() {
+                let message = "what a schedule keeps is a number, without axes";
+                return self.error(Code::WrongRank, declaration.span, message);
+            }
+            let initial = self.quantity(&declaration.value, scope)?.value.real();
+            let at = self.program.kept.len() as u32;
+            let same = Number::Variable(StepVariable::Kept(at));
+            self.program.kept.push(KeptNumber {
+                initial,
+                update: same.clone(),
+            });
+            let name = &declaration.name;
+            let path = format!("{KEPT}{at}");
+            if let Some(earlier) = scope.define_state(&name.text, Value::Step(same), name.span, path) {
+                return self.twice(name, earlier);
+            }
+        }
+        Ok(Value::Condition(true))
+    }
+
+    /// `best <- …` in a schedule: done behind each evaluation.
+    pub(super) fn keep_number(
+        &mut self,
+        name: &'a Name,
+        path: &str,
+        value: &'a Expr,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<Value<'a>> {
+        let new = self.evaluate(value, scope, Position::Value)?;
+        let (Some(number), Some(at)) = (new.as_number(), kept_place(path)) else {
+            let message = format!("expected a number, found {}", new.describe());
+            return self.error(Code::WrongKind, value.span, message);
+        };
+        self.program.kept[at as usize].update = number.clone();
+        scope.update(&name.text, Value::Step(number));
+        Ok(new)
+    }
+
+    /// A number that the model defines, times the factor that a line `schedule NAME …` gives; `None` without such a line.
+    pub fn scheduled_number(
+        &mut self,
+        name: &str,
+        quantity: &Quantity,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<Option<Value<'a>>> {
+        let (Some(model), Some((section, run))) = (&self.model_scope, self.train) else {
+            return Ok(None);
+        };
+        if !Rc::ptr_eq(model, scope) {
+            return Ok(None);
+        }
+        for line in Self::lines(section, "schedule") {
+            if let [group] = &line.groups[..]
+                && let [named, chain] = &group[..]
+                && matches!(&*named.kind, ExprKind::Name(n) if n == name)
+            {
+                self.scheduled.push(name.to_string());
+                let factor = self.schedule(chain, &scope.clone(), run)?;
+                let number = Number::Constant(quantity.value.real());
+                let number = Number::apply(NumberFunction::Multiply, vec![number, factor]);
+                return Ok(Some(Value::Step(number)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A number of the train section.
     pub fn plain_number(&mut self, expr: &'a Expr, scope: &Rc<Scope<'a>>) -> Checked<f64> {
         match self.evaluate(expr, scope, Position::Value)? {
             Value::Number(q) => Ok(q.value.real()),
@@ -178,4 +313,11 @@ impl<'a> Elaborator<'a> {
             ),
         }
     }
+}
+
+/// What the path of a kept number starts with, before its place.
+const KEPT: &str = "kept ";
+
+fn kept_place(path: &str) -> Option<u32> {
+    path.strip_prefix(KEPT)?.parse().ok()
 }

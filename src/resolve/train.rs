@@ -8,8 +8,9 @@ use crate::text::{Code, Diagnostic, Diagnostics};
 /// Settings that stand once.
 pub const ONCE: &[&str] = &[
     "loss",
-    "schedule",
     "clip_norm",
+    "clip_value",
+    "ema",
     "batch",
     "steps",
     "epochs",
@@ -20,7 +21,7 @@ pub const ONCE: &[&str] = &[
     "early_stop",
 ];
 /// Settings that may repeat.
-pub const REPEATED: &[&str] = &["metric", "optimizer", "init", "penalty", "freeze"];
+pub const REPEATED: &[&str] = &["metric", "optimizer", "schedule", "init", "penalty", "constrain", "freeze"];
 
 /// Checks the section's plain settings.
 pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Option<TrainSettings> {

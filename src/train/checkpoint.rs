@@ -27,6 +27,22 @@ pub struct Best {
     pub step: u64,
 }
 
+/// A number whose bits a checkpoint keeps, infinities included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Bits(u64);
+
+impl Bits {
+    /// Of a number.
+    pub fn of(value: f64) -> Bits {
+        Bits(value.to_bits())
+    }
+
+    /// The number.
+    pub fn value(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
 /// Where a training stands. Batches and random numbers follow from seed and step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Progress {
@@ -38,6 +54,9 @@ pub struct Progress {
     pub best: Option<Best>,
     /// Evaluations since then without improvement.
     pub stale: u32,
+    /// What schedules keep.
+    #[serde(default)]
+    pub kept: Vec<Bits>,
     /// Length of `metrics.jsonl`.
     pub metrics_bytes: u64,
 }

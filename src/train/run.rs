@@ -2,7 +2,7 @@
 //! It decides when something happens; what a step computes was decided by the compiler. A step allocates nothing.
 
 use super::ahead::Batches;
-use super::checkpoint::{self, Best, Memory, Progress};
+use super::checkpoint::{self, Best, Bits, Memory, Progress};
 use super::evaluate::{Evaluator, Scores, evaluate};
 use super::feed::Feed;
 use super::metrics_log::MetricsLog;
@@ -11,7 +11,7 @@ use crate::data::random::Stream;
 use crate::data::{Batch, Dataset};
 use crate::ir::experiment::{Interval, TrainSettings};
 use crate::ir::graph::OutputKind;
-use crate::ir::number::{Number, StepVariable};
+use crate::ir::number::{KeptNumber, Number, StepVariable};
 use crate::ir::plan::OutputSlot;
 use crate::machine::ProgramId;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub struct Task<'a> {
     pub numbers: &'a [Number],
     /// The learning rate, for the log.
     pub rate: Option<&'a Number>,
+    /// What schedules keep from evaluation to evaluation.
+    pub kept: &'a [KeptNumber],
     /// The compiled training step.
     pub program: ProgramId,
     /// What goes into checkpoints.
@@ -162,11 +164,23 @@ impl Schedule {
 }
 
 /// What a step's numbers are computed from.
-pub fn step_variables(step: u64, steps_per_epoch: f64) -> impl Fn(StepVariable) -> f64 {
+pub fn step_variables(step: u64, steps_per_epoch: f64, kept: &[Bits]) -> impl Fn(StepVariable) -> f64 {
     move |variable| match variable {
         StepVariable::Step => step as f64,
         StepVariable::StepsPerEpoch => steps_per_epoch,
+        StepVariable::Kept(at) => kept[at as usize].value(),
+        StepVariable::Watched => f64::NAN,
     }
+}
+
+/// What schedules keep behind an evaluation that gave `watched`, of which less is better.
+fn kept_behind(kept: &[KeptNumber], before: &[Bits], watched: f64) -> Vec<Bits> {
+    let variable = |variable| match variable {
+        StepVariable::Kept(at) => before[at as usize].value(),
+        StepVariable::Watched => watched,
+        StepVariable::Step | StepVariable::StepsPerEpoch => f64::NAN,
+    };
+    kept.iter().map(|k| Bits::of(k.update.at(&variable))).collect()
 }
 
 /// Where an output lies and the tag it is logged under.
@@ -202,9 +216,12 @@ impl<'a> Training<'a> {
         task: &'a Task<'a>,
         machine: &'a mut dyn Machine,
         places: &'a Places,
-        progress: Progress,
+        mut progress: Progress,
         log: MetricsLog,
     ) -> Result<Training<'a>, TrainError> {
+        if progress.kept.is_empty() {
+            progress.kept = task.kept.iter().map(|k| Bits::of(k.initial)).collect();
+        }
         let outputs = machine.outputs(task.program);
         let find = |kind: OutputKind| outputs.iter().position(|o| o.kind == kind);
         let metric = |(output, slot): (usize, &OutputSlot)| match &slot.kind {
@@ -267,10 +284,13 @@ impl<'a> Training<'a> {
     /// One update and its line in the log.
     fn step(&mut self, step: u64, begin: Instant, watch: &mut dyn Watch) -> Result<(), TrainError> {
         let program = self.task.program;
-        let variable = step_variables(step, self.steps_per_epoch);
-        for (slot, number) in self.numbers.iter_mut().zip(self.task.numbers) {
-            *slot = number.at(&variable) as f32;
-        }
+        let rate = {
+            let variable = step_variables(step, self.steps_per_epoch, &self.progress.kept);
+            for (slot, number) in self.numbers.iter_mut().zip(self.task.numbers) {
+                *slot = number.at(&variable) as f32;
+            }
+            self.task.rate.map(|rate| rate.at(&variable))
+        };
         let [a, b, _, _] = self.keys.words(step);
         self.machine.prepare(program, &self.numbers, [a, b]);
         self.machine.run(program);
@@ -285,8 +305,8 @@ impl<'a> Training<'a> {
             self.log
                 .single(&metric.tag, self.machine.output(program, metric.output)[0]);
         }
-        if let Some(rate) = self.task.rate {
-            self.log.double("lr", rate.at(&variable));
+        if let Some(rate) = rate {
+            self.log.double("lr", rate);
         }
         if let Some(norm) = gradient_norm {
             self.log.single("grad_norm", norm);
@@ -316,8 +336,10 @@ impl<'a> Training<'a> {
             return Ok(false);
         };
         let step = self.progress.step;
-        let variable = step_variables(step, self.steps_per_epoch);
-        let scores = evaluate(validation, self.task.dataset, self.machine, &variable)?;
+        let scores = {
+            let variable = step_variables(step, self.steps_per_epoch, &self.progress.kept);
+            evaluate(validation, self.task.dataset, self.machine, &variable)?
+        };
         self.log.begin(step).double("val/loss", scores.loss);
         for (name, value) in &scores.metrics {
             self.log.double(&format!("val/{name}"), *value);
@@ -338,6 +360,7 @@ impl<'a> Training<'a> {
         let change = early_stop.map_or(0.0, |e| e.minimum_change);
         let value = scores.get(metric).unwrap_or(scores.loss);
         let sign = if LESS_IS_BETTER.contains(&metric) { 1.0 } else { -1.0 };
+        self.progress.kept = kept_behind(self.task.kept, &self.progress.kept, sign * value);
         let improved = match &self.progress.best {
             Some(best) => sign * value < sign * best.value - change,
             None => true,

@@ -302,6 +302,7 @@ impl Setup {
             settings: &self.settings,
             numbers: &numbers,
             rate: Some(&numbers[0]),
+            kept: &[],
             program: ProgramId(0),
             memory: memory.clone(),
             validation: Some(validation),
@@ -315,6 +316,7 @@ impl Setup {
             seed: 7,
             best: None,
             stale: 0,
+            kept: vec![],
             metrics_bytes: 0,
         };
         if let Ok(loaded) = checkpoint::newest(&places.checkpoints) {

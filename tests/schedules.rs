@@ -1,0 +1,93 @@
+//! Every schedule against PyTorch's schedulers, at every step of a run (`tests/schedules/make.py`).
+
+use mspec::data;
+use mspec::ir::number::{KeptNumber, Number, StepVariable};
+use mspec::pipeline::{self, Declarations};
+use std::path::Path;
+
+const STEPS: u64 = 100;
+
+#[derive(serde::Deserialize)]
+struct Golden {
+    watched: Vec<f64>,
+    cases: Vec<Case>,
+}
+
+#[derive(serde::Deserialize)]
+struct Case {
+    line: String,
+    factors: Vec<f64>,
+}
+
+/// The declarations of a run of 100 steps, an epoch of which has 5.
+fn declarations(model: &str, train: &str) -> Declarations {
+    let text = format!(
+        "data {{ csv \"fruit.csv\" ; target kind ; missing fill ; split train 80%, validation 20% }}\n\
+         model net {{ {model} }}\n\
+         train {{ loss cross_entropy(kind) ; batch 2 ; steps {STEPS} ; {train} }}\n"
+    );
+    let spec = pipeline::load(Path::new("x.ms"), &[], &|_| Ok(text.clone().into_bytes())).unwrap();
+    let data = data::open(&spec.data().unwrap(), Path::new("tests/data")).unwrap();
+    let mut schema = data.schema().clone();
+    schema.epoch_samples = Some(10);
+    let sources = spec.sources.clone();
+    let experiment = spec.resolve(schema).unwrap_or_else(|failure| {
+        panic!("{}", mspec::text::render::text(&failure.diagnostics, &sources, false));
+    });
+    experiment.declarations().unwrap()
+}
+
+/// A number at every step; behind every fifth one an evaluation gives the next of `watched`.
+fn run(number: &Number, kept: &[KeptNumber], watched: &[f64]) -> Vec<f64> {
+    let mut now: Vec<f64> = kept.iter().map(|k| k.initial).collect();
+    let mut result = vec![];
+    for step in 1..=STEPS {
+        let variable = |now: &[f64], watched: f64, variable| match variable {
+            StepVariable::Step => step as f64,
+            StepVariable::StepsPerEpoch => 5.0,
+            StepVariable::Kept(at) => now[at as usize],
+            StepVariable::Watched => watched,
+        };
+        result.push(number.at(&|v| variable(&now, f64::NAN, v)));
+        if step % 5 == 0 {
+            let told = watched[step as usize / 5 - 1];
+            now = kept.iter().map(|k| k.update.at(&|v| variable(&now, told, v))).collect();
+        }
+    }
+    result
+}
+
+#[test]
+fn schedules_agree_with_pytorch_at_every_step() {
+    let golden: Golden = serde_json::from_slice(&std::fs::read("tests/schedules/factors.json").unwrap()).unwrap();
+    for case in &golden.cases {
+        let made = declarations(
+            "features -> linear(classes)",
+            &format!("optimizer sgd(lr = 1) ; schedule {}", case.line),
+        );
+        let got = run(&made.rate.unwrap(), &made.kept, &golden.watched);
+        assert_eq!(got.len(), case.factors.len());
+        for (at, (got, want)) in got.iter().zip(&case.factors).enumerate() {
+            let error = (got - want).abs();
+            assert!(error <= 1e-12, "{}: step {}: {got} instead of {want}", case.line, at + 1);
+        }
+    }
+}
+
+#[test]
+fn other_numbers_than_the_rate_follow_schedules() {
+    let graph = |model: &str, train: &str| {
+        let program = declarations(model, train);
+        (program.states.len(), program.rate.unwrap().as_constant())
+    };
+    let model = "features -> linear(classes)";
+    // A momentum that only a schedule makes greater than 0 has its states.
+    let scheduled = "optimizer sgd(lr = 1, momentum = 0.9) ; schedule momentum linear(from = 0, to = 1)";
+    assert_eq!(graph(model, scheduled), (2, Some(1.0)));
+    assert_eq!(graph(model, "optimizer sgd(lr = 1) ; schedule momentum linear"), (0, Some(1.0)));
+    let decay = "optimizer adamw(lr = 1) ; schedule weight_decay cosine ; schedule warmup(10)";
+    assert_eq!(graph(model, decay), (4, None));
+    // A number that the model defines: a dropout that comes slowly.
+    let dropping = "drop = 0.5 ; features -> dropout(drop) -> linear(classes)";
+    graph(dropping, "optimizer sgd(lr = 1) ; schedule drop warmup(50)");
+}
