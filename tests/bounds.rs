@@ -95,7 +95,11 @@ fn beyond() -> Vec<Beyond> {
             if let StatementKind::Require { condition, .. } = &statement.kind {
                 let before = bounds.len();
                 comparisons(condition, &mut bounds);
-                assert!(bounds.len() > before, "{}: a bound is not understood", definition.name.text);
+                assert!(
+                    bounds.len() > before,
+                    "{}: a bound is not understood",
+                    definition.name.text
+                );
             }
         }
         for (parameter, operator, bound) in bounds {
@@ -123,7 +127,16 @@ fn beyond() -> Vec<Beyond> {
 #[test]
 fn a_value_beyond_its_bound_is_refused_at_the_value() {
     let list = beyond();
-    for name in ["sgd", "adamw", "muon", "lookahead", "one_cycle", "plateau", "l1", "max_norm"] {
+    for name in [
+        "sgd",
+        "adamw",
+        "muon",
+        "lookahead",
+        "one_cycle",
+        "plateau",
+        "l1",
+        "max_norm",
+    ] {
         assert!(list.iter().any(|b| b.definition == name), "{name} has bounds");
     }
     assert!(list.len() > 80, "{} bounds", list.len());
@@ -144,7 +157,11 @@ fn a_value_beyond_its_bound_is_refused_at_the_value() {
         let said = mspec::text::render::text(&failure.diagnostics, &failure.sources, false);
         let refused = failure.diagnostics.iter().find(|d| d.code == Code::Requirement);
         let refused = refused.unwrap_or_else(|| panic!("{what}:\n{said}"));
-        assert_eq!(failure.diagnostics.iter().count(), 1, "{what}: one cause, one error:\n{said}");
+        assert_eq!(
+            failure.diagnostics.iter().count(),
+            1,
+            "{what}: one cause, one error:\n{said}"
+        );
         let at_value = refused
             .secondary
             .iter()

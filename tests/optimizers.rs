@@ -88,7 +88,10 @@ impl Run {
     fn step(&mut self, step: u64, batch: &Batch) {
         for input in 0..self.machine.inputs(PROGRAM).len() {
             let name = self.machine.inputs(PROGRAM)[input].name.clone();
-            match (self.machine.input_mut(PROGRAM, input), &batch.tensor(&name).unwrap().values) {
+            match (
+                self.machine.input_mut(PROGRAM, input),
+                &batch.tensor(&name).unwrap().values,
+            ) {
                 (ValuesMut::F32(into), Given::Real(values)) => into.copy_from_slice(values),
                 _ => panic!("gradients are reals"),
             }

@@ -69,7 +69,12 @@ fn schedules_agree_with_pytorch_at_every_step() {
         assert_eq!(got.len(), case.factors.len());
         for (at, (got, want)) in got.iter().zip(&case.factors).enumerate() {
             let error = (got - want).abs();
-            assert!(error <= 1e-12, "{}: step {}: {got} instead of {want}", case.line, at + 1);
+            assert!(
+                error <= 1e-12,
+                "{}: step {}: {got} instead of {want}",
+                case.line,
+                at + 1
+            );
         }
     }
 }
@@ -84,7 +89,10 @@ fn other_numbers_than_the_rate_follow_schedules() {
     // A momentum that only a schedule makes greater than 0 has its states.
     let scheduled = "optimizer sgd(lr = 1, momentum = 0.9) ; schedule momentum linear(from = 0, to = 1)";
     assert_eq!(graph(model, scheduled), (2, Some(1.0)));
-    assert_eq!(graph(model, "optimizer sgd(lr = 1) ; schedule momentum linear"), (0, Some(1.0)));
+    assert_eq!(
+        graph(model, "optimizer sgd(lr = 1) ; schedule momentum linear"),
+        (0, Some(1.0))
+    );
     let decay = "optimizer adamw(lr = 1) ; schedule weight_decay cosine ; schedule warmup(10)";
     assert_eq!(graph(model, decay), (4, None));
     // A number that the model defines: a dropout that comes slowly.

@@ -12,11 +12,11 @@ use crate::data::random::Stream;
 use crate::ir::graph::OutputKind;
 use crate::machine::ProgramId;
 use crate::machine::ceiling::{Ceilings, ceilings};
+use crate::train::checkpoint::Bits;
 use crate::train::checkpoint::Memory;
 use crate::train::disk;
 use crate::train::feed::Feed;
 use crate::train::name_map::NameMap;
-use crate::train::checkpoint::Bits;
 use crate::train::run::step_variables;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -192,7 +192,13 @@ impl<'a> Stepper<'a> {
         let training = self.built.training.as_ref().expect("built with its training program");
         let per_epoch = self.session.dataset.steps_per_epoch(settings.batch).unwrap_or(0);
         // Nothing is evaluated, so what schedules keep stays as it begins.
-        let kept: Vec<Bits> = self.built.declarations.kept.iter().map(|k| Bits::of(k.initial)).collect();
+        let kept: Vec<Bits> = self
+            .built
+            .declarations
+            .kept
+            .iter()
+            .map(|k| Bits::of(k.initial))
+            .collect();
         let variable = step_variables(self.step, per_epoch as f64, &kept);
         for (slot, number) in self.numbers.iter_mut().zip(&training.numbers) {
             *slot = number.at(&variable) as f32;

@@ -117,9 +117,7 @@ impl<'a> Elaborator<'a> {
     ) -> Checked<Value<'a>> {
         match (value, arguments) {
             (Value::Wrong, _) => Err(Wrong),
-            (Value::Layer(layer), _)
-                if matches!(&**layer, Layer::Call { definition, .. } if definition.kind == DefinitionKind::Optimizer) =>
-            {
+            (Value::Layer(layer), _) if matches!(&**layer, Layer::Call { definition, .. } if definition.kind == DefinitionKind::Optimizer) => {
                 self.inner_optimizer(layer, arguments, span, scope)
             }
             (

@@ -379,12 +379,7 @@ impl<'a> Elaborator<'a> {
     }
 
     /// The axes of the `..` in a joined axis; none if there is none.
-    fn joined_rest(
-        &mut self,
-        parts: &'a [Index],
-        scope: &Rc<Scope<'a>>,
-        indices: &mut Indices,
-    ) -> Checked<Vec<Axis>> {
+    fn joined_rest(&mut self, parts: &'a [Index], scope: &Rc<Scope<'a>>, indices: &mut Indices) -> Checked<Vec<Axis>> {
         match parts.iter().find(|p| matches!(p, Index::Rest(_))) {
             Some(rest) => {
                 let ids = self.left_group(rest, scope, indices)?;

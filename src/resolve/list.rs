@@ -46,9 +46,7 @@ impl<'a> Elaborator<'a> {
             ExprKind::Binary { left, right, .. } => self
                 .list_read(left, index, scope)
                 .or_else(|| self.list_read(right, index, scope)),
-            ExprKind::Call { arguments, .. } => arguments
-                .iter()
-                .find_map(|a| self.list_read(&a.value, index, scope)),
+            ExprKind::Call { arguments, .. } => arguments.iter().find_map(|a| self.list_read(&a.value, index, scope)),
             _ => None,
         }
     }
@@ -102,7 +100,11 @@ impl<'a> Elaborator<'a> {
             (_, Some(value)) => Ok(value),
             (ReductionOperator::Product, None) => Ok(quantity(Known::whole(1))),
             (ReductionOperator::Sum | ReductionOperator::Mean, None) => Ok(quantity(Known::whole(0))),
-            _ => self.error(Code::WrongValue, expr.span, "an empty list has no greatest or least element"),
+            _ => self.error(
+                Code::WrongValue,
+                expr.span,
+                "an empty list has no greatest or least element",
+            ),
         }
     }
 }

@@ -151,7 +151,11 @@ impl<'a> Elaborator<'a> {
         let progress = Number::apply(NumberFunction::Divide, progress);
         inner.define("step", Value::Step(ends(own, length + 1)), phase.span);
         inner.define("progress", Value::Step(progress), phase.span);
-        inner.define("watched", Value::Step(Number::Variable(StepVariable::Watched)), phase.span);
+        inner.define(
+            "watched",
+            Value::Step(Number::Variable(StepVariable::Watched)),
+            phase.span,
+        );
         let number = self.factor(definition, &bound, &inner, phase.span)?;
         Ok((number, length))
     }
@@ -226,7 +230,11 @@ impl<'a> Elaborator<'a> {
                     _ => return Ok(()),
                 };
                 let whole = steps.fract() == 0.0 && steps.abs() < 1e15;
-                quantity.value = if whole { Known::whole(steps as i128) } else { Known::Real(steps) };
+                quantity.value = if whole {
+                    Known::whole(steps as i128)
+                } else {
+                    Known::Real(steps)
+                };
             }
             _ => {}
         }

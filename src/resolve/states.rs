@@ -11,10 +11,8 @@ pub fn drop_unread(program: &mut Program) {
         return;
     }
     let mut new = vec![None; live.len()];
-    let mut count = 0;
-    for (at, live) in live.iter().enumerate().filter(|(_, live)| **live) {
-        new[at] = live.then_some(StateId(count));
-        count += 1;
+    for (id, at) in (0..).zip((0..live.len()).filter(|&at| live[at])) {
+        new[at] = Some(StateId(id));
     }
     for tensor in &mut program.tensors {
         let Definition::State(id) = tensor.definition else {
@@ -64,7 +62,11 @@ fn live(program: &Program) -> Vec<bool> {
             };
         }
         let mut found = false;
-        for at in (0..program.tensors.len()).rev().filter(|&at| needed[at]).collect::<Vec<_>>() {
+        for at in (0..program.tensors.len())
+            .rev()
+            .filter(|&at| needed[at])
+            .collect::<Vec<_>>()
+        {
             mark(program, at, &mut needed);
         }
         for (at, tensor) in program.tensors.iter().enumerate() {

@@ -21,7 +21,15 @@ pub const ONCE: &[&str] = &[
     "early_stop",
 ];
 /// Settings that may repeat.
-pub const REPEATED: &[&str] = &["metric", "optimizer", "schedule", "init", "penalty", "constrain", "freeze"];
+pub const REPEATED: &[&str] = &[
+    "metric",
+    "optimizer",
+    "schedule",
+    "init",
+    "penalty",
+    "constrain",
+    "freeze",
+];
 
 /// Checks the section's plain settings.
 pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Option<TrainSettings> {

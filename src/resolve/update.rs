@@ -208,7 +208,8 @@ impl<'a> Elaborator<'a> {
             vec![Number::Variable(StepVariable::Step), Number::Constant(1.0)],
         );
         let (first, _) = self.constant(&Value::StepCondition(first), span)?;
-        let part = |share: f64, of: Element_| Element_::Apply(MapFunction::Multiply, vec![Element_::Constant(share), of]);
+        let part =
+            |share: f64, of: Element_| Element_::Apply(MapFunction::Multiply, vec![Element_::Constant(share), of]);
         let (old, now) = (self.read_whole(mean), self.read_whole(new));
         let mixed = Element_::Apply(MapFunction::Add, vec![part(decay, old), part(1.0 - decay, now.clone())]);
         let body = Element_::Apply(MapFunction::Where, vec![first, now, mixed]);
@@ -220,4 +221,3 @@ impl<'a> Elaborator<'a> {
 
 /// What follows a parameter's path in the path of its running mean.
 pub const EMA: &str = "/ema";
-
