@@ -1,0 +1,262 @@
+//! Every file of `specs/`, without being listed: checked, compiled, trained for a step, and a snapshot of what each
+//! stage prints. `tests/specs/small.txt` says what makes the large ones small; data that are not shipped are made, in
+//! the same format, in a temporary folder.
+
+#[path = "specs/made.rs"]
+mod made;
+
+use mspec::build;
+use mspec::data::{self, Batch, Dataset};
+use mspec::ir::graph::OutputKind;
+use mspec::ir::plan::Plan;
+use mspec::machine::{Machine, Program, ProgramId};
+use mspec::pipeline::{self, Experiment};
+use mspec::resolve::Mode;
+use mspec::text::render;
+use mspec::train::checkpoint::Bits;
+use mspec::train::feed::Feed;
+use mspec::train::initialise::initial_values;
+use mspec::train::run::step_variables;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// What a shrunk spec may take; the time is three times the aim of ten seconds, because other tests run beside it.
+const TIME_MAX: Duration = Duration::from_secs(30);
+const BYTES_MAX: usize = 4 << 30;
+
+/// What makes a spec small.
+#[derive(Default)]
+struct Small {
+    overrides: Vec<(String, String)>,
+    /// What data are made if the spec's own are not there.
+    data: Option<String>,
+    /// The numbers of the stages that have a snapshot.
+    stages: Option<String>,
+}
+
+fn small(name: &str) -> Small {
+    let table = std::fs::read_to_string("tests/specs/small.txt").unwrap();
+    let mut small = Small::default();
+    let line = table.lines().find(|l| l.split_whitespace().next() == Some(name));
+    for word in line.iter().flat_map(|l| l.split_whitespace().skip(1)) {
+        match word.split_once('=').expect("a word of the table is key=value") {
+            ("data", value) => small.data = Some(value.into()),
+            ("stages", value) => small.stages = Some(value.into()),
+            (key, value) => small.overrides.push((key.into(), value.into())),
+        }
+    }
+    small
+}
+
+/// All specs below `specs/` that have a model, by their paths from there, sorted.
+fn specs() -> Vec<String> {
+    let (mut specs, mut folders) = (vec![], vec![PathBuf::from("specs")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "ms") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                if text.lines().any(|l| l.starts_with("model ")) {
+                    specs.push(path.strip_prefix("specs").unwrap().to_str().unwrap().to_string());
+                }
+            }
+        }
+    }
+    specs.sort();
+    specs
+}
+
+fn messages(failure: pipeline::Failure) -> String {
+    render::text(&failure.diagnostics, &failure.sources, false)
+}
+
+/// A spec of `specs/`, bound to its data or to made ones; the folder of these lives as long.
+fn open(name: &str, overrides: &[(String, String)], made: Option<&str>) -> (Experiment, Dataset, TempDir) {
+    let path = Path::new("specs").join(name);
+    let read = |at: &Path| std::fs::read(at).map_err(|e| e.to_string());
+    let spec = pipeline::load(&path, overrides, &read).map_err(messages).unwrap();
+    let mut settings = spec.data().map_err(messages).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = data::open(&settings, path.parent().unwrap()).unwrap_or_else(|error| {
+        let made = made.unwrap_or_else(|| panic!("{name}: {error}; tests/specs/small.txt may say which data to make"));
+        made::make(made, folder.path(), &mut settings);
+        data::open(&settings, folder.path()).unwrap()
+    });
+    let experiment = spec.resolve(dataset.schema().clone()).map_err(messages).unwrap();
+    let said = render::text(&experiment.warnings, &experiment.spec.sources, false);
+    assert!(experiment.warnings.is_empty(), "{name}:\n{said}");
+    (experiment, dataset, folder)
+}
+
+/// Trains one step from the spec's initialisers; gives the loss and how many parameters have changed.
+fn step(experiment: &Experiment, dataset: &Dataset, plan: &Plan) -> (f32, usize) {
+    let program = ProgramId(0);
+    let mut machine = Machine::new(vec![Program::compile(plan, 2).unwrap()], 2).unwrap();
+    let machine: &mut dyn mspec::train::Machine = &mut machine;
+    let declarations = experiment.declarations().unwrap();
+    let settings = experiment.train.as_ref().unwrap();
+    let mut before = vec![];
+    for slot in 0..machine.layout().slots.len() {
+        let name = machine.layout().slots[slot].name.clone();
+        if let Some(param) = declarations.params.iter().find(|p| p.path == name) {
+            before.push((slot, initial_values(param, settings.seed)));
+            machine.persistent_mut(slot).copy_from_slice(&before.last().unwrap().1);
+        } else if let Some(state) = declarations.states.iter().find(|s| s.path == name) {
+            machine.persistent_mut(slot).fill(state.initial as f32);
+        }
+    }
+    let mut batch = Batch::new(dataset.schema(), settings.batch);
+    dataset
+        .sampler(settings.seed, settings.batch)
+        .unwrap()
+        .fill(1, &mut batch)
+        .unwrap();
+    Feed::new(machine, program, &batch).write(machine, &batch);
+    let numbers = &pipeline::compile(&experiment.training_graph().unwrap(), None)
+        .graph
+        .numbers;
+    let kept: Vec<Bits> = declarations.kept.iter().map(|k| Bits::of(k.initial)).collect();
+    let variable = step_variables(1, 10.0, &kept);
+    let numbers: Vec<f32> = numbers.iter().map(|n| n.at(&variable) as f32).collect();
+    machine.prepare(program, &numbers, [1, 2]);
+    machine.run(program);
+    let loss = machine
+        .outputs(program)
+        .iter()
+        .position(|o| o.kind == OutputKind::Loss)
+        .unwrap();
+    let changed = before
+        .iter()
+        .filter(|(slot, values)| machine.persistent(*slot) != values.as_slice());
+    let changed = changed.count();
+    (machine.output(program, loss)[0], changed)
+}
+
+/// A snapshot of each stage, named by the spec and the stage.
+fn stages(name: &str, experiment: &Experiment, wanted: Option<&str>) -> Plan {
+    let batch = experiment.train.as_ref().map_or(1, |t| t.batch);
+    let program = experiment.program(Mode::Training, batch).map_err(messages).unwrap();
+    let graph = build::build(&program);
+    let gradients = experiment.training_graph().map_err(messages).unwrap();
+    let compiled = pipeline::compile(&gradients, None);
+    let mut params = String::new();
+    for param in &program.params {
+        writeln!(params, "{} {:?} {:?}", param.path, param.shape, param.initialiser).unwrap();
+    }
+    let stages = [
+        ("0-ast", experiment.spec.file.to_string()),
+        ("1-model", program.to_string()),
+        ("2-params", params),
+        ("3-graph", graph.listing(None)),
+        ("4-grad", gradients.listing(None)),
+        ("5-kernels", compiled.schedule.to_string()),
+        ("6-plan", compiled.plan.to_string()),
+    ];
+    let name = name.trim_end_matches(".ms").replace('/', "-");
+    let wanted = |stage: &str| wanted.is_none_or(|list| list.split(',').any(|number| stage.starts_with(number)));
+    for (stage, text) in stages.into_iter().filter(|(stage, _)| wanted(stage)) {
+        insta::with_settings!({ omit_expression => true, snapshot_path => "specs/snapshots", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(format!("{name}-{stage}"), text);
+        });
+    }
+    compiled.plan
+}
+
+/// All that is asked of one spec.
+fn check(name: &str) {
+    let Small {
+        overrides,
+        data,
+        stages: wanted,
+    } = small(name);
+    let (experiment, dataset, _folder) = open(name, &overrides, data.as_deref());
+    let begin = Instant::now();
+    let plan = stages(name, &experiment, wanted.as_deref());
+    let bytes = plan.persistent.bytes + plan.transient_bytes;
+    assert!(
+        bytes < BYTES_MAX,
+        "{name}: {bytes} bytes; shrink it in tests/specs/small.txt"
+    );
+    let (loss, changed) = step(&experiment, &dataset, &plan);
+    assert!(loss.is_finite(), "{name}: the loss is {loss}");
+    assert!(changed > 0, "{name}: the step changed no parameter");
+    let evaluation = experiment.evaluation(2).map_err(messages).unwrap();
+    pipeline::compile(&evaluation.batch, Some(&plan.persistent));
+    let took = begin.elapsed();
+    assert!(took < TIME_MAX, "{name}: {took:?}; shrink it in tests/specs/small.txt");
+}
+
+#[test]
+fn every_spec_goes_through_all_stages_and_trains() {
+    let specs = specs();
+    assert!(specs.len() >= 15, "{specs:?}");
+    let waiting = Mutex::new(specs.iter());
+    let failed = Mutex::new(vec![]);
+    let work = || {
+        while let Some(name) = { waiting.lock().unwrap().next() } {
+            if std::panic::catch_unwind(|| check(name)).is_err() {
+                failed.lock().unwrap().push(name.clone());
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get().min(8)) {
+            scope.spawn(work);
+        }
+    });
+    assert!(failed.lock().unwrap().is_empty(), "{failed:?}");
+}
+
+#[test]
+fn the_table_names_specs_that_there_are() {
+    let table = std::fs::read_to_string("tests/specs/small.txt").unwrap();
+    let specs = specs();
+    for line in table.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        let name = line.split_whitespace().next().unwrap();
+        assert!(specs.iter().any(|s| s == name), "there is no specs/{name}");
+    }
+}
+
+/// How many parameters the published models have.
+#[test]
+fn parameter_counts_are_the_papers() {
+    for (name, classes, expected) in [
+        ("resnet20.ms", 10, 269_722),
+        ("resnet18.ms", 1000, 11_689_512),
+        ("vgg.ms", 1000, 138_357_544),
+        ("mobilenet.ms", 1000, 4_231_976),
+        ("convnext.ms", 1000, 28_589_128),
+        ("vit.ms", 1000, 22_050_664),
+    ] {
+        let path = Path::new("specs").join(name);
+        let read = |at: &Path| std::fs::read(at).map_err(|e| e.to_string());
+        let spec = pipeline::load(&path, &[("train.batch".into(), "1".into())], &read)
+            .map_err(messages)
+            .unwrap();
+        let side = if classes == 10 { 32 } else { 224 };
+        let experiment = spec.resolve(made::images(side, classes)).map_err(messages).unwrap();
+        let params = experiment.declarations().map_err(messages).unwrap().params;
+        let count: usize = params.iter().map(|p| p.shape.iter().product::<usize>()).sum();
+        assert_eq!(count, expected, "{name}");
+    }
+}
+
+/// What two stages print is the same, however often it is asked: no order comes from a hash map.
+#[test]
+fn stages_are_deterministic() {
+    let print = || {
+        let (experiment, ..) = open("wine.ms", &[("train.batch".into(), "2".into())], None);
+        let graph = experiment.training_graph().map_err(messages).unwrap();
+        let compiled = pipeline::compile(&graph, None);
+        format!("{}{}{}", graph.listing(None), compiled.schedule, compiled.plan)
+    };
+    let first = print();
+    for _ in 0..3 {
+        assert!(print() == first, "two runs of the compiler print different stages");
+    }
+}
