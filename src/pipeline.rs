@@ -1,7 +1,7 @@
 //! Every stage once, in order. Only this file knows them all; it does no IO but through what it is given.
 
 use crate::ir::ast::{File, Item};
-use crate::ir::experiment::{DataSettings, Evaluation, Schema, TrainSettings};
+use crate::ir::experiment::{Accumulation, DataSettings, Evaluation, Schema, TrainSettings};
 use crate::ir::graph::{Graph, ParamDeclaration, StateDeclaration};
 use crate::ir::kernel::Schedule;
 use crate::ir::model::Program;
@@ -206,6 +206,15 @@ impl Spec {
         };
         let batch = schema.batch.or(train.as_ref().map(|t| t.batch)).unwrap_or(1);
         let settings = train.clone().map(|t| TrainSettings { batch, ..t });
+        if let Some(t) = settings.as_ref().filter(|t| !t.batch.is_multiple_of(t.parts)) {
+            let message = format!(
+                "the data's batches of {batch} can't be computed in {} equal parts",
+                t.parts
+            );
+            diagnostics.push(Diagnostic::new(Code::WrongValue, t.span, message));
+            return Err(self.failure(diagnostics));
+        }
+        let batch = settings.as_ref().map_or(batch, TrainSettings::part);
         let context = Context {
             sources: &self.sources,
             library: &library,
@@ -221,7 +230,7 @@ impl Spec {
         let (Some(data), false) = (data, diagnostics.has_errors()) else {
             return Err(self.failure(diagnostics));
         };
-        Ok(Experiment {
+        let experiment = Experiment {
             spec: self,
             name,
             data,
@@ -229,7 +238,9 @@ impl Spec {
             schema,
             warnings: diagnostics,
             probe: false,
-        })
+        };
+        experiment.parted()?;
+        Ok(experiment)
     }
 }
 
@@ -273,10 +284,54 @@ impl Experiment {
         program.ok_or_else(|| self.spec.failure(said))
     }
 
-    /// The training program as a graph with gradients: not yet simplified.
+    /// The training program as a graph with gradients: not yet simplified. Where a step's batch goes part by part, the
+    /// program that adds up the gradient.
     pub fn training_graph(&self) -> Result<Graph, Failure> {
-        let batch = self.train.as_ref().map_or(1, |t| t.batch);
-        Ok(grad::grad(&build::build(&self.program(Mode::Training, batch)?)))
+        match self.accumulation()? {
+            Some(accumulation) => Ok(accumulation.gradient),
+            None => Ok(grad::grad(&build::build(&self.program(Mode::Training, self.part())?))),
+        }
+    }
+
+    /// Samples that a training program takes at once.
+    fn part(&self) -> usize {
+        self.train.as_ref().map_or(1, TrainSettings::part)
+    }
+
+    /// The programs of a step whose batch goes part by part, with gradients; `None` where one program does it all.
+    pub fn accumulation(&self) -> Result<Option<Accumulation>, Failure> {
+        Ok(self.parted()?.map(|parted| Accumulation {
+            gradient: grad::grad(&parted.gradient),
+            again: parted.again.as_ref().map(grad::grad),
+            ..parted
+        }))
+    }
+
+    /// The same, with placeholders for gradients.
+    fn parted(&self) -> Result<Option<Accumulation>, Failure> {
+        let Some(train) = self.train.as_ref().filter(|t| t.parts > 1 || t.sharpness.is_some()) else {
+            return Ok(None);
+        };
+        let program = self.program(Mode::Training, train.part())?;
+        match build::accumulation(&program, train.parts, train.sharpness) {
+            Ok(accumulation) => Ok(Some(accumulation)),
+            Err(message) => {
+                let mut diagnostics = Diagnostics::default();
+                let message = format!("this loss can't be added up part by part: {message}");
+                let help = "give the batch in one part, or write the loss as a mean over the samples";
+                let diagnostic = Diagnostic::new(Code::NotSupported, self.loss_line().unwrap_or(train.span), message);
+                diagnostics.push(diagnostic.help(help));
+                Err(self.spec.failure(diagnostics))
+            }
+        }
+    }
+
+    /// Where the spec says its loss.
+    fn loss_line(&self) -> Option<Span> {
+        let parts = resolve::parts(&self.spec.file, self.spec.end, &mut Diagnostics::default())?;
+        let lines = &parts.train?.settings;
+        let line = lines.iter().find(|s| s.key.first().is_some_and(|k| k.text == "loss"))?;
+        Some(line.span)
     }
 
     /// The evaluation of a split in batches of a size.
@@ -312,7 +367,7 @@ impl Experiment {
 
     /// Parameters, states and the learning rate, as the training program declares them.
     pub fn declarations(&self) -> Result<Declarations, Failure> {
-        let batch = self.train.as_ref().map_or(1, |t| t.batch);
+        let batch = self.part();
         let mode = if self.train.is_some() {
             Mode::Training
         } else {
@@ -323,6 +378,7 @@ impl Experiment {
             states,
             rate,
             kept,
+            penalised,
             ..
         } = self.program(mode, batch)?;
         Ok(Declarations {
@@ -330,6 +386,7 @@ impl Experiment {
             states,
             rate,
             kept,
+            penalised,
         })
     }
 }
@@ -345,6 +402,8 @@ pub struct Declarations {
     pub rate: Option<Number>,
     /// What schedules keep from evaluation to evaluation.
     pub kept: Vec<KeptNumber>,
+    /// Paths of the parameters that a `penalty` line names.
+    pub penalised: Vec<String>,
 }
 
 /// A graph on its way to the machine, with what each stage made.

@@ -221,6 +221,121 @@ fn signals_save_and_resuming_gives_the_same_bits() {
 }
 
 #[test]
+fn all_that_training_keeps_survives_a_kill() {
+    let folder = folder();
+    let lines = "optimizer lookahead(nadam(lr = 1e-2))
+    batch     8 in 2
+    sam       0.01
+    ema       0.99
+    constrain max_norm(2) on \"*.w\"
+    penalty   elastic_net(1e-3) on matrices
+    clip_value 1
+    schedule  warmup(50) -> plateau(factor = 0.9, patience = 0, change = 0.9)";
+    let changed = SPEC
+        .replace("optimizer adam(lr = 1e-2)", lines)
+        .replace("    batch     8\n", "")
+        .replace("every 10 steps", "every 160 steps");
+    std::fs::write(folder.path().join("tiny.ms"), changed).unwrap();
+    let at = folder.path();
+    let long = ["train", "tiny.ms", "--set", "train.steps=1600"];
+    let whole = mspec(at, &[&long[..], &["--run", "whole", "--threads", "2"]].concat());
+    expect(&whole, 0, "1600 steps of 8 in 2");
+    assert!(stdout(&whole).contains("of 16 penalised weights"), "{}", stdout(&whole));
+    let rates: Vec<String> = metrics(&folder, "whole");
+    let rate = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap()["lr"].as_f64();
+    let last = rates.iter().rev().find_map(rate).unwrap();
+    assert!(last < 0.0091, "a plateau was seen, the rate is {last}");
+    let mut child = command(at, &[&long[..], &["--run", "killed", "--threads", "1"]].concat())
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = std::time::Instant::now();
+    while !at.join("killed/ckpt/step-000320").exists() {
+        assert!(begin.elapsed().as_secs() < 60, "the training does not begin");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    send(&child, "-KILL");
+    child.wait().unwrap();
+    assert!(
+        !at.join("killed/model.safetensors").exists(),
+        "it ended before the kill"
+    );
+    expect(&mspec(at, &["train", "--resume", "killed"]), 0, "continuing");
+    assert_eq!(weights(&folder, "killed"), weights(&folder, "whole"));
+    assert_eq!(metrics(&folder, "killed"), metrics(&folder, "whole"));
+    let averaged = |run: &str| std::fs::read(at.join(run).join("model_ema.safetensors")).unwrap();
+    assert_eq!(averaged("killed"), averaged("whole"));
+    assert_ne!(averaged("whole"), weights(&folder, "whole"));
+    // The mean is what was evaluated beside the weights.
+    let scores = |arguments: &[&str]| {
+        let eval = mspec(
+            at,
+            &[&["eval", "whole", "--split", "validation", "--json"], arguments].concat(),
+        );
+        serde_json::from_str::<serde_json::Value>(&stdout(&eval)).unwrap()["loss"].as_f64()
+    };
+    let line = metrics(&folder, "whole").pop().unwrap();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(scores(&[]), line["val/loss"].as_f64());
+    assert_eq!(scores(&["--ema"]), line["val/ema_loss"].as_f64());
+}
+
+#[test]
+fn early_stopping_takes_the_best_weights_back() {
+    let folder = folder();
+    edit(
+        &folder,
+        "adam(lr = 1e-2)",
+        "adam(lr = 0.5)\n    early_stop loss patience 3 change 0.001",
+    );
+    let at = folder.path();
+    let set = ["--set", "train.steps=5000", "--json", "--run", "run"];
+    let output = mspec(at, &[&["train", "tiny.ms"], &set[..]].concat());
+    expect(&output, 0, "");
+    let result: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(result["stopped_early"], true);
+    let best = result["best"]["step"].as_u64().unwrap();
+    assert_eq!(result["restored"].as_u64(), Some(best));
+    assert_eq!(
+        result["step"].as_u64(),
+        Some(best + 30),
+        "three evaluations, ten steps apart"
+    );
+    let kept = std::fs::read(at.join(format!("run/ckpt/step-{best:06}/model.safetensors"))).unwrap();
+    assert_eq!(weights(&folder, "run"), kept);
+    let evaluated = mspec(at, &["eval", "run", "--split", "validation", "--json"]);
+    let scores: serde_json::Value = serde_json::from_str(&stdout(&evaluated)).unwrap();
+    assert_eq!(scores["loss"], result["best"]["value"]);
+    expect(
+        &mspec(at, &["eval", "run", "--split", "validation", "--ema"]),
+        5,
+        "this run keeps no running means of its weights",
+    );
+}
+
+#[test]
+fn a_budget_of_time_ends_a_run_with_an_evaluation() {
+    let folder = folder();
+    edit(&folder, "seed      3", "seed      3\n    minutes   0.005");
+    let at = folder.path();
+    let set = ["--set", "train.steps=100M", "--json", "--run", "run"];
+    let output = mspec(at, &[&["train", "tiny.ms"], &set[..]].concat());
+    expect(&output, 0, "");
+    let result: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(result["stopped_early"], true);
+    let last: serde_json::Value = serde_json::from_str(&metrics(&folder, "run").pop().unwrap()).unwrap();
+    assert_eq!(last["step"], result["step"]);
+    assert_eq!(last["val/loss"], result["validation_loss"]);
+    // What is used up stays used up.
+    expect(&mspec(at, &["train", "--resume", "run"]), 0, "continuing");
+    assert_eq!(metrics(&folder, "run").len(), {
+        let steps = result["step"].as_u64().unwrap();
+        (steps + steps / 10 + u64::from(steps % 10 != 0)) as usize
+    });
+}
+
+#[test]
 fn a_bare_resume_takes_the_newest_run() {
     let folder = folder();
     let at = folder.path();

@@ -2,12 +2,14 @@
 //! second spec's batches are formed by a thread of their own, which allocates nothing either.
 
 use mspec::data::{self, Part};
+use mspec::ir::graph::Graph;
 use mspec::machine::{Machine, Program, ProgramId};
 use mspec::pipeline;
 use mspec::train::Stop;
 use mspec::train::checkpoint::{Memory, Progress};
 use mspec::train::evaluate::Scores;
 use mspec::train::run::{Places, StepReport, Task, Watch, run};
+use mspec::train::update::{Parted, Stage};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,6 +64,22 @@ train {
 }
 ";
 
+/// A batch that goes part by part, twice, with totals found first.
+const PARTS: &str = "
+data { csv \"fruit.csv\" ; target kind ; missing fill ; split train 100% }
+loss some(x[.., k], t[..]) = mean[.. where t[..] == 1] (x[.., 0] - 0.3)^2
+model net { features -> linear(4) -> dropout(0.1) -> linear(classes) }
+train {
+    loss some(kind)
+    optimizer lookahead(adamw(lr = 1e-2))
+    schedule warmup(5) -> plateau
+    ema 0.9
+    sam 0.05
+    batch 4 in 2
+    steps 40
+}
+";
+
 /// The count behind each step.
 struct Counts(Vec<usize>);
 
@@ -80,6 +98,8 @@ fn a_step_of_the_training_allocates_nothing() {
     train(SPEC, folder.path(), folder.path());
     let folder = tempfile::tempdir().unwrap();
     train(PICTURES, folder.path(), Path::new("tests/data"));
+    let folder = tempfile::tempdir().unwrap();
+    train(PARTS, folder.path(), Path::new("tests/data"));
 }
 
 /// Trains a spec whose data lie in one folder, in another.
@@ -88,17 +108,39 @@ fn train(spec: &str, folder: &Path, base: &Path) {
     let dataset = data::open(&spec.data().unwrap(), base).unwrap();
     assert_eq!(dataset.samples(Part::Validation), 0);
     let experiment = spec.resolve(dataset.schema().clone()).unwrap();
-    let compiled = pipeline::compile(&experiment.training_graph().unwrap(), None);
-    let program = Program::compile(&compiled.plan, 2).unwrap();
-    let mut machine = Machine::new(vec![program], 2).unwrap();
+    let mut programs: Vec<pipeline::Compiled> = vec![];
+    let mut stage = |graph: &Graph| {
+        let layout = programs.first().map(|p| p.plan.persistent.clone());
+        programs.push(pipeline::compile(graph, layout.as_ref()));
+        Stage {
+            program: ProgramId(programs.len() - 1),
+            numbers: graph.numbers.clone(),
+        }
+    };
+    let main = stage(&experiment.training_graph().unwrap());
+    let parted = experiment.accumulation().unwrap().map(|a| Parted {
+        parts: a.parts,
+        counts: a.counts.as_ref().map(|c| (stage(c), a.totals.clone())),
+        aside: a
+            .aside
+            .as_ref()
+            .zip(a.again.as_ref())
+            .map(|(x, y)| (stage(x), stage(y))),
+        update: stage(&a.update),
+    });
+    if let Some(parted) = &parted {
+        assert!(parted.counts.is_some() && parted.aside.is_some());
+    }
+    let compiled = programs.iter().map(|p| Program::compile(&p.plan, 2).unwrap());
+    let mut machine = Machine::new(compiled.collect(), 2).unwrap();
     let declarations = experiment.declarations().unwrap();
     let task = Task {
         dataset: &dataset,
         settings: experiment.train.as_ref().unwrap(),
-        numbers: &compiled.graph.numbers,
         rate: declarations.rate.as_ref(),
         kept: &declarations.kept,
-        program: ProgramId(0),
+        main: &main,
+        parted: parted.as_ref(),
         memory: Memory::of(&machine, &declarations.states),
         validation: None,
     };
@@ -114,6 +156,7 @@ fn train(spec: &str, folder: &Path, base: &Path) {
         best: None,
         stale: 0,
         kept: vec![],
+        seconds: 0.0,
         metrics_bytes: 0,
     };
     let mut counts = Counts(Vec::with_capacity(40));

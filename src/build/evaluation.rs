@@ -214,7 +214,8 @@ fn depends_on_batch(program: &Program) -> Vec<bool> {
     depends
 }
 
-fn uses(expr: &Expr, index: IndexId) -> bool {
+/// Whether an expression depends on an index.
+pub(super) fn uses(expr: &Expr, index: IndexId) -> bool {
     match expr {
         Expr::Constant(_) | Expr::Number(_) | Expr::Random(_) => false,
         Expr::Index(i) => *i == index,

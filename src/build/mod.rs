@@ -1,10 +1,13 @@
 //! Resolved program → tensor graph: each indexed equation becomes primitives with static shapes.
 //! Knows nothing of the language's text; every mistake was found before.
 
+mod accumulation;
 mod evaluation;
 mod lower;
 mod scan;
+mod summand;
 
+pub use accumulation::accumulation;
 pub use evaluation::evaluation;
 
 use crate::ir::graph::{Graph, NodeId};

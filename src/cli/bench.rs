@@ -10,14 +10,13 @@ use super::{SpecArguments, threads};
 use crate::data::Batch;
 use crate::data::random::Stream;
 use crate::ir::graph::OutputKind;
-use crate::machine::ProgramId;
 use crate::machine::ceiling::{Ceilings, ceilings};
 use crate::train::checkpoint::Bits;
 use crate::train::checkpoint::Memory;
 use crate::train::disk;
-use crate::train::feed::Feed;
 use crate::train::name_map::NameMap;
 use crate::train::run::step_variables;
+use crate::train::update::{Moment, Updater};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -139,10 +138,9 @@ pub struct Stepper<'a> {
     built: Built,
     sampler: crate::data::Sampler<'a>,
     batch: Batch,
-    feed: Feed,
-    numbers: Vec<f32>,
+    updater: Updater,
     keys: Stream,
-    loss: usize,
+    kept: Vec<Bits>,
     step: u64,
 }
 
@@ -152,14 +150,13 @@ impl<'a> Stepper<'a> {
         let sampler = session.dataset.sampler(settings.seed, settings.batch);
         let training = built.training.as_ref().expect("built with its training program");
         let batch = Batch::new(session.dataset.schema(), settings.batch);
-        let outputs = built.machine.outputs(training.program);
-        let loss = outputs.iter().position(|o| o.kind == OutputKind::Loss);
+        // Nothing is evaluated, so what schedules keep stays as it begins.
+        let kept = &built.declarations.kept;
         Ok(Stepper {
             sampler: sampler.map_err(|e| session.failure(e))?,
-            feed: Feed::new(&built.machine, training.program, &batch),
-            numbers: vec![0.0; training.numbers.len()],
+            updater: Updater::new(&built.machine, &training.main, training.parted.as_ref(), &batch),
             keys: Stream::new(settings.seed, "step"),
-            loss: loss.expect("a training program gives its loss"),
+            kept: kept.iter().map(|k| Bits::of(k.initial)).collect(),
             batch,
             step: 0,
             session,
@@ -169,46 +166,33 @@ impl<'a> Stepper<'a> {
 
     /// One update; gives its loss.
     pub fn step(&mut self) -> Result<f32, Failure> {
-        let program = self.prepare()?;
-        self.built.machine.run(program);
+        let per_epoch = self.next()?;
+        let variable = step_variables(self.step, per_epoch, &self.kept);
+        let moment = Moment::new(self.step, &variable, &self.keys);
         let machine = session::train_machine(&mut self.built.machine);
-        Ok(machine.output(program, self.loss)[0])
+        Ok(self.updater.run(machine, &self.batch, &moment))
     }
 
-    /// One update, kernel by kernel; gives the nanoseconds of each launch of the plan.
+    /// One update, kernel by kernel; gives the nanoseconds of each launch of the plan. Where the batch goes part by part
+    /// it is the gradient of one part.
     pub fn timed_step(&mut self) -> Result<Vec<u64>, Failure> {
-        let program = self.prepare()?;
+        let per_epoch = self.next()?;
+        let variable = step_variables(self.step, per_epoch, &self.kept);
+        let moment = Moment::new(self.step, &variable, &self.keys);
+        let machine = session::train_machine(&mut self.built.machine);
+        let program = self.updater.prepare(machine, &self.batch, &moment);
         Ok(self.built.machine.run_timed(program))
     }
 
-    /// Writes what the next step reads.
-    fn prepare(&mut self) -> Result<ProgramId, Failure> {
+    /// Goes to the next step and its batch; gives how many steps an epoch has.
+    fn next(&mut self) -> Result<f64, Failure> {
         self.step += 1;
         let settings = self.session.settings()?;
         let session = self.session;
         self.sampler
             .fill(self.step, &mut self.batch)
             .map_err(|e| session.failure(e))?;
-        let training = self.built.training.as_ref().expect("built with its training program");
-        let per_epoch = self.session.dataset.steps_per_epoch(settings.batch).unwrap_or(0);
-        // Nothing is evaluated, so what schedules keep stays as it begins.
-        let kept: Vec<Bits> = self
-            .built
-            .declarations
-            .kept
-            .iter()
-            .map(|k| Bits::of(k.initial))
-            .collect();
-        let variable = step_variables(self.step, per_epoch as f64, &kept);
-        for (slot, number) in self.numbers.iter_mut().zip(&training.numbers) {
-            *slot = number.at(&variable) as f32;
-        }
-        let [a, b, _, _] = self.keys.words(self.step);
-        let program = training.program;
-        let machine = session::train_machine(&mut self.built.machine);
-        self.feed.write(machine, &self.batch);
-        machine.prepare(program, &self.numbers, [a, b]);
-        Ok(program)
+        Ok(self.session.dataset.steps_per_epoch(settings.batch).unwrap_or(0) as f64)
     }
 }
 
@@ -220,7 +204,8 @@ fn record(stepper: &mut Stepper, steps: u64, map: &NameMap, file: &std::path::Pa
     for _ in 0..steps {
         losses.push(f64::from(stepper.step()?));
         if stepper.step == 1 {
-            let program = stepper.built.training.as_ref().expect("built with it").program;
+            let training = stepper.built.training.as_ref().expect("built with it");
+            let program = training.parted.as_ref().map_or(&training.main, |p| &p.update).program;
             let machine = session::train_machine(&mut stepper.built.machine);
             for (index, output) in machine.outputs(program).iter().enumerate() {
                 if let OutputKind::ParamGradient(id) = output.kind {

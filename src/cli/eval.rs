@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::progress::scores_text;
 use super::{session, threads};
 use crate::data::Part;
+use crate::ir::experiment::EMA;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Memory, Progress};
 use crate::train::evaluate::evaluate;
@@ -24,6 +25,9 @@ pub struct Arguments {
     /// Threads of a step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// The running means of the weights, where the spec has `ema`
+    #[arg(long)]
+    ema: bool,
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
@@ -56,7 +60,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
     };
     let memory = Memory::of(&built.machine, &built.declarations.states);
-    let (weights, origin, progress) = weights(&folder)?;
+    let (weights, origin, progress) = match arguments.ema {
+        true => averaged(&folder)?,
+        false => weights(&folder)?,
+    };
     built.restore(&weights, &memory.model, &origin)?;
     let machine = session::train_machine(&mut built.machine);
     let variable = step_variables(progress.step, 0.0, &progress.kept);
@@ -84,6 +91,27 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// The running means of a run's weights, at its end or else of its newest checkpoint.
+fn averaged(folder: &RunFolder) -> Result<(Weights, String, Progress), TrainError> {
+    let path = folder.averaged();
+    let newest = checkpoint::newest(&folder.checkpoints())?;
+    if path.exists() {
+        return Ok((read_safetensors(&path)?, path.display().to_string(), newest.progress));
+    }
+    let mut weights = newest.weights;
+    let means: Vec<String> = weights.keys().filter(|k| k.ends_with(EMA)).cloned().collect();
+    if means.is_empty() {
+        let error = TrainError::does_not_fit("this run keeps no running means of its weights");
+        return Err(error.help("the spec asks for them by `ema 0.999` in `train`"));
+    }
+    for name in means {
+        if let Some(mean) = weights.remove(&name) {
+            weights.insert(name.trim_end_matches(EMA).to_string(), mean);
+        }
+    }
+    Ok((weights, newest.path.display().to_string(), newest.progress))
 }
 
 /// A run's final weights, or else those of its newest checkpoint, with where they come from and where the run stood.

@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             unreachable!("made of ids above")
         };
         let last = fill_window(&text, ids);
-        machine.write_input(program, 0, &window);
+        machine.write_input(program, 0, &window, 0);
         machine.prepare(program, &[], [0, 0]);
         machine.run(program);
         let scores = &machine.output(program, output)[last * vocabulary_size..(last + 1) * vocabulary_size];

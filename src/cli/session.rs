@@ -2,9 +2,9 @@
 
 use super::failure::Failure;
 use crate::data::{self, DataError, Dataset, Part};
-use crate::ir::experiment::{Evaluation, Schema, Source};
-use crate::ir::graph::{InputDeclaration, OutputKind};
-use crate::ir::number::{Number, StepVariable};
+use crate::ir::experiment::{Evaluation, Schema, Source, TrainSettings};
+use crate::ir::graph::{Graph, InputDeclaration, OutputKind};
+use crate::ir::number::StepVariable;
 use crate::ir::plan::PersistentLayout;
 use crate::machine::{Machine, Program, ProgramId};
 use crate::ops::interpret::interpret_outputs;
@@ -14,6 +14,7 @@ use crate::text::Span;
 use crate::train::evaluate::{Evaluator, batch_sizes};
 use crate::train::initialise::initial_values;
 use crate::train::run_folder::{Resolved, RunFolder};
+use crate::train::update::{Parted, Stage};
 use crate::train::weights::Weights;
 use crate::train::{TrainError, checkpoint};
 use std::cell::RefCell;
@@ -152,12 +153,12 @@ pub struct Built {
     pub declarations: Declarations,
 }
 
-/// The training program.
+/// The training programs.
 pub struct Training {
-    /// Where it is.
-    pub program: ProgramId,
-    /// What the host computes each step.
-    pub numbers: Vec<Number>,
+    /// Loss, gradient and update, or of a batch that goes part by part the gradient of one part.
+    pub main: Stage,
+    /// The other programs of such a batch.
+    pub parted: Option<Parted>,
 }
 
 /// Programs that evaluate one part.
@@ -175,17 +176,13 @@ pub fn build(session: &Session, training: bool, parts: &[Part], threads: usize) 
         threads,
     };
     let training = if training {
-        let compiled = pipeline::compile(&experiment.training_graph()?, None);
-        Some(Training {
-            numbers: compiled.graph.numbers.clone(),
-            program: programs.add(&compiled)?,
-        })
+        Some(programs.training(experiment)?)
     } else {
         None
     };
     let mut sizes: Vec<(usize, ProgramId)> = vec![];
     let mut evaluations = vec![];
-    let batch = experiment.train.as_ref().map_or(1, |t| t.batch);
+    let batch = experiment.train.as_ref().map_or(1, TrainSettings::part);
     for &part in parts.iter().filter(|&&p| session.dataset.samples(p) > 0) {
         let mut evaluation = None;
         let mut of_part = vec![];
@@ -221,6 +218,43 @@ struct Programs {
 }
 
 impl Programs {
+    /// The programs of a training step.
+    fn training(&mut self, experiment: &Experiment) -> Result<Training, Failure> {
+        let Some(accumulation) = experiment.accumulation()? else {
+            return Ok(Training {
+                main: self.stage(&experiment.training_graph()?)?,
+                parted: None,
+            });
+        };
+        let main = self.stage(&accumulation.gradient)?;
+        let counts = match &accumulation.counts {
+            Some(graph) => Some((self.stage(graph)?, accumulation.totals.clone())),
+            None => None,
+        };
+        let aside = match (&accumulation.aside, &accumulation.again) {
+            (Some(aside), Some(again)) => Some((self.stage(aside)?, self.stage(again)?)),
+            _ => None,
+        };
+        let parted = Parted {
+            parts: accumulation.parts,
+            counts,
+            aside,
+            update: self.stage(&accumulation.update)?,
+        };
+        Ok(Training {
+            main,
+            parted: Some(parted),
+        })
+    }
+
+    fn stage(&mut self, graph: &Graph) -> Result<Stage, Failure> {
+        let compiled = pipeline::compile(graph, self.layout.as_ref());
+        Ok(Stage {
+            program: self.add(&compiled)?,
+            numbers: compiled.graph.numbers,
+        })
+    }
+
     fn add(&mut self, compiled: &Compiled) -> Result<ProgramId, Failure> {
         self.list.push(Program::compile(&compiled.plan, self.threads)?);
         self.layout.get_or_insert_with(|| compiled.plan.persistent.clone());

@@ -99,6 +99,7 @@ fn begin(arguments: &Arguments, spec: &Path, threads: usize) -> Result<(), Failu
         best: None,
         stale: 0,
         kept: vec![],
+        seconds: 0.0,
         metrics_bytes: 0,
     };
     go_on(&session, built, memory, &folder, progress, arguments.json)
@@ -188,9 +189,13 @@ fn go_on(
     let mut bar = Bar::new(steps, progress.step, units, json);
     let count: usize = built.declarations.params.iter().map(|p| elements(&p.shape)).sum();
     bar.say(&format!(
-        "{}: {count} parameters, {steps} steps of {}, seed {}, {} threads, in {}",
+        "{}: {count} parameters, {steps} steps of {}{}, seed {}, {} threads, in {}",
         session.experiment.name,
         settings.batch,
+        match settings.parts {
+            1 => String::new(),
+            parts => format!(" in {parts}"),
+        },
         settings.seed,
         built.machine.threads(),
         folder.path().display()
@@ -201,10 +206,10 @@ fn go_on(
         let task = Task {
             dataset: &session.dataset,
             settings,
-            numbers: &training.numbers,
             rate: built.declarations.rate.as_ref(),
             kept: &built.declarations.kept,
-            program: training.program,
+            main: &training.main,
+            parted: training.parted.as_ref(),
             memory: memory.clone(),
             validation,
         };
@@ -218,7 +223,11 @@ fn go_on(
     match result.map_err(|e| session.failure(e))? {
         Outcome::Finished(summary) => {
             checkpoint::write_slots(&folder.model(), machine, &memory.model)?;
-            tell(&summary, folder, json);
+            if !checkpoint::averages(machine).is_empty() {
+                checkpoint::write_averaged(&folder.averaged(), machine, &memory.model)?;
+            }
+            let sparsity = Sparsity::of(machine, &built.declarations.penalised);
+            tell(&summary, sparsity.as_ref(), folder, json);
             Ok(())
         }
         Outcome::Interrupted { signal, step } => {
@@ -229,7 +238,33 @@ fn go_on(
     }
 }
 
-fn tell(summary: &Summary, folder: &RunFolder, json: bool) {
+/// What penalties on weights have reached.
+#[derive(serde::Serialize)]
+struct Sparsity {
+    /// Weights that a `penalty` line names.
+    weights: usize,
+    /// Those that are next to nothing.
+    small: usize,
+}
+
+/// The greatest absolute value of a weight that counts as next to nothing.
+const SMALL_WEIGHT: f32 = 1e-3;
+
+impl Sparsity {
+    fn of(machine: &dyn crate::train::Machine, penalised: &[String]) -> Option<Sparsity> {
+        let slots = machine.layout().slots.iter().enumerate();
+        let of_penalised = slots.filter(|(_, s)| penalised.contains(&s.name));
+        let counts = of_penalised.map(|(slot, _)| {
+            let values = machine.persistent(slot);
+            let small = values.iter().filter(|v| v.abs() <= SMALL_WEIGHT).count();
+            (values.len(), small)
+        });
+        let (weights, small) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        (weights > 0).then_some(Sparsity { weights, small })
+    }
+}
+
+fn tell(summary: &Summary, sparsity: Option<&Sparsity>, folder: &RunFolder, json: bool) {
     if json {
         let value = json!({
             "run": folder.path(),
@@ -242,6 +277,8 @@ fn tell(summary: &Summary, folder: &RunFolder, json: bool) {
             }),
             "best": summary.best,
             "stopped_early": summary.early,
+            "restored": summary.restored,
+            "sparsity": sparsity,
         });
         println!("{value}");
         return;
@@ -258,7 +295,12 @@ fn tell(summary: &Summary, folder: &RunFolder, json: bool) {
     if let Some(best) = &summary.best {
         println!("best        {} {:.4} at step {}", best.metric, best.value, best.step);
     }
-    println!("weights     {}", folder.model().display());
+    if let Some(Sparsity { weights, small }) = sparsity {
+        let share = 100.0 * *small as f64 / *weights as f64;
+        println!("sparsity    {share:.1}% of {weights} penalised weights are at most {SMALL_WEIGHT} from 0");
+    }
+    let best = summary.restored.map(|step| format!(" (of step {step}, the best)"));
+    println!("weights     {}{}", folder.model().display(), best.unwrap_or_default());
 }
 
 /// What tells one run from another of the same second.

@@ -178,6 +178,14 @@ pub struct Schema {
     pub batch: Option<usize>,
 }
 
+impl Schema {
+    /// Tokens of a sample; 1 where samples have no time.
+    pub fn tokens(&self) -> usize {
+        let time = self.sizes.iter().find(|(name, _)| name == "time");
+        time.map_or(1, |(_, tokens)| *tokens)
+    }
+}
+
 /// A distance in training.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Interval {
@@ -185,6 +193,8 @@ pub enum Interval {
     Steps(u64),
     /// Passes over the training part.
     Epochs(f64),
+    /// Tokens of the training batches.
+    Tokens(u64),
 }
 
 /// Stops when a number no longer improves.
@@ -203,6 +213,10 @@ pub struct EarlyStop {
 pub struct TrainSettings {
     /// Samples in a step.
     pub batch: usize,
+    /// Parts that a step's batch is computed in.
+    pub parts: usize,
+    /// The radius of sharpness-aware minimisation.
+    pub sharpness: Option<f64>,
     /// When it ends.
     pub duration: Interval,
     /// How often the validation part is evaluated; always at the end.
@@ -215,9 +229,46 @@ pub struct TrainSettings {
     pub seed: u64,
     /// When to stop early.
     pub early_stop: Option<EarlyStop>,
+    /// Minutes of steps and evaluations after which the run ends.
+    pub minutes: Option<f64>,
     /// The section.
     #[serde(skip)]
     pub span: Span,
+}
+
+impl TrainSettings {
+    /// Samples that a program of the step takes at once.
+    pub fn part(&self) -> usize {
+        self.batch / self.parts
+    }
+}
+
+/// What follows a parameter's path in the path of its running mean.
+pub const EMA: &str = "/ema";
+/// In that of its gradient's sum over the parts of a batch.
+pub const SUM: &str = "/sum";
+/// In that of the value that it had before the gradient was looked up aside.
+pub const BEFORE: &str = "/before";
+/// What the name of a total over the parts of a batch begins with; no tensor of the data is called so.
+pub const TOTAL: &str = "total ";
+
+/// A step whose batch goes part by part: the gradient's sum first, then the update from it.
+#[derive(Clone, Debug)]
+pub struct Accumulation {
+    /// How many parts.
+    pub parts: usize,
+    /// Finds the totals of one part, if there are any.
+    pub counts: Option<Graph>,
+    /// Its outputs, inputs of the gradient's programs.
+    pub totals: Vec<Accumulator>,
+    /// Adds the gradient of one part to the sum.
+    pub gradient: Graph,
+    /// Moves the parameters uphill, for sharpness-aware minimisation.
+    pub aside: Option<Graph>,
+    /// The gradient there; the model's states stay.
+    pub again: Option<Graph>,
+    /// Updates from the sum.
+    pub update: Graph,
 }
 
 /// What becomes of one of a program's numbers over a whole split: the batches' values are combined, then

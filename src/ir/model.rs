@@ -200,6 +200,31 @@ impl Expr {
     }
 }
 
+impl Expr {
+    fn renumber(&mut self, f: &mut dyn FnMut(&mut TensorId)) {
+        match self {
+            Expr::Constant(_) | Expr::Number(_) | Expr::Index(_) | Expr::Position(_) | Expr::Random(_) => {}
+            Expr::Read {
+                tensor,
+                places,
+                otherwise,
+            } => {
+                f(tensor);
+                for place in places {
+                    if let Place::Id(id) = place {
+                        id.renumber(f);
+                    }
+                }
+                if let Some(otherwise) = otherwise {
+                    otherwise.renumber(f);
+                }
+            }
+            Expr::Apply(_, list) => list.iter_mut().for_each(|e| e.renumber(f)),
+            Expr::Reduce(_, _, body) | Expr::Stop(body) => body.renumber(f),
+        }
+    }
+}
+
 /// What becomes of a tensor.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Output {
@@ -226,6 +251,10 @@ pub struct Program {
     pub outputs: Vec<Output>,
     /// Loops along axes.
     pub walks: Vec<Walk>,
+    /// The place of the loss's first tensor; what is before is the model.
+    pub loss_from: usize,
+    /// Paths of the parameters that a `penalty` line names.
+    pub penalised: Vec<String>,
     /// What the trainer keeps from evaluation to evaluation.
     pub kept: Vec<KeptNumber>,
     /// The learning rate of the first parameter, for the log; `None` where the optimizer's default holds.
@@ -257,6 +286,41 @@ impl Program {
             | Definition::Gradient(_)
             | Definition::Carry { .. } => {}
         }
+    }
+
+    /// As ids, places in a list that is yet to be inserted.
+    pub const INSERTED: u32 = 1 << 30;
+
+    /// Inserts tensors in front of a place. What reads the first of them has the id [`Program::INSERTED`], and so on.
+    pub fn insert(&mut self, at: usize, tensors: Vec<Tensor>) {
+        let count = tensors.len() as u32;
+        if count == 0 {
+            return;
+        }
+        let mut renumber = |id: &mut TensorId| {
+            id.0 = match id.0 {
+                inserted if inserted >= Program::INSERTED => inserted - Program::INSERTED + at as u32,
+                before if before < at as u32 => before,
+                behind => behind + count,
+            }
+        };
+        for tensor in &mut self.tensors {
+            match &mut tensor.definition {
+                Definition::Equation(equation) => equation.body.renumber(&mut renumber),
+                Definition::Sorted { of, .. } => renumber(of),
+                Definition::Walked { value, .. } => renumber(value),
+                _ => {}
+            }
+        }
+        for walk in &mut self.walks {
+            for carried in &mut walk.carries {
+                [&mut carried.carry, &mut carried.initial, &mut carried.next]
+                    .into_iter()
+                    .for_each(&mut renumber);
+            }
+        }
+        self.outputs.iter_mut().for_each(|o| renumber(&mut o.tensor));
+        self.tensors.splice(at..at, tensors);
     }
 
     /// Adds a tensor.

@@ -10,6 +10,8 @@ pub enum StepVariable {
     Step,
     /// Updates that one epoch has (0 where the data has no epochs).
     StepsPerEpoch,
+    /// Which part of the batch is at hand, from 1.
+    Part,
     /// A [`KeptNumber`], by its place in the program's list.
     Kept(u32),
     /// What the last evaluation gave; less is better. Only updates of kept numbers read it.
@@ -165,6 +167,7 @@ impl fmt::Display for Number {
             Number::Constant(value) => write!(f, "{value}"),
             Number::Variable(StepVariable::Step) => write!(f, "step"),
             Number::Variable(StepVariable::StepsPerEpoch) => write!(f, "steps_per_epoch"),
+            Number::Variable(StepVariable::Part) => write!(f, "part"),
             Number::Variable(StepVariable::Kept(at)) => write!(f, "kept{at}"),
             Number::Variable(StepVariable::Watched) => write!(f, "watched"),
             Number::Apply(function, arguments) => {

@@ -59,10 +59,14 @@ pub struct Elaborator<'a> {
     pub probe: bool,
     /// The scan at hand.
     pub walking: Option<Walking>,
+    /// Parts of a batch, while the loss is elaborated: its means are over all of them. Else 1.
+    pub parts: usize,
     /// The model's own scope: numbers defined there can be scheduled.
     pub model_scope: Option<std::rc::Rc<super::scope::Scope<'a>>>,
     /// The train section, and how long the run is.
     pub train: Option<(&'a ast::Section, super::schedule::RunLength)>,
+    /// Parts of a step's batch.
+    pub train_parts: usize,
     /// Whether a `state` is a number that the trainer keeps: in a schedule.
     pub keeps_numbers: bool,
     /// Numbers of the model that follow a schedule.
@@ -96,8 +100,10 @@ impl<'a> Elaborator<'a> {
             calls: vec![],
             probe: false,
             walking: None,
+            parts: 1,
             model_scope: None,
             train: None,
+            train_parts: 1,
             keeps_numbers: false,
             scheduled: vec![],
             inputs: HashMap::new(),

@@ -186,6 +186,9 @@ impl<'a> Elaborator<'a> {
             let mut count = 1i128;
             for axis in self.declared_axes(over, scope)? {
                 count *= axis.size as i128;
+                if axis.is_batch() {
+                    count *= self.parts as i128;
+                }
             }
             let label = self.sources.text(expr.span).to_string();
             let value = super::fraction::Known::whole(count);

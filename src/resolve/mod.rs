@@ -40,7 +40,7 @@ mod states;
 mod tests;
 pub mod train;
 pub mod unused;
-pub mod update;
+mod update;
 mod value;
 
 use crate::ir::ast::{File, Item, Model, Section};
@@ -178,6 +178,7 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
     e.model_scope = Some(scope.clone());
     if let (Some(train), Some(settings)) = (parts.train, context.settings) {
         e.train = Some((train, run_length(settings, context.schema)));
+        e.train_parts = settings.parts;
     }
     e.signature_inputs(parts.model, &scope)?;
     let value = e.flow(&parts.model.body, None, &scope);
@@ -202,7 +203,13 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
             });
         }
     } else if let Some(train) = parts.train {
-        match e.loss(train, &value, &outer) {
+        e.program.loss_from = e.program.tensors.len();
+        if mode == Mode::Training {
+            e.parts = context.settings.map_or(1, |s| s.parts);
+        }
+        let loss = e.loss(train, &value, &outer);
+        e.parts = 1;
+        match loss {
             Ok(loss) => e.program.outputs.push(Output {
                 kind: OutputKind::Loss,
                 tensor: loss,
@@ -283,6 +290,11 @@ fn early_stop<'a>(
     let (Some(watched), Some(line)) = (watched, Elaborator::lines(train, "early_stop").next()) else {
         return Ok(());
     };
+    let averaged = Elaborator::lines(train, "ema").next().is_some();
+    let watched = match watched.strip_prefix("ema_") {
+        Some(plain) if averaged => plain,
+        _ => watched,
+    };
     if watched == "loss" || metrics.iter().any(|m| m.0 == watched) || lines > metrics.len() {
         return Ok(());
     }
@@ -308,12 +320,18 @@ fn objective<'a>(e: &mut Elaborator<'a>, train: &'a Section, scope: &std::rc::Rc
     let Some(mut total) = loss.map(Value::Tensor) else {
         return Err(Wrong);
     };
+    let parts = e.train_parts;
     for penalty in std::mem::take(&mut e.penalties) {
-        total = e.map(
-            crate::ir::graph::MapFunction::Add,
-            &[total, Value::Tensor(penalty)],
-            train.name.span,
-        )?;
+        let mut penalty = Value::Tensor(penalty);
+        if parts > 1 {
+            let share = Elaborator::whole_value(parts, train.name.span, "parts");
+            penalty = e.map(
+                crate::ir::graph::MapFunction::Divide,
+                &[penalty, share],
+                train.name.span,
+            )?;
+        }
+        total = e.map(crate::ir::graph::MapFunction::Add, &[total, penalty], train.name.span)?;
     }
     let Value::Tensor(tensor) = total else {
         return Err(Wrong);
@@ -332,6 +350,7 @@ pub fn run_length(settings: &TrainSettings, schema: &Schema) -> RunLength {
         .map(|samples| (samples / settings.batch).max(1) as u64);
     let steps = match (settings.duration, steps_per_epoch) {
         (Interval::Steps(steps), _) => steps,
+        (Interval::Tokens(tokens), _) => tokens.div_ceil((settings.batch * schema.tokens()) as u64),
         (Interval::Epochs(epochs), Some(per_epoch)) => (epochs * per_epoch as f64).round().max(1.0) as u64,
         (Interval::Epochs(epochs), None) => epochs.round().max(1.0) as u64,
     };

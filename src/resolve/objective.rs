@@ -132,6 +132,9 @@ impl<'a> Elaborator<'a> {
                 };
                 let value = self.apply(&Value::Layer(layer), Value::Tensor(id), expr.span)?;
                 self.penalty(value, expr.span)?;
+                if !self.program.penalised.contains(&path) {
+                    self.program.penalised.push(path);
+                }
             }
         }
         Ok(())

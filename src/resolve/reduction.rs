@@ -48,6 +48,11 @@ impl<'a> Elaborator<'a> {
         let reduce =
             |function, body: (Expr, Element)| (Expr::Reduce(function, ids.clone(), Box::new(body.0)), Element::Real);
         let size: usize = ids.iter().map(|&i| indices.axes[i].size).product();
+        let parts = if ids.iter().any(|&i| indices.axes[i].is_batch()) {
+            self.parts
+        } else {
+            1
+        };
         match operator {
             ReductionOperator::Sum => Ok(reduce(ReduceFunction::Sum, kept(body, 0.0))),
             ReductionOperator::Max => Ok(reduce(ReduceFunction::Maximum, kept(body, f64::NEG_INFINITY))),
@@ -58,7 +63,7 @@ impl<'a> Elaborator<'a> {
                 let accumulates = !self.training && ids.iter().any(|&i| indices.axes[i].is_batch());
                 let whole = !accumulates && matches!(condition, None | Some((Expr::Constant(1.0), _)));
                 let count = match whole {
-                    true => (Expr::Constant(size as f64), Element::Real),
+                    true => (Expr::Constant((size * parts) as f64), Element::Real),
                     false => reduce(ReduceFunction::Sum, kept(one(), 0.0)),
                 };
                 if operator == ReductionOperator::Count {

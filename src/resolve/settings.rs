@@ -118,6 +118,15 @@ impl<'a, 'd> Reader<'a, 'd> {
         }
     }
 
+    /// A number above 0.
+    pub fn above_zero(&mut self, setting: &'a Setting, what: &str) -> Option<f64> {
+        let item = self.single(setting, what)?;
+        match literal(item) {
+            Some((value, None)) if value.real() > 0.0 && value.real().is_finite() => Some(value.real()),
+            _ => self.expected(what, item.span),
+        }
+    }
+
     /// A share such as `90%` or `0.9`.
     pub fn share(&mut self, item: &'a Expr) -> Option<f64> {
         let value = match literal(item) {

@@ -1,6 +1,6 @@
 //! Optimizer states that nothing reads vanish: the momentum of an optimizer whose momentum is 0 costs no memory.
 
-use super::update::EMA;
+use crate::ir::experiment::EMA;
 use crate::ir::graph::{OutputKind, StateId};
 use crate::ir::model::{Definition, Equation, Expr, Program, TensorId};
 

@@ -14,6 +14,9 @@ pub const ONCE: &[&str] = &[
     "batch",
     "steps",
     "epochs",
+    "tokens",
+    "minutes",
+    "sam",
     "evaluate",
     "checkpoint",
     "keep",
@@ -34,51 +37,8 @@ pub const REPEATED: &[&str] = &[
 /// Checks the section's plain settings.
 pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Option<TrainSettings> {
     let mut reader = Reader::new(section, ONCE, REPEATED, diagnostics);
-    let batch = match reader.find("batch") {
-        Some(line) => {
-            if let [group] = &line.groups[..]
-                && group.len() == 3
-            {
-                let message = "accumulation (`batch N in M`) is not compiled yet";
-                reader
-                    .diagnostics
-                    .push(Diagnostic::new(Code::NotSupported, line.span, message));
-                return None;
-            }
-            reader.whole(line, 1, 1 << 20)? as usize
-        }
-        None => 32,
-    };
-    let duration = match (reader.find("steps"), reader.find("epochs")) {
-        (Some(steps), Some(epochs)) => {
-            let diagnostic = Diagnostic::new(
-                Code::DuplicateSetting,
-                epochs.span,
-                "a run lasts `steps` or `epochs`, not both",
-            );
-            reader
-                .diagnostics
-                .push(diagnostic.note(steps.span, "steps are given here"));
-            return None;
-        }
-        (Some(line), None) => {
-            let item = reader.single(line, "a number of steps")?;
-            reader.interval(item, Some(Unit::Steps))?
-        }
-        (None, Some(line)) => {
-            let item = reader.single(line, "a number of epochs")?;
-            reader.interval(item, Some(Unit::Epochs))?
-        }
-        (None, None) if reader.slipped("steps") || reader.slipped("epochs") => return None,
-        (None, None) => {
-            let message = "nothing says how long to train";
-            reader.diagnostics.push(
-                Diagnostic::new(Code::MissingSetting, section.name.span, message)
-                    .help("add `steps 1000` or `epochs 10`"),
-            );
-            return None;
-        }
-    };
+    let (batch, parts) = batch(&mut reader)?;
+    let duration = duration(section, &mut reader)?;
     let mut every = |key: &str| -> Option<Option<Interval>> {
         match reader.find(key) {
             Some(line) => reader.every(line).map(Some),
@@ -96,8 +56,19 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
         None => 1,
     };
     let early_stop = early_stop(&mut reader)?;
+    let minutes = match reader.find("minutes") {
+        Some(line) => Some(reader.above_zero(line, "a number of minutes above 0")?),
+        None => None,
+    };
+    let sharpness = match reader.find("sam") {
+        Some(line) => Some(reader.above_zero(line, "a radius above 0, as `sam 0.05`")?),
+        None => None,
+    };
     Some(TrainSettings {
         batch,
+        parts,
+        sharpness,
+        minutes,
         duration,
         evaluate_every,
         checkpoint_every,
@@ -108,16 +79,94 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
     })
 }
 
+/// `batch 480 in 40`: samples and parts.
+fn batch(reader: &mut Reader<'_, '_>) -> Option<(usize, usize)> {
+    const MOST: i128 = 1 << 20;
+    let Some(line) = reader.find("batch") else {
+        return Some((32, 1));
+    };
+    let [group] = &line.groups[..] else {
+        return reader.whole(line, 1, MOST as u64).map(|batch| (batch as usize, 1));
+    };
+    let [samples, word, parts] = &group[..] else {
+        return reader.whole(line, 1, MOST as u64).map(|batch| (batch as usize, 1));
+    };
+    if reader.word(word) != Some("in") {
+        return reader.expected("`batch SAMPLES in PARTS`", word.span);
+    }
+    let whole = |item| {
+        let (value, unit) = super::settings::literal(item)?;
+        value.as_whole().filter(|v| (1..=MOST).contains(v) && unit.is_none())
+    };
+    let Some(number) = whole(samples) else {
+        return reader.expected("a whole number of samples", samples.span);
+    };
+    match whole(parts) {
+        Some(count) if number % count == 0 => Some((number as usize, count as usize)),
+        Some(count) => {
+            let message = format!("a batch of {number} can't be computed in {count} equal parts");
+            let diagnostic = Diagnostic::new(Code::WrongValue, parts.span, message);
+            reader
+                .diagnostics
+                .push(diagnostic.note(samples.span, format!("{number} samples")));
+            None
+        }
+        None => reader.expected("a whole number of parts", parts.span),
+    }
+}
+
+/// `steps`, `epochs` or `tokens`.
+fn duration(section: &Section, reader: &mut Reader<'_, '_>) -> Option<Interval> {
+    let lines = ["steps", "epochs", "tokens"].map(|key| reader.find(key).map(|line| (key, line)));
+    let given: Vec<_> = lines.into_iter().flatten().collect();
+    if let [(first, earlier), (second, line), ..] = &given[..] {
+        let message = format!("a run lasts `{first}` or `{second}`, not both");
+        let diagnostic = Diagnostic::new(Code::DuplicateSetting, line.span, message);
+        reader
+            .diagnostics
+            .push(diagnostic.note(earlier.span, format!("{first} are given here")));
+        return None;
+    }
+    let Some((key, line)) = given.first() else {
+        if !["steps", "epochs", "tokens"].iter().any(|key| reader.slipped(key)) {
+            let message = "nothing says how long to train";
+            let diagnostic = Diagnostic::new(Code::MissingSetting, section.name.span, message);
+            reader
+                .diagnostics
+                .push(diagnostic.help("add `steps 1000` or `epochs 10`"));
+        }
+        return None;
+    };
+    let item = reader.single(line, &format!("a number of {key}"))?;
+    match *key {
+        "steps" => reader.interval(item, Some(Unit::Steps)),
+        "epochs" => reader.interval(item, Some(Unit::Epochs)),
+        _ => reader.whole(line, 1, 1_000_000_000_000_000).map(Interval::Tokens),
+    }
+}
+
 fn early_stop(reader: &mut Reader<'_, '_>) -> Option<Option<EarlyStop>> {
     let Some(line) = reader.find("early_stop") else {
         return Some(None);
     };
-    let what = "`early_stop METRIC patience N`";
+    let what = "`early_stop METRIC patience N`, or with `change X` behind it";
     let [group] = &line.groups[..] else {
         return reader.expected(what, line.span);
     };
-    let [metric, word, patience] = &group[..] else {
+    let (first, change) = match &group[..] {
+        [_, _, _] => (&group[..], None),
+        [_, _, _, word, change] if reader.word(word) == Some("change") => (&group[..3], Some(change)),
+        _ => return reader.expected(what, line.span),
+    };
+    let [metric, word, patience] = first else {
         return reader.expected(what, line.span);
+    };
+    let minimum_change = match change {
+        None => 0.0,
+        Some(item) => match super::settings::literal(item) {
+            Some((value, None)) if value.real() >= 0.0 => value.real(),
+            _ => return reader.expected("a change of at least 0", item.span),
+        },
     };
     let Some(metric) = reader.word(metric) else {
         return reader.expected(what, line.span);
@@ -134,6 +183,6 @@ fn early_stop(reader: &mut Reader<'_, '_>) -> Option<Option<EarlyStop>> {
     Some(Some(EarlyStop {
         metric: metric.to_string(),
         patience: patience as u32,
-        minimum_change: 0.0,
+        minimum_change,
     }))
 }

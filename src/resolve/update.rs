@@ -6,6 +6,7 @@ use super::optimizer::{Arguments, OptimizerLine};
 use super::scope::{PathScope, Scope};
 use super::value::{Layer, Value};
 use crate::ir::ast::{Argument, Definition, Expr, Section};
+use crate::ir::experiment::EMA;
 use crate::ir::graph::{Element, MapFunction, OutputKind, ParamId, StateDeclaration, StateId};
 use crate::ir::model::{self, Expr as Element_, Output, TensorId};
 use crate::ir::number::{Number, NumberFunction, StepVariable};
@@ -218,6 +219,3 @@ impl<'a> Elaborator<'a> {
         Ok(())
     }
 }
-
-/// What follows a parameter's path in the path of its running mean.
-pub const EMA: &str = "/ema";

@@ -4,6 +4,7 @@
 
 use super::weights::{Weights, parse_safetensors, write_safetensors};
 use super::{Machine, TrainError, disk};
+use crate::ir::experiment::{BEFORE, EMA, SUM};
 use crate::ir::graph::StateDeclaration;
 use crate::ir::kernel::TensorKind;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,9 @@ pub struct Progress {
     /// What schedules keep.
     #[serde(default)]
     pub kept: Vec<Bits>,
+    /// Seconds of steps and evaluations so far.
+    #[serde(default)]
+    pub seconds: f64,
     /// Length of `metrics.jsonl`.
     pub metrics_bytes: u64,
 }
@@ -83,10 +87,17 @@ impl Memory {
     pub fn of(machine: &dyn Machine, states: &[StateDeclaration]) -> Memory {
         let slots = &machine.layout().slots;
         let of_optimizer = |slot: &usize| match slots[*slot].kind {
-            TensorKind::State(_) => states.iter().any(|s| s.path == slots[*slot].name && s.optimizer),
+            TensorKind::State(_) => {
+                let known = states.iter().find(|s| s.path == slots[*slot].name);
+                known.is_none_or(|s| s.optimizer)
+            }
             _ => false,
         };
-        let mut all: Vec<usize> = (0..slots.len()).collect();
+        // What only lives inside a step is not kept.
+        let inside = |slot: &usize| [SUM, BEFORE].iter().any(|end| slots[*slot].name.ends_with(end));
+        let mut all: Vec<usize> = (0..slots.len())
+            .filter(|slot| !(of_optimizer(slot) && inside(slot)))
+            .collect();
         all.sort_by(|&a, &b| slots[a].name.cmp(&slots[b].name));
         let (optimizer, model) = all.into_iter().partition(of_optimizer);
         Memory { model, optimizer }
@@ -96,6 +107,35 @@ impl Memory {
 /// Writes the tensors of some slots (sorted by name) to a file, and gives its checksum.
 pub fn write_slots(path: &Path, machine: &dyn Machine, slots: &[usize]) -> Result<String, TrainError> {
     disk::write_file(path, |out| write_safetensors(out, &named(machine, slots)))
+}
+
+/// The slot of each parameter that has a running mean, and the mean's.
+pub fn averages(machine: &dyn Machine) -> Vec<(usize, usize)> {
+    let slots = &machine.layout().slots;
+    let pair = |(mean, slot): (usize, &crate::ir::plan::Slot)| {
+        let path = slot.name.strip_suffix(EMA)?;
+        Some((slots.iter().position(|s| s.name == path)?, mean))
+    };
+    slots.iter().enumerate().filter_map(pair).collect()
+}
+
+/// Writes the tensors of some slots, parameters by their running means, to a file.
+pub fn write_averaged(path: &Path, machine: &dyn Machine, slots: &[usize]) -> Result<String, TrainError> {
+    let averages = averages(machine);
+    let mut tensors = named(machine, slots);
+    for (tensor, slot) in tensors.iter_mut().zip(slots) {
+        if let Some((_, mean)) = averages.iter().find(|(param, _)| param == slot) {
+            tensor.2 = machine.persistent(*mean);
+        }
+    }
+    disk::write_file(path, |out| write_safetensors(out, &tensors))
+}
+
+/// Reads the checkpoint of a step.
+pub fn of_step(folder: &Path, step: u64) -> Result<Weights, TrainError> {
+    let path = folder.join(format!("step-{step:06}"));
+    let read = read(&path).map_err(|reason| TrainError::does_not_fit(format!("{}: {reason}", path.display())));
+    read.map(|(_, weights)| weights)
 }
 
 /// Writes a checkpoint into the folder of checkpoints and gives its path.

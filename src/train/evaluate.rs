@@ -74,11 +74,11 @@ pub fn evaluate(
     let mut first = 0;
     for &(size, program) in &evaluator.programs {
         let mut batch = Batch::new(dataset.schema(), size);
-        let feed = Feed::new(machine, program, &batch);
+        let feed = Feed::new(machine, program, &batch, 1);
         let outputs = output_indices(machine, program, evaluator.accumulators);
         while first + size <= samples {
             dataset.read(evaluator.part, first, size, &mut batch)?;
-            feed.write(machine, &batch);
+            feed.write(machine, &batch, 0);
             // Nothing is drawn outside of training.
             machine.prepare(program, &numbers, [0, 0]);
             machine.run(program);

@@ -2,19 +2,24 @@
 
 use super::Machine;
 use crate::data::{Batch, Values};
+use crate::ir::experiment::TOTAL;
 use crate::machine::ProgramId;
 
-/// Input and tensor of the batch, for each input.
+/// Input, tensor of the batch and the input's elements.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Feed {
     program: ProgramId,
-    pairs: Vec<(usize, usize)>,
+    triples: Vec<(usize, usize, usize)>,
 }
 
 impl Feed {
-    /// Finds the tensors by name; sizes must agree, because the program was compiled for this data.
-    pub fn new(machine: &dyn Machine, program: ProgramId, batch: &Batch) -> Feed {
+    /// Finds the tensors by name; a part of the batch has the size that the program was compiled for. Inputs that the
+    /// batch does not bring are others' business.
+    pub fn new(machine: &dyn Machine, program: ProgramId, batch: &Batch, parts: usize) -> Feed {
         let pair = |(input, slot): (usize, &crate::ir::plan::Slot)| {
+            if slot.name.starts_with(TOTAL) {
+                return None;
+            }
             let tensor = batch.tensors.iter().position(|t| t.name == slot.name);
             let tensor = tensor.unwrap_or_else(|| panic!("the data has no tensor `{}`", slot.name));
             let found = match &batch.tensors[tensor].values {
@@ -22,17 +27,22 @@ impl Feed {
                 Values::Id(values) => values.len(),
             };
             let expected: usize = slot.shape.iter().product();
-            assert_eq!(found, expected, "`{}` has the size that was compiled for", slot.name);
-            (input, tensor)
+            assert_eq!(
+                found,
+                expected * parts,
+                "`{}` has the size that was compiled for",
+                slot.name
+            );
+            Some((input, tensor, expected))
         };
-        let pairs = machine.inputs(program).iter().enumerate().map(pair).collect();
-        Feed { program, pairs }
+        let triples = machine.inputs(program).iter().enumerate().filter_map(pair).collect();
+        Feed { program, triples }
     }
 
-    /// Writes a batch into the program's inputs.
-    pub fn write(&self, machine: &mut dyn Machine, batch: &Batch) {
-        for &(input, tensor) in &self.pairs {
-            machine.write_input(self.program, input, &batch.tensors[tensor].values);
+    /// Writes a part of a batch, from 0, into the program's inputs.
+    pub fn write(&self, machine: &mut dyn Machine, batch: &Batch, part: usize) {
+        for &(input, tensor, elements) in &self.triples {
+            machine.write_input(self.program, input, &batch.tensors[tensor].values, part * elements);
         }
     }
 }

@@ -15,8 +15,8 @@ pub trait Machine {
     fn persistent_mut(&mut self, slot: usize) -> &mut [f32];
     /// What a program reads from a batch.
     fn inputs(&self, program: ProgramId) -> &[Slot];
-    /// Writes an input; the values have the slot's size and storage.
-    fn write_input(&mut self, program: ProgramId, input: usize, values: &Values);
+    /// Writes an input with as many of the values as it has elements, from a place on; they have its storage.
+    fn write_input(&mut self, program: ProgramId, input: usize, values: &Values, from: usize);
     /// Writes the step's numbers, in the order of their ids, and the key of its random draws.
     fn prepare(&mut self, program: ProgramId, numbers: &[f32], key: [u32; 2]);
     /// Runs a program once.
@@ -47,10 +47,10 @@ impl Machine for machine::Machine {
         self.inputs(program)
     }
 
-    fn write_input(&mut self, program: ProgramId, input: usize, values: &Values) {
+    fn write_input(&mut self, program: ProgramId, input: usize, values: &Values, from: usize) {
         match (self.input_mut(program, input), values) {
-            (ValuesMut::F32(slot), Values::Real(values)) => slot.copy_from_slice(values),
-            (ValuesMut::I32(slot), Values::Id(values)) => slot.copy_from_slice(values),
+            (ValuesMut::F32(slot), Values::Real(values)) => slot.copy_from_slice(&values[from..from + slot.len()]),
+            (ValuesMut::I32(slot), Values::Id(values)) => slot.copy_from_slice(&values[from..from + slot.len()]),
             _ => panic!("an input has its schema's element type"),
         }
     }

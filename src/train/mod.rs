@@ -17,6 +17,7 @@ pub mod run_folder;
 mod stop;
 #[cfg(test)]
 mod tests;
+pub mod update;
 pub mod weights;
 
 pub use error::TrainError;

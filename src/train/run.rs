@@ -4,8 +4,8 @@
 use super::ahead::Batches;
 use super::checkpoint::{self, Best, Bits, Memory, Progress};
 use super::evaluate::{Evaluator, Scores, evaluate};
-use super::feed::Feed;
 use super::metrics_log::MetricsLog;
+use super::update::{Moment, Parted, Stage, Updater};
 use super::{Machine, Stop, TrainError};
 use crate::data::random::Stream;
 use crate::data::{Batch, Dataset};
@@ -13,7 +13,6 @@ use crate::ir::experiment::{Interval, TrainSettings};
 use crate::ir::graph::OutputKind;
 use crate::ir::number::{KeptNumber, Number, StepVariable};
 use crate::ir::plan::OutputSlot;
-use crate::machine::ProgramId;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,14 +25,14 @@ pub struct Task<'a> {
     pub dataset: &'a Dataset,
     /// The `train` section.
     pub settings: &'a TrainSettings,
-    /// The step's numbers, in the order of their ids.
-    pub numbers: &'a [Number],
     /// The learning rate, for the log.
     pub rate: Option<&'a Number>,
     /// What schedules keep from evaluation to evaluation.
     pub kept: &'a [KeptNumber],
-    /// The compiled training step.
-    pub program: ProgramId,
+    /// The compiled training step, or the gradient of a part of its batch.
+    pub main: &'a Stage,
+    /// The other programs of a step that goes part by part.
+    pub parted: Option<&'a Parted>,
     /// What goes into checkpoints.
     pub memory: Memory,
     /// What evaluates the validation part, if there is one.
@@ -88,8 +87,10 @@ pub struct Summary {
     pub validation: Option<Scores>,
     /// The best evaluation.
     pub best: Option<Best>,
-    /// Whether early stopping ended it.
+    /// Whether early stopping or the time ended it.
     pub early: bool,
+    /// The step whose weights were taken back, as the best.
+    pub restored: Option<u64>,
     /// Time spent in steps.
     pub seconds: f64,
 }
@@ -140,6 +141,10 @@ impl Schedule {
         let per_epoch = dataset.steps_per_epoch(settings.batch);
         let steps = |interval: Interval| match (interval, per_epoch) {
             (Interval::Steps(n), _) => Ok(n.max(1)),
+            (Interval::Tokens(n), _) => {
+                let tokens = settings.batch * dataset.schema().tokens();
+                Ok(n.div_ceil(tokens as u64).max(1))
+            }
             (Interval::Epochs(e), Some(n)) => Ok(((e * n as f64).round() as u64).max(1)),
             (Interval::Epochs(_), None) => Err(TrainError::from(
                 crate::data::DataError::new(settings.span, "this data has no epochs: windows are drawn at random")
@@ -169,7 +174,7 @@ pub fn step_variables(step: u64, steps_per_epoch: f64, kept: &[Bits]) -> impl Fn
         StepVariable::Step => step as f64,
         StepVariable::StepsPerEpoch => steps_per_epoch,
         StepVariable::Kept(at) => kept[at as usize].value(),
-        StepVariable::Watched => f64::NAN,
+        StepVariable::Watched | StepVariable::Part => f64::NAN,
     }
 }
 
@@ -178,9 +183,19 @@ fn kept_behind(kept: &[KeptNumber], before: &[Bits], watched: f64) -> Vec<Bits> 
     let variable = |variable| match variable {
         StepVariable::Kept(at) => before[at as usize].value(),
         StepVariable::Watched => watched,
-        StepVariable::Step | StepVariable::StepsPerEpoch => f64::NAN,
+        StepVariable::Step | StepVariable::StepsPerEpoch | StepVariable::Part => f64::NAN,
     };
     kept.iter().map(|k| Bits::of(k.update.at(&variable))).collect()
+}
+
+/// Exchanges parameters and their running means.
+fn exchange(machine: &mut dyn Machine, averages: &[(usize, usize)]) {
+    for &(param, mean) in averages {
+        let values = machine.persistent(param).to_vec();
+        let means = machine.persistent(mean).to_vec();
+        machine.persistent_mut(param).copy_from_slice(&means);
+        machine.persistent_mut(mean).copy_from_slice(&values);
+    }
 }
 
 /// Where an output lies and the tag it is logged under.
@@ -197,10 +212,9 @@ struct Training<'a> {
     log: MetricsLog,
     schedule: Schedule,
     keys: Stream,
-    numbers: Vec<f32>,
     steps_per_epoch: f64,
-    loss: usize,
-    gradient_norm: Option<usize>,
+    /// Slots of parameters and their running means.
+    averages: Vec<(usize, usize)>,
     metrics: Vec<Logged>,
     /// Tokens or samples in a step, and the tag of their speed.
     units: (usize, &'static str),
@@ -222,8 +236,7 @@ impl<'a> Training<'a> {
         if progress.kept.is_empty() {
             progress.kept = task.kept.iter().map(|k| Bits::of(k.initial)).collect();
         }
-        let outputs = machine.outputs(task.program);
-        let find = |kind: OutputKind| outputs.iter().position(|o| o.kind == kind);
+        let outputs = machine.outputs(task.main.program);
         let metric = |(output, slot): (usize, &OutputSlot)| match &slot.kind {
             OutputKind::Metric(name) => Some(Logged {
                 output,
@@ -234,8 +247,6 @@ impl<'a> Training<'a> {
         let schema = task.dataset.schema();
         let time = schema.sizes.iter().find(|(name, _)| name == "time").map(|(_, n)| *n);
         Ok(Training {
-            loss: find(OutputKind::Loss).expect("a training program gives its loss"),
-            gradient_norm: find(OutputKind::GradientNorm),
             metrics: outputs.iter().enumerate().filter_map(metric).collect(),
             units: match time {
                 Some(time) => (time * task.settings.batch, "tokens_per_s"),
@@ -243,7 +254,7 @@ impl<'a> Training<'a> {
             },
             schedule: Schedule::new(task.dataset, task.settings, task.validation.is_some())?,
             keys: Stream::new(task.settings.seed, "step"),
-            numbers: vec![0.0; task.numbers.len()],
+            averages: checkpoint::averages(machine),
             steps_per_epoch: task.dataset.steps_per_epoch(task.settings.batch).unwrap_or(0) as f64,
             task,
             machine,
@@ -260,17 +271,17 @@ impl<'a> Training<'a> {
     /// All steps that are left.
     fn run(mut self, mut batches: Batches, stop: &Stop, watch: &mut dyn Watch) -> Result<Outcome, TrainError> {
         let mut batch = Batch::new(self.task.dataset.schema(), self.task.settings.batch);
-        let feed = Feed::new(self.machine, self.task.program, &batch);
-        while self.progress.step < self.schedule.steps && !self.out_of_patience() {
+        let mut updater = Updater::new(self.machine, self.task.main, self.task.parted, &batch);
+        while self.progress.step < self.schedule.steps && !self.out_of_patience() && !self.out_of_time() {
             let step = self.progress.step + 1;
             let begin = Instant::now();
             batches.fill(step, &mut batch)?;
-            feed.write(self.machine, &batch);
-            self.step(step, begin, watch)?;
+            self.step(step, begin, (&mut updater, &batch), watch)?;
             let schedule = self.schedule;
-            let improved = schedule.evaluates(step) && self.evaluate(watch)?;
+            let evaluates = schedule.evaluates(step) || schedule.validates && self.out_of_time();
+            let improved = evaluates && self.evaluate(watch)?;
             let signal = stop.requested();
-            let ended = step == schedule.steps || self.out_of_patience();
+            let ended = step == schedule.steps || self.out_of_patience() || self.out_of_time();
             if improved || schedule.saves(step) || ended || signal.is_some() {
                 self.save(watch)?;
             }
@@ -278,32 +289,62 @@ impl<'a> Training<'a> {
                 return Ok(Outcome::Interrupted { signal, step });
             }
         }
-        Ok(Outcome::Finished(self.summary()))
+        let restored = self.restore_best()?;
+        Ok(Outcome::Finished(self.summary(restored)))
+    }
+
+    /// With early stopping, the weights at the end are the best evaluation's.
+    fn restore_best(&mut self) -> Result<Option<u64>, TrainError> {
+        let best = self.progress.best.as_ref().map(|b| b.step);
+        let (Some(step), Some(_)) = (best, &self.task.settings.early_stop) else {
+            return Ok(None);
+        };
+        if step == self.progress.step {
+            return Ok(None);
+        }
+        let weights = checkpoint::of_step(&self.places.checkpoints, step)?;
+        let averages = self.averages.iter().map(|a| a.1);
+        let slots: Vec<usize> = self.task.memory.model.iter().copied().chain(averages).collect();
+        checkpoint::restore(
+            &weights,
+            self.machine,
+            &slots,
+            &format!("the checkpoint of step {step}"),
+        )?;
+        Ok(Some(step))
+    }
+
+    fn out_of_time(&self) -> bool {
+        let minutes = self.task.settings.minutes;
+        minutes.is_some_and(|minutes| self.progress.seconds >= minutes * 60.0)
     }
 
     /// One update and its line in the log.
-    fn step(&mut self, step: u64, begin: Instant, watch: &mut dyn Watch) -> Result<(), TrainError> {
-        let program = self.task.program;
-        let rate = {
+    fn step(
+        &mut self,
+        step: u64,
+        begin: Instant,
+        (updater, batch): (&mut Updater, &Batch),
+        watch: &mut dyn Watch,
+    ) -> Result<(), TrainError> {
+        let (rate, loss) = {
             let variable = step_variables(step, self.steps_per_epoch, &self.progress.kept);
-            for (slot, number) in self.numbers.iter_mut().zip(self.task.numbers) {
-                *slot = number.at(&variable) as f32;
-            }
-            self.task.rate.map(|rate| rate.at(&variable))
+            let moment = Moment::new(step, &variable, &self.keys);
+            let loss = updater.run(self.machine, batch, &moment);
+            (self.task.rate.map(|rate| rate.at(&variable)), loss)
         };
-        let [a, b, _, _] = self.keys.words(step);
-        self.machine.prepare(program, &self.numbers, [a, b]);
-        self.machine.run(program);
         let elapsed = begin.elapsed();
         self.spent += elapsed;
+        self.progress.seconds += elapsed.as_secs_f64();
         self.done += 1;
         let speed = self.units.0 as f64 / elapsed.as_secs_f64();
-        let loss = self.machine.output(program, self.loss)[0];
-        let gradient_norm = self.gradient_norm.map(|o| self.machine.output(program, o)[0]);
+        let gradient_norm = updater.gradient_norm(self.machine);
         self.log.begin(step).single("train/loss", loss);
         for metric in &self.metrics {
-            self.log
-                .single(&metric.tag, self.machine.output(program, metric.output)[0]);
+            self.log.single(
+                &metric.tag,
+                self.machine.output(self.task.main.program, metric.output)[0],
+            );
         }
         if let Some(rate) = rate {
             self.log.double("lr", rate);
@@ -335,11 +376,25 @@ impl<'a> Training<'a> {
         let Some(validation) = &self.task.validation else {
             return Ok(false);
         };
-        let step = self.progress.step;
+        let (step, begin) = (self.progress.step, Instant::now());
         let scores = {
             let variable = step_variables(step, self.steps_per_epoch, &self.progress.kept);
-            evaluate(validation, self.task.dataset, self.machine, &variable)?
+            let mut scores = evaluate(validation, self.task.dataset, self.machine, &variable)?;
+            if !self.averages.is_empty() {
+                exchange(self.machine, &self.averages);
+                let averaged = evaluate(validation, self.task.dataset, self.machine, &variable);
+                exchange(self.machine, &self.averages);
+                let averaged = averaged?;
+                scores.metrics.push(("ema_loss".into(), averaged.loss));
+                let named = averaged
+                    .metrics
+                    .into_iter()
+                    .map(|(name, value)| (format!("ema_{name}"), value));
+                scores.metrics.extend(named);
+            }
+            scores
         };
+        self.progress.seconds += begin.elapsed().as_secs_f64();
         self.log.begin(step).double("val/loss", scores.loss);
         for (name, value) in &scores.metrics {
             self.log.double(&format!("val/{name}"), *value);
@@ -359,7 +414,8 @@ impl<'a> Training<'a> {
         let metric = early_stop.map_or("loss", |e| e.metric.as_str());
         let change = early_stop.map_or(0.0, |e| e.minimum_change);
         let value = scores.get(metric).unwrap_or(scores.loss);
-        let sign = if LESS_IS_BETTER.contains(&metric) { 1.0 } else { -1.0 };
+        let plain = metric.strip_prefix("ema_").unwrap_or(metric);
+        let sign = if LESS_IS_BETTER.contains(&plain) { 1.0 } else { -1.0 };
         self.progress.kept = kept_behind(self.task.kept, &self.progress.kept, sign * value);
         let improved = match &self.progress.best {
             Some(best) => sign * value < sign * best.value - change,
@@ -415,8 +471,9 @@ impl<'a> Training<'a> {
         }
     }
 
-    fn summary(self) -> Summary {
+    fn summary(self, restored: Option<u64>) -> Summary {
         Summary {
+            restored,
             step: self.progress.step,
             train_loss: self.last_loss,
             validation: self.last_scores,

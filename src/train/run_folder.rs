@@ -127,6 +127,11 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
+    /// The running means of the weights at the end, where the spec asks for them.
+    pub fn averaged(&self) -> PathBuf {
+        self.path.join("model_ema.safetensors")
+    }
+
     /// What the loop writes to.
     pub fn places(&self) -> Places {
         Places {

@@ -4,6 +4,7 @@
 use super::checkpoint::{self, Memory, Progress};
 use super::evaluate::{Evaluator, Scores, batch_sizes};
 use super::run::{Outcome, Places, StepReport, Task, Watch, run};
+use super::update::Stage;
 use super::{Machine, Stop, TrainError};
 use crate::data::{self, Dataset, Part, Values};
 use crate::ir::experiment::*;
@@ -115,9 +116,11 @@ impl Machine for Regression {
     fn inputs(&self, program: ProgramId) -> &[Slot] {
         &self.programs[program.0].inputs
     }
-    fn write_input(&mut self, program: ProgramId, input: usize, values: &Values) {
+    fn write_input(&mut self, program: ProgramId, input: usize, values: &Values, from: usize) {
         let Values::Real(values) = values else { panic!("ids") };
-        self.programs[program.0].values[input].copy_from_slice(values);
+        let input = &mut self.programs[program.0].values[input];
+        let size = input.len();
+        input.copy_from_slice(&values[from..from + size]);
     }
     fn prepare(&mut self, program: ProgramId, numbers: &[f32], key: [u32; 2]) {
         self.programs[program.0].rate = numbers.first().copied().unwrap_or(0.0);
@@ -234,6 +237,9 @@ impl Setup {
             folder,
             settings: TrainSettings {
                 batch: BATCH,
+                parts: 1,
+                sharpness: None,
+                minutes: None,
                 duration: Interval::Steps(steps),
                 evaluate_every: Some(Interval::Steps(6)),
                 checkpoint_every: Some(Interval::Epochs(2.0)),
@@ -300,10 +306,13 @@ impl Setup {
         let task = Task {
             dataset: &dataset,
             settings: &self.settings,
-            numbers: &numbers,
             rate: Some(&numbers[0]),
             kept: &[],
-            program: ProgramId(0),
+            main: &Stage {
+                program: ProgramId(0),
+                numbers: numbers.to_vec(),
+            },
+            parted: None,
             memory: memory.clone(),
             validation: Some(validation),
         };
@@ -317,6 +326,7 @@ impl Setup {
             best: None,
             stale: 0,
             kept: vec![],
+            seconds: 0.0,
             metrics_bytes: 0,
         };
         if let Ok(loaded) = checkpoint::newest(&places.checkpoints) {
