@@ -331,7 +331,7 @@ fn a_budget_of_time_ends_a_run_with_an_evaluation() {
     expect(&mspec(at, &["train", "--resume", "run"]), 0, "continuing");
     assert_eq!(metrics(&folder, "run").len(), {
         let steps = result["step"].as_u64().unwrap();
-        (steps + steps / 10 + u64::from(steps % 10 != 0)) as usize
+        (steps + steps / 10 + u64::from(!steps.is_multiple_of(10))) as usize
     });
 }
 
