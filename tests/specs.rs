@@ -116,7 +116,7 @@ fn step(experiment: &Experiment, dataset: &Dataset, plan: &Plan) -> (f32, usize)
         .unwrap()
         .fill(1, &mut batch)
         .unwrap();
-    Feed::new(machine, program, &batch).write(machine, &batch);
+    Feed::new(machine, program, &batch, 1).write(machine, &batch, 0);
     let numbers = &pipeline::compile(&experiment.training_graph().unwrap(), None)
         .graph
         .numbers;
