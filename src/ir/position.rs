@@ -158,12 +158,15 @@ pub fn quotient(of: &Position, divide: i64, modulo: Option<i64>, sizes: &[usize]
     let mut of = of.clone();
     if let Some(m) = modulo {
         let period = divide * m;
-        of = split_multiples(&of, period).1;
+        of = without_moduli(&split_multiples(&of, period).1, period);
         let (low, high) = of.range(sizes);
         let shift = low.div_euclid(period) * period;
         of.affine.constant -= shift;
         if high - shift < period {
             return quotient(&of, divide, None, sizes);
+        }
+        if of.digits.is_empty() {
+            return quotient(&of, divide, modulo, sizes);
         }
     }
     let (whole, rest) = split_multiples(&of, divide);
@@ -182,6 +185,19 @@ pub fn quotient(of: &Position, divide: i64, modulo: Option<i64>, sizes: &[usize]
         None => Some(whole.plus(&nested(&rest, divide, None, sizes)?).simplified(sizes)),
         Some(_) => nested(&of, divide, modulo, sizes),
     }
+}
+
+/// The same modulo `period`, with fewer digits: `c · (f mod m)` is `c · f` there if `period` divides `c · m`.
+fn without_moduli(of: &Position, period: i64) -> Position {
+    let mut result = Position::from(of.affine.clone());
+    for digit in &of.digits {
+        let same = digit.divide == 1 && digit.modulo.is_some_and(|m| digit.coefficient * m % period == 0);
+        match same {
+            true => result.affine = result.affine.plus(&digit.of.times(digit.coefficient)),
+            false => result.digits.push(digit.clone()),
+        }
+    }
+    result
 }
 
 /// The quotient of a single digit: `⌊⌊x / a⌋ / d⌋ = ⌊x / (a·d)⌋`, and the like under a modulus.

@@ -88,6 +88,13 @@ fn with_divisions() -> Vec<Sample> {
             vec![digit(affine(4, &[(0, 1)]), 1, Some(6)), Position::axis(1)],
             vec![],
         ),
+        // A rotation of each part of an axis.
+        view(
+            &[12],
+            &[3, 4],
+            vec![digit(affine(2, &[(1, 1)]), 1, Some(4)).plus(&affine(0, &[(0, 4)]).into())],
+            vec![],
+        ),
         view(&[4], &[11], vec![digit(affine(2, &[(0, 1)]), 1, Some(4))], vec![]),
         view(&[4, 3], &[7, 9], vec![rows, columns], vec![]),
         view(&[5], &[9, 3], vec![digit(up, 2, None)], transposed),
