@@ -56,6 +56,8 @@ pub fn normalised(graph: &Graph) -> Normal {
     normal
 }
 
+/// Terms from which on a sum over several axes is taken in two turns.
+const LONG_SUM: usize = 4096;
 /// Sums of at most this many products are not worth a matrix product's packing.
 const PRODUCTS_MIN: usize = 4096;
 
@@ -74,6 +76,10 @@ impl Normal {
             Op::Stop => node.operands[0],
             Op::View { .. } => self.add_view(node, origin),
             Op::Reduce { axes, .. } if self.reduces_nothing(&node, axes) => self.add_squeeze(node, origin),
+            Op::Reduce { function, axes } if *function == ReduceFunction::Sum && self.is_long(&node, axes) => {
+                let axes = axes.clone();
+                self.add_long_sum(node, origin, &axes)
+            }
             Op::Map(MapFunction::Divide) => self.add_quotient(node, origin),
             Op::Map(_) => self.add_map(node, origin),
             Op::Sort { axis } => {
@@ -113,6 +119,37 @@ impl Normal {
             fill: 0.0,
         };
         self.add_view(node, origin)
+    }
+
+    /// Whether a sum over several axes has so many terms that one chain of them would round too much and leave too little
+    /// to do at once.
+    fn is_long(&self, node: &Node, axes: &[usize]) -> bool {
+        let shape = &self.graph.node(node.operands[0]).shape;
+        let terms: usize = axes.iter().map(|&a| shape[a]).product();
+        let longest = axes.iter().map(|&a| shape[a]).max();
+        terms >= LONG_SUM && longest.is_some_and(|longest| longest < terms)
+    }
+
+    /// The inner axes first, then the outermost one: sums of sums, each short.
+    fn add_long_sum(&mut self, node: Node, origin: NodeId, axes: &[usize]) -> NodeId {
+        let shape = self.graph.node(node.operands[0]).shape.clone();
+        let sum = |axes: Vec<usize>| Op::Reduce {
+            function: ReduceFunction::Sum,
+            axes,
+        };
+        let first = axes.iter().copied().find(|&a| shape[a] > 1).expect("a long sum has terms");
+        let inner: Vec<usize> = axes.iter().copied().filter(|&a| a != first).collect();
+        let kept: Vec<usize> = (0..shape.len()).filter(|a| !inner.contains(a)).collect();
+        let outer = kept.iter().position(|&a| a == first).expect("it is kept");
+        let partial = Node {
+            op: sum(inner),
+            operands: node.operands.clone(),
+            shape: kept.iter().map(|&a| shape[a]).collect(),
+            ..node.clone()
+        };
+        let partial = self.add(partial, origin);
+        let op = sum(vec![outer]);
+        self.add(Node { op, operands: vec![partial], ..node }, origin)
     }
 
     /// Remembers `y = e^x / t`: who needs `e^x` later multiplies `y` by `t` again, instead of keeping `x`.
@@ -334,6 +371,6 @@ impl Normal {
             operands: vec![product],
             ..node
         };
-        self.push(reduce, origin)
+        self.add(reduce, origin)
     }
 }
