@@ -18,6 +18,8 @@ mod text;
 pub use batch::{Batch, BatchTensor, Row, Values};
 pub use error::DataError;
 pub use file::{Fingerprint, sha256};
+#[cfg(test)]
+pub(crate) use images::open_decoding;
 pub use order::{Order, Sampler, Selection};
 pub use text::Vocabulary;
 

@@ -131,3 +131,72 @@ fn form(shared: &Shared, mut sampler: Sampler, mut batch: Batch, steps: std::ops
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline;
+    use std::path::Path;
+
+    const SPEC: &str =
+        "data { images \"images\" ; augment { shift(1) ; rotate(20 deg) ; mixup(0.3) } ; split train 100% }
+        model net { image -> flatten -> linear(classes) }";
+
+    fn pictures() -> Dataset {
+        let spec = pipeline::load(Path::new("a.ms"), &[], &|_| Ok(SPEC.as_bytes().to_vec())).unwrap();
+        crate::data::open(&spec.data().unwrap(), Path::new("tests/data")).unwrap()
+    }
+
+    /// The batches of some steps, through a thread of their own.
+    fn ahead(dataset: &Dataset, first: u64, taken: u64, last: u64) -> Vec<Batch> {
+        std::thread::scope(|scope| {
+            let sampler = dataset.sampler(3, 4).unwrap();
+            let mut batches = Batches::new(scope, dataset, sampler, 4, (first, last));
+            assert!(matches!(batches, Batches::Ahead(_)));
+            let mut batch = Batch::new(dataset.schema(), 4);
+            let mut take = |step| {
+                batches.fill(step, &mut batch).unwrap();
+                batch.clone()
+            };
+            (first..first + taken).map(&mut take).collect()
+        })
+    }
+
+    #[test]
+    fn batches_are_the_same_whoever_forms_them_and_wherever_a_run_begins() {
+        let dataset = pictures();
+        let mut sampler = dataset.sampler(3, 4).unwrap();
+        let direct: Vec<Batch> = (1..=20)
+            .map(|step| {
+                let mut batch = Batch::new(dataset.schema(), 4);
+                sampler.fill(step, &mut batch).unwrap();
+                batch
+            })
+            .collect();
+        assert_eq!(ahead(&dataset, 1, 20, 20), direct);
+        assert_eq!(ahead(&dataset, 12, 9, 20), direct[11..]);
+        // Who stops early leaves nobody waiting.
+        assert_eq!(ahead(&dataset, 1, 3, 1_000_000), direct[..3]);
+    }
+
+    #[test]
+    fn an_error_reaches_the_step_that_it_belongs_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |n: u32| folder.path().join(format!("a/{n}.png"));
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        for n in 0..2 {
+            image::GrayImage::new(2, 2).save(at(n)).unwrap();
+        }
+        // A folder of pictures too large to be kept: the second is cut off, which its decoding tells.
+        let dataset = crate::data::open_decoding(folder.path());
+        std::fs::write(at(1), b"").unwrap();
+        std::thread::scope(|scope| {
+            let sampler = dataset.sampler(1, 1).unwrap();
+            let mut batches = Batches::new(scope, &dataset, sampler, 1, (1, 2));
+            let mut batch = Batch::new(dataset.schema(), 1);
+            assert!(batches.fill(1, &mut batch).is_ok());
+            let error = batches.fill(2, &mut batch).unwrap_err();
+            assert!(error.message.contains("a/1.png"), "{error}");
+        });
+    }
+}

@@ -67,6 +67,13 @@ pub(super) fn open(settings: &DataSettings, base: &Path, images: &ImageSettings)
     open_keeping(settings, base, images, KEPT_BYTES_MAX)
 }
 
+/// A folder of class folders whose pictures are decoded whenever they are read, in the order of their names.
+#[cfg(test)]
+pub(crate) fn open_decoding(folder: &Path) -> Dataset {
+    let (settings, images) = tests::whole();
+    open_keeping(&settings, folder, &images, 0).expect("the folder holds class folders")
+}
+
 fn open_keeping(
     settings: &DataSettings,
     base: &Path,

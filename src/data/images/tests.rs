@@ -49,6 +49,12 @@ fn settings(images: &ImageSettings, train: f64, validation: f64) -> DataSettings
     }
 }
 
+/// Settings that take all of a folder for training, in order.
+pub(super) fn whole() -> (DataSettings, ImageSettings) {
+    let images = images();
+    (settings(&images, 1.0, 0.0), images)
+}
+
 fn opened(folder: &TempDir, images: &ImageSettings, train: f64, validation: f64) -> Dataset {
     open(&settings(images, train, validation), folder.path(), images).unwrap()
 }
