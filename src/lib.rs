@@ -13,6 +13,7 @@ pub mod overrides;
 pub mod parse;
 pub mod pipeline;
 pub mod plan;
+pub mod precision;
 pub mod resolve;
 pub mod standard;
 pub mod text;

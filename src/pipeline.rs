@@ -11,7 +11,7 @@ use crate::resolve::library::Library;
 use crate::resolve::schedule::RunLength;
 use crate::resolve::{Context, Mode};
 use crate::text::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
-use crate::{build, fuse, grad, overrides, parse, plan, resolve, standard};
+use crate::{build, fuse, grad, overrides, parse, plan, precision, resolve, standard};
 use std::path::{Component, Path, PathBuf};
 
 /// Files that imports may lead to.
@@ -300,20 +300,25 @@ impl Experiment {
 
     /// The programs of a step whose batch goes part by part, with gradients; `None` where one program does it all.
     pub fn accumulation(&self) -> Result<Option<Accumulation>, Failure> {
+        let precision = self.train.as_ref().and_then(|t| t.precision);
+        let differentiated = |graph: &Graph| match precision {
+            Some(precision) => precision::rounded(&grad::grad(graph), precision),
+            None => grad::grad(graph),
+        };
         Ok(self.parted()?.map(|parted| Accumulation {
-            gradient: grad::grad(&parted.gradient),
-            again: parted.again.as_ref().map(grad::grad),
+            gradient: differentiated(&parted.gradient),
+            again: parted.again.as_ref().map(differentiated),
             ..parted
         }))
     }
 
     /// The same, with placeholders for gradients.
     fn parted(&self) -> Result<Option<Accumulation>, Failure> {
-        let Some(train) = self.train.as_ref().filter(|t| t.parts > 1 || t.sharpness.is_some()) else {
+        let Some(train) = self.train.as_ref().filter(|t| t.goes_by_parts()) else {
             return Ok(None);
         };
         let program = self.program(Mode::Training, train.part())?;
-        match build::accumulation(&program, train.parts, train.sharpness) {
+        match build::accumulation(&program, train.parts, train.sharpness, train.precision.is_some()) {
             Ok(accumulation) => Ok(Some(accumulation)),
             Err(message) => {
                 let mut diagnostics = Diagnostics::default();

@@ -76,8 +76,12 @@ fn train(items: &str, loss: &str, settings: &str, steps: u64) -> Result<Trained,
     let mut losses = vec![];
     for step in 1..=steps {
         sampler.fill(step, &mut batch).unwrap();
-        let variable = |v| if v == StepVariable::Step { step as f64 } else { 0.0 };
-        losses.push(updater.run(&mut machine, &batch, &Moment::new(step, &variable, &keys)));
+        let variable = |v| if v == StepVariable::Step { step as f64 } else { 1.0 };
+        losses.push(
+            updater
+                .run(&mut machine, &batch, &Moment::new(step, &variable, &keys))
+                .loss,
+        );
     }
     let value = |at: usize| match machine.persistent(at) {
         Values::F32(values) => values.to_vec(),

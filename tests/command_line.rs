@@ -282,6 +282,63 @@ fn all_that_training_keeps_survives_a_kill() {
 }
 
 #[test]
+fn a_dynamic_loss_scale_skips_what_overflows_and_survives_a_kill() {
+    let folder = folder();
+    let changed = SPEC
+        .replace(
+            "loss      cross_entropy(kind)",
+            "loss      500 * cross_entropy(kind)\n    precision f16",
+        )
+        .replace("every 10 steps", "every 200 steps");
+    std::fs::write(folder.path().join("tiny.ms"), changed).unwrap();
+    let at = folder.path();
+    let long = ["train", "tiny.ms", "--set", "train.steps=2400"];
+    let whole = mspec(at, &[&long[..], &["--run", "whole", "--json"]].concat());
+    expect(&whole, 0, "");
+    let result: serde_json::Value = serde_json::from_str(&stdout(&whole)).unwrap();
+    let skipped = result["skipped"].as_u64().unwrap();
+    assert!(skipped > 0, "65536 is too much for this loss");
+    assert!(result["validation"]["accuracy"].as_f64().unwrap() > 0.9);
+    let lines: Vec<serde_json::Value> = metrics(&folder, "whole")
+        .iter()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines[0]["loss_scale"], 65536.0);
+    let last = lines.iter().rev().find(|l| l.get("skipped").is_some()).unwrap();
+    assert_eq!(last["skipped"].as_f64(), Some(skipped as f64));
+    assert_ne!(last["loss_scale"], 65536.0);
+    let mut child = command(at, &[&long[..], &["--run", "killed"]].concat())
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = std::time::Instant::now();
+    while !at.join("killed/ckpt/step-000400").exists() {
+        assert!(begin.elapsed().as_secs() < 60, "the training does not begin");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    send(&child, "-KILL");
+    child.wait().unwrap();
+    assert!(
+        !at.join("killed/model.safetensors").exists(),
+        "it ended before the kill"
+    );
+    let resumed = mspec(at, &["train", "--resume", "killed"]);
+    expect(&resumed, 0, "continuing");
+    assert!(
+        stdout(&resumed).contains(&format!("skipped     {skipped} steps")),
+        "{}",
+        stdout(&resumed)
+    );
+    assert_eq!(weights(&folder, "killed"), weights(&folder, "whole"));
+    assert_eq!(metrics(&folder, "killed"), metrics(&folder, "whole"));
+    // A static one that is too large skips until there is no hope.
+    let never = ["--set", "train.loss_scale=1000000000", "--run", "never"];
+    let never = mspec(at, &[&long[..], &never[..]].concat());
+    expect(&never, 4, "the gradient was not finite in 40 steps in a row");
+}
+
+#[test]
 fn early_stopping_takes_the_best_weights_back() {
     let folder = folder();
     edit(

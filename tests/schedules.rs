@@ -47,7 +47,7 @@ fn run(number: &Number, kept: &[KeptNumber], watched: &[f64]) -> Vec<f64> {
             StepVariable::StepsPerEpoch => 5.0,
             StepVariable::Kept(at) => now[at as usize],
             StepVariable::Watched => watched,
-            StepVariable::Part => 1.0,
+            StepVariable::Part | StepVariable::LossScale => 1.0,
         };
         result.push(number.at(&|v| variable(&now, f64::NAN, v)));
         if step % 5 == 0 {

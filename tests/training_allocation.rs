@@ -100,6 +100,13 @@ fn a_step_of_the_training_allocates_nothing() {
     train(PICTURES, folder.path(), Path::new("tests/data"));
     let folder = tempfile::tempdir().unwrap();
     train(PARTS, folder.path(), Path::new("tests/data"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("abc.txt"), "so much depends upon ".repeat(20)).unwrap();
+    train(
+        &SPEC.replace("clip_norm 1", "clip_norm 1 ; precision f16"),
+        folder.path(),
+        folder.path(),
+    );
 }
 
 /// Trains a spec whose data lie in one folder, in another.
@@ -128,7 +135,7 @@ fn train(spec: &str, folder: &Path, base: &Path) {
             .map(|(x, y)| (stage(x), stage(y))),
         update: stage(&a.update),
     });
-    if let Some(parted) = &parted {
+    if let Some(parted) = parted.as_ref().filter(|p| p.parts > 1) {
         assert!(parted.counts.is_some() && parted.aside.is_some());
     }
     let compiled = programs.iter().map(|p| Program::compile(&p.plan, 2).unwrap());
@@ -157,6 +164,7 @@ fn train(spec: &str, folder: &Path, base: &Path) {
         stale: 0,
         kept: vec![],
         seconds: 0.0,
+        scale: Default::default(),
         metrics_bytes: 0,
     };
     let mut counts = Counts(Vec::with_capacity(40));

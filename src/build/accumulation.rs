@@ -3,7 +3,7 @@
 //! divides by (how much counts) is of the whole batch: where it follows from the data, a program of its own finds it first.
 
 use super::summand::{Summed, summed};
-use crate::ir::experiment::{Accumulation, BEFORE, SUM};
+use crate::ir::experiment::{Accumulation, BEFORE, OVERFLOW, SUM};
 use crate::ir::graph::{Element, MapFunction, NumberId, OutputKind, ReduceFunction, StateDeclaration, StateId};
 use crate::ir::model::{Axis, Definition, Equation, Expr, Output, Place, Program, Tensor, TensorId};
 use crate::ir::number::{Number, NumberFunction, StepVariable};
@@ -13,10 +13,16 @@ use crate::text::Span;
 const LEAST_NORM: f64 = 1e-12;
 
 /// Splits a training program for one of `parts` equal parts of the batch. With a radius, the gradient is that of a point
-/// so far uphill from the parameters (sharpness-aware minimisation, Foret et al. 2020).
+/// so far uphill from the parameters (sharpness-aware minimisation, Foret et al. 2020). `scaled` multiplies the objective
+/// by the loss scale and the gradient by its inverse, and tells whether the sum is finite.
 ///
 /// Graphs still hold placeholders for gradients. Errors name what keeps a loss from being added up part by part.
-pub fn accumulation(program: &Program, parts: usize, radius: Option<f64>) -> Result<Accumulation, String> {
+pub fn accumulation(
+    program: &Program,
+    parts: usize,
+    radius: Option<f64>,
+    scaled: bool,
+) -> Result<Accumulation, String> {
     let Summed {
         mut program,
         counts,
@@ -24,7 +30,7 @@ pub fn accumulation(program: &Program, parts: usize, radius: Option<f64>) -> Res
     } = summed(program, parts)?;
     let sums = add_states(&mut program, SUM);
     let before = radius.map(|_| add_states(&mut program, BEFORE));
-    let gradient = gradient_program(&program, &sums, true);
+    let gradient = gradient_program(&program, &sums, true, scaled);
     let mut update = update_program(&program, &sums);
     let aside = radius.zip(before).map(|(radius, before)| {
         let aside = aside_program(&program, &sums, &before, radius);
@@ -37,7 +43,7 @@ pub fn accumulation(program: &Program, parts: usize, radius: Option<f64>) -> Res
     });
     let again = aside
         .as_ref()
-        .map(|_| super::build(&gradient_program(&program, &sums, false)));
+        .map(|_| super::build(&gradient_program(&program, &sums, false, scaled)));
     let counts = (!totals.is_empty()).then(|| {
         let states = program.states.clone();
         super::build(&Program { states, ..counts })
@@ -68,7 +74,7 @@ fn add_states(program: &mut Program, suffix: &str) -> Vec<StateId> {
 }
 
 /// Loss, gradients added to their sums, and the model's states.
-fn gradient_program(program: &Program, sums: &[StateId], with_states: bool) -> Program {
+fn gradient_program(program: &Program, sums: &[StateId], with_states: bool, scaled: bool) -> Program {
     let mut result = program.clone();
     result.outputs.retain(|o| match o.kind {
         OutputKind::Loss | OutputKind::Objective => true,
@@ -76,6 +82,8 @@ fn gradient_program(program: &Program, sums: &[StateId], with_states: bool) -> P
         _ => false,
     });
     let first = number(&mut result, StepVariable::Part, 1.0);
+    let inverse = scaled.then(|| scale(&mut result));
+    let mut sizes: Option<Expr> = None;
     for at in 0..program.tensors.len() {
         let Definition::Gradient(param) = program.tensors[at].definition else {
             continue;
@@ -90,6 +98,10 @@ fn gradient_program(program: &Program, sums: &[StateId], with_states: bool) -> P
             places: places(&program.tensors[at]),
             otherwise: None,
         };
+        let new = match &inverse {
+            Some(inverse) => Expr::Apply(MapFunction::Multiply, vec![new, inverse.clone()]),
+            None => new,
+        };
         let old = read(&result, old);
         let added = Expr::Apply(MapFunction::Add, vec![old, new.clone()]);
         let body = Expr::Apply(MapFunction::Where, vec![first.clone(), new, added]);
@@ -98,8 +110,58 @@ fn gradient_program(program: &Program, sums: &[StateId], with_states: bool) -> P
             kind: OutputKind::StateUpdate(sum),
             tensor,
         });
+        if scaled {
+            let size = total_size(&mut result, tensor);
+            sizes = Some(match sizes {
+                None => size,
+                Some(sum) => scalar(&mut result, vec![], Expr::Apply(MapFunction::Add, vec![sum, size])),
+            });
+        }
+    }
+    if let Some(Expr::Read { tensor, .. }) = sizes {
+        result.outputs.push(Output {
+            kind: OutputKind::Value(OVERFLOW.into()),
+            tensor,
+        });
     }
     result
+}
+
+/// Multiplies the objective by the loss scale; gives what brings gradients back.
+fn scale(program: &mut Program) -> Expr {
+    let variable = Number::Variable(StepVariable::LossScale);
+    let mut number = |number| {
+        program.numbers.push(number);
+        Expr::Number(NumberId(program.numbers.len() as u32 - 1))
+    };
+    let factor = number(variable.clone());
+    let inverse = number(Number::apply(
+        NumberFunction::Divide,
+        vec![Number::Constant(1.0), variable],
+    ));
+    let at = program.outputs.iter().position(|o| o.kind == OutputKind::Objective);
+    let at = at.expect("a training program has an objective");
+    let objective = read(program, program.outputs[at].tensor);
+    let scaled = scalar(
+        program,
+        vec![],
+        Expr::Apply(MapFunction::Multiply, vec![objective, factor]),
+    );
+    if let Expr::Read { tensor, .. } = scaled {
+        program.outputs[at].tensor = tensor;
+    }
+    inverse
+}
+
+/// The sum of a tensor's absolute values.
+fn total_size(program: &mut Program, tensor: TensorId) -> Expr {
+    let mut body = Expr::Apply(MapFunction::Absolute, vec![read(program, tensor)]);
+    let rank = program.tensor(tensor).axes.len();
+    if rank > 0 {
+        body = Expr::Reduce(ReduceFunction::Sum, (0..rank).collect(), Box::new(body));
+    }
+    let indices = indices(program.tensor(tensor));
+    scalar(program, indices, body)
 }
 
 /// What the optimizers make of the sums.

@@ -170,7 +170,7 @@ impl<'a> Stepper<'a> {
         let variable = step_variables(self.step, per_epoch, &self.kept);
         let moment = Moment::new(self.step, &variable, &self.keys);
         let machine = session::train_machine(&mut self.built.machine);
-        Ok(self.updater.run(machine, &self.batch, &moment))
+        Ok(self.updater.run(machine, &self.batch, &moment).loss)
     }
 
     /// One update, kernel by kernel; gives the nanoseconds of each launch of the plan. Where the batch goes part by part

@@ -100,6 +100,7 @@ fn begin(arguments: &Arguments, spec: &Path, threads: usize) -> Result<(), Failu
         stale: 0,
         kept: vec![],
         seconds: 0.0,
+        scale: Default::default(),
         metrics_bytes: 0,
     };
     go_on(&session, built, memory, &folder, progress, arguments.json)
@@ -278,6 +279,7 @@ fn tell(summary: &Summary, sparsity: Option<&Sparsity>, folder: &RunFolder, json
             "best": summary.best,
             "stopped_early": summary.early,
             "restored": summary.restored,
+            "skipped": summary.skipped,
             "sparsity": sparsity,
         });
         println!("{value}");
@@ -286,6 +288,12 @@ fn tell(summary: &Summary, sparsity: Option<&Sparsity>, folder: &RunFolder, json
     println!("run         {}", folder.path().display());
     let early = if summary.early { ", stopped early" } else { "" };
     println!("steps       {} in {:.1} s{early}", summary.step, summary.seconds);
+    if summary.skipped > 0 {
+        println!(
+            "skipped     {} steps, whose gradient was not finite in 16 bits",
+            summary.skipped
+        );
+    }
     if let Some(loss) = summary.train_loss {
         println!("training    loss {loss:.4} (last batch)");
     }

@@ -3,7 +3,8 @@
 
 use super::body::{Bits, Bodies, Home, Value};
 use super::mathematics::{
-    Code, constant_power, error_function, exponential, hyperbolic_tangent, logarithm, power, sine,
+    Code, constant_power, error_function, exponential, hyperbolic_tangent, logarithm, power, round_bf16, round_f16,
+    sine,
 };
 use super::position::{Index, composed, composed_guards, linear};
 use super::program::{Program, storage};
@@ -399,6 +400,8 @@ impl<'a> Emitter<'a> {
             F::Absolute => code.one(Arithmetic::Absolute, x[0]),
             F::SquareRoot => code.one(Arithmetic::SquareRoot, x[0]),
             F::Floor => code.one(Arithmetic::Floor, x[0]),
+            F::RoundBf16 => round_bf16(code, x[0]),
+            F::RoundF16 => round_f16(code, x[0]),
             F::Less => code.two(Arithmetic::Less, x[0], x[1]),
             F::LessEqual => code.two(Arithmetic::LessEqual, x[0], x[1]),
             F::Equal => code.two(Arithmetic::Equal, x[0], x[1]),

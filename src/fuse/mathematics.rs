@@ -27,6 +27,45 @@ pub trait Code {
 
 use Arithmetic::*;
 
+/// The nearest number whose last `dropped` bits are 0, ties to even. Of a NaN nothing is promised.
+fn shortened<C: Code>(code: &mut C, x: C::Value, dropped: u8) -> C::Value {
+    let bits = code.one(RealBits, x);
+    let last = code.shift_right(bits, dropped);
+    let one = code.integer(1);
+    let odd = code.two(BitAnd, last, one);
+    let below_half = code.integer((1 << (dropped - 1)) - 1);
+    let bits = code.two(IntegerAdd, bits, below_half);
+    let bits = code.two(IntegerAdd, bits, odd);
+    let mask = code.integer(-1 << dropped);
+    let bits = code.two(BitAnd, bits, mask);
+    code.one(IntegerBits, bits)
+}
+
+/// The nearest bfloat16, ties to even: binary32 without its last 16 bits.
+pub fn round_bf16<C: Code>(code: &mut C, x: C::Value) -> C::Value {
+    let short = shortened(code, x, 16);
+    let number = code.two(Equal, x, x);
+    code.select(number, short, x)
+}
+
+/// The nearest binary16, ties to even. Below 2⁻¹⁴ its numbers are multiples of 2⁻²⁴; from 65520 on it is infinite.
+pub fn round_f16<C: Code>(code: &mut C, x: C::Value) -> C::Value {
+    let short = shortened(code, x, 13);
+    let (up, down) = (code.real(16_777_216.0), code.real(1.0 / 16_777_216.0));
+    let units = code.two(Multiply, x, up);
+    let units = code.one(Nearest, units);
+    let small = code.two(Multiply, units, down);
+    let size = code.one(Absolute, x);
+    let (normal, beyond, infinity) = (code.real(1.0 / 16_384.0), code.real(65_520.0), code.real(f32::INFINITY));
+    let is_small = code.two(Less, size, normal);
+    let rounded = code.select(is_small, small, short);
+    let infinite = code.two(Multiply, x, infinity);
+    let is_beyond = code.two(LessEqual, beyond, size);
+    let rounded = code.select(is_beyond, infinite, rounded);
+    let number = code.two(Equal, x, x);
+    code.select(number, rounded, x)
+}
+
 /// Horner's rule, highest coefficient first.
 fn polynomial<C: Code>(code: &mut C, x: C::Value, coefficients: &[f32]) -> C::Value {
     let mut sum = code.real(coefficients[0]);

@@ -1,6 +1,8 @@
 //! The expansions computed at once in plain f32 and swept against `libm` in float64.
 
 use super::mathematics::*;
+use super::tests::oracle::short;
+use crate::ir::graph::MapFunction;
 use crate::ir::kernel::Arithmetic::{self, *};
 
 /// A value is 32 bits.
@@ -219,4 +221,42 @@ fn draws_are_uniform_and_differ_by_key_and_stream() {
     assert!((0..20_000).all(|i| (0.0..1.0).contains(&draw([1, 2], 0, i))));
     let meant = crate::ops::random::uniform;
     assert!((0..20_000).all(|i| draw([1, 2], 3, i) == meant([1, 2], 3, i)));
+}
+
+/// Every 9973rd pattern of bits, and all near what is a tie or a bound, against integer arithmetic of another kind.
+#[test]
+fn sixteen_bits_are_the_nearest() {
+    let wanted = |x: f32, function| match function {
+        MapFunction::RoundBf16 => short(x.into(), 8, -133, 3.4e38) as f32,
+        _ => short(x.into(), 11, -24, 65504.0) as f32,
+    };
+    let check = |bits: u32| {
+        let x = f32::from_bits(bits);
+        for (function, got) in [
+            (MapFunction::RoundBf16, f32::from_bits(round_bf16(&mut Plain, bits))),
+            (MapFunction::RoundF16, f32::from_bits(round_f16(&mut Plain, bits))),
+        ] {
+            let want = wanted(x, function);
+            assert!(
+                got.to_bits() == want.to_bits() || got.is_nan() && x.is_nan(),
+                "{function:?} of {x:e} ({bits:08x}): {got:e} instead of {want:e}"
+            );
+        }
+    };
+    (0..u32::MAX / 9973).for_each(|i| check(i * 9973));
+    for exponent in 0..=255u32 {
+        for low in [
+            0u32, 1, 0x0fff, 0x1000, 0x1001, 0x1fff, 0x2000, 0x3000, 0x7fff, 0x8000, 0x8001, 0xffff, 0x18000, 0x7fffff,
+        ] {
+            check(exponent << 23 | low);
+            check(1 << 31 | exponent << 23 | low);
+        }
+    }
+    assert_eq!(
+        wanted(1.0 + 1.0 / 256.0, MapFunction::RoundBf16),
+        1.0,
+        "a tie goes to even"
+    );
+    assert_eq!(wanted(65519.9, MapFunction::RoundF16), 65504.0);
+    assert_eq!(wanted(65520.0, MapFunction::RoundF16), f32::INFINITY);
 }

@@ -197,6 +197,24 @@ pub enum Interval {
     Tokens(u64),
 }
 
+/// What contractions read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Precision {
+    /// bfloat16.
+    Bf16,
+    /// binary16.
+    F16,
+}
+
+/// What the objective is multiplied by, so that small gradients are not lost in 16 bits.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub enum LossScale {
+    /// Always the same.
+    Static(f64),
+    /// Doubled when it has held for long, halved when a gradient is not finite.
+    Dynamic,
+}
+
 /// Stops when a number no longer improves.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct EarlyStop {
@@ -217,6 +235,10 @@ pub struct TrainSettings {
     pub parts: usize,
     /// The radius of sharpness-aware minimisation.
     pub sharpness: Option<f64>,
+    /// Of what contractions read; `None` is binary32.
+    pub precision: Option<Precision>,
+    /// Of the objective, with a precision.
+    pub loss_scale: LossScale,
     /// When it ends.
     pub duration: Interval,
     /// How often the validation part is evaluated; always at the end.
@@ -241,6 +263,11 @@ impl TrainSettings {
     pub fn part(&self) -> usize {
         self.batch / self.parts
     }
+
+    /// Whether the gradient has a program of its own.
+    pub fn goes_by_parts(&self) -> bool {
+        self.parts > 1 || self.sharpness.is_some() || self.precision.is_some()
+    }
 }
 
 /// What follows a parameter's path in the path of its running mean.
@@ -251,6 +278,9 @@ pub const SUM: &str = "/sum";
 pub const BEFORE: &str = "/before";
 /// What the name of a total over the parts of a batch begins with; no tensor of the data is called so.
 pub const TOTAL: &str = "total ";
+
+/// The result of a gradient's program that is finite if all gradients are.
+pub const OVERFLOW: &str = "overflow";
 
 /// A step whose batch goes part by part: the gradient's sum first, then the update from it.
 #[derive(Clone, Debug)]

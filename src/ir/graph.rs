@@ -74,6 +74,10 @@ pub enum MapFunction {
     /// The error function.
     Erf,
     Floor,
+    /// To the nearest bfloat16 (8 bits of significand, the range of binary32), ties to even.
+    RoundBf16,
+    /// To the nearest binary16 (11 bits of significand; beyond 65504 an infinity), ties to even.
+    RoundF16,
     /// Conditions of two reals.
     Less,
     LessEqual,

@@ -183,6 +183,8 @@ pub fn map_name(function: MapFunction) -> &'static str {
         MapFunction::HyperbolicTangent => "hyperbolic_tangent",
         MapFunction::Erf => "erf",
         MapFunction::Floor => "floor",
+        MapFunction::RoundBf16 => "round_bf16",
+        MapFunction::RoundF16 => "round_f16",
         MapFunction::Less => "less",
         MapFunction::LessEqual => "less_equal",
         MapFunction::Equal => "equal",

@@ -12,6 +12,8 @@ pub enum StepVariable {
     StepsPerEpoch,
     /// Which part of the batch is at hand, from 1.
     Part,
+    /// What the objective is multiplied by.
+    LossScale,
     /// A [`KeptNumber`], by its place in the program's list.
     Kept(u32),
     /// What the last evaluation gave; less is better. Only updates of kept numbers read it.
@@ -168,6 +170,7 @@ impl fmt::Display for Number {
             Number::Variable(StepVariable::Step) => write!(f, "step"),
             Number::Variable(StepVariable::StepsPerEpoch) => write!(f, "steps_per_epoch"),
             Number::Variable(StepVariable::Part) => write!(f, "part"),
+            Number::Variable(StepVariable::LossScale) => write!(f, "loss_scale"),
             Number::Variable(StepVariable::Kept(at)) => write!(f, "kept{at}"),
             Number::Variable(StepVariable::Watched) => write!(f, "watched"),
             Number::Apply(function, arguments) => {

@@ -15,7 +15,7 @@ pub fn arity(function: MapFunction) -> usize {
         Add | Subtract | Multiply | Divide | Power | Minimum | Maximum => 2,
         Less | LessEqual | Equal | And | Or => 2,
         Negate | Absolute | SquareRoot | Exponential | Logarithm | Sine | Cosine => 1,
-        HyperbolicTangent | Erf | Floor | Not => 1,
+        HyperbolicTangent | Erf | Floor | RoundBf16 | RoundF16 | Not => 1,
         Where => 3,
     }
 }
@@ -124,6 +124,8 @@ pub fn value(function: MapFunction, x: &[f64]) -> f64 {
         MapFunction::HyperbolicTangent => libm::tanh(x[0]),
         MapFunction::Erf => libm::erf(x[0]),
         MapFunction::Floor => x[0].floor(),
+        MapFunction::RoundBf16 => rounded(x[0], 8, -133, 3.3895313892515355e38),
+        MapFunction::RoundF16 => rounded(x[0], 11, -24, 65504.0),
         MapFunction::Less => truth(x[0] < x[1]),
         MapFunction::LessEqual => truth(x[0] <= x[1]),
         MapFunction::Equal => truth(x[0] == x[1]),
@@ -135,7 +137,7 @@ pub fn value(function: MapFunction, x: &[f64]) -> f64 {
 }
 
 /// Every function.
-pub const FUNCTIONS: [MapFunction; 24] = {
+pub const FUNCTIONS: [MapFunction; 26] = {
     use MapFunction::*;
     [
         Add,
@@ -155,6 +157,8 @@ pub const FUNCTIONS: [MapFunction; 24] = {
         HyperbolicTangent,
         Erf,
         Floor,
+        RoundBf16,
+        RoundF16,
         Less,
         LessEqual,
         Equal,
@@ -165,6 +169,21 @@ pub const FUNCTIONS: [MapFunction; 24] = {
     ]
 };
 
+/// The nearest number with so many bits of significand and no bit below 2^`least`, ties to even; beyond `most` an infinity.
+fn rounded(x: f64, bits: i32, least: i32, most: f64) -> f64 {
+    if x == 0.0 || !x.is_finite() {
+        return x;
+    }
+    let (_, exponent) = libm::frexp(x);
+    let unit = libm::ldexp(1.0, (exponent - bits).max(least));
+    let nearest = (x / unit).round_ties_even() * unit;
+    if nearest.abs() > most {
+        f64::INFINITY.copysign(x)
+    } else {
+        nearest
+    }
+}
+
 /// Of one element; a polynomial's length for functions that need one.
 fn flops(function: MapFunction) -> usize {
     use MapFunction::*;
@@ -172,6 +191,7 @@ fn flops(function: MapFunction) -> usize {
         Exponential | Logarithm | Sine | Cosine | HyperbolicTangent | Erf => 15,
         Power => 30,
         Divide | SquareRoot => 4,
+        RoundBf16 | RoundF16 => 4,
         _ => 1,
     }
 }

@@ -9,6 +9,7 @@ pub fn gradient(function: MapFunction, backward: &mut Backward) -> Grads {
     use MapFunction::*;
     match function {
         Floor => Grads::none("it is constant almost everywhere"),
+        RoundBf16 | RoundF16 => Grads::none("numbers are rounded behind differentiation"),
         Less | LessEqual | Equal | And | Or | Not => Grads::none("a condition has no gradient"),
         Where => Grads::Operands(chosen(backward)),
         Add | Subtract | Multiply | Divide | Power | Minimum | Maximum => Grads::Operands(binary(function, backward)),

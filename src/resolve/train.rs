@@ -2,7 +2,7 @@
 
 use super::settings::Reader;
 use crate::ir::ast::{Section, Unit};
-use crate::ir::experiment::{EarlyStop, Interval, TrainSettings};
+use crate::ir::experiment::{EarlyStop, Interval, LossScale, Precision, TrainSettings};
 use crate::text::{Code, Diagnostic, Diagnostics};
 
 /// Settings that stand once.
@@ -17,6 +17,8 @@ pub const ONCE: &[&str] = &[
     "tokens",
     "minutes",
     "sam",
+    "precision",
+    "loss_scale",
     "evaluate",
     "checkpoint",
     "keep",
@@ -64,9 +66,30 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
         Some(line) => Some(reader.above_zero(line, "a radius above 0, as `sam 0.05`")?),
         None => None,
     };
+    let precision = match reader.find("precision") {
+        Some(line) => {
+            let item = reader.single(line, "`bf16`, `f16` or `f32`")?;
+            let choices = [
+                ("bf16", Some(Precision::Bf16)),
+                ("f16", Some(Precision::F16)),
+                ("f32", None),
+            ];
+            reader.choice(item, &choices)?
+        }
+        None => None,
+    };
+    let loss_scale = loss_scale(&mut reader, precision)?;
+    if let (Some(line), Some(_), Some(_)) = (reader.find("precision"), precision, sharpness) {
+        let message = "a precision of 16 bits and `sam` are not compiled together yet";
+        let diagnostic = Diagnostic::new(Code::NotSupported, line.span, message);
+        reader.diagnostics.push(diagnostic);
+        return None;
+    }
     Some(TrainSettings {
         batch,
         parts,
+        precision,
+        loss_scale,
         sharpness,
         minutes,
         duration,
@@ -77,6 +100,31 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
         early_stop,
         span: section.span,
     })
+}
+
+/// `loss_scale dynamic` or a number; without it binary16 has a dynamic one, and bfloat16, whose range is binary32's, none.
+fn loss_scale(reader: &mut Reader<'_, '_>, precision: Option<Precision>) -> Option<LossScale> {
+    let Some(line) = reader.find("loss_scale") else {
+        return Some(match precision {
+            Some(Precision::F16) => LossScale::Dynamic,
+            _ => LossScale::Static(1.0),
+        });
+    };
+    if precision.is_none() {
+        let message = "a loss scale is for a `precision` of 16 bits";
+        let diagnostic = Diagnostic::new(Code::WrongSetting, line.span, message);
+        reader
+            .diagnostics
+            .push(diagnostic.help("add `precision f16`, or remove it"));
+        return None;
+    }
+    let what = "`dynamic` or a number above 0, as `loss_scale 1024`";
+    let item = reader.single(line, what)?;
+    match (reader.word(item), super::settings::literal(item)) {
+        (Some("dynamic"), _) => Some(LossScale::Dynamic),
+        (_, Some((value, None))) if value.real() > 0.0 && value.real() <= 1e30 => Some(LossScale::Static(value.real())),
+        _ => reader.expected(what, item.span),
+    }
 }
 
 /// `batch 480 in 40`: samples and parts.

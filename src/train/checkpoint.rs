@@ -44,6 +44,56 @@ impl Bits {
     }
 }
 
+/// What the objective is multiplied by, and how that went.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Scale {
+    /// The factor.
+    pub factor: f64,
+    /// Updates since it changed.
+    pub held: u32,
+    /// Steps whose gradient was not finite.
+    pub skipped: u64,
+    /// Those since the last update.
+    pub in_a_row: u32,
+}
+
+impl Default for Scale {
+    fn default() -> Scale {
+        Scale {
+            factor: 1.0,
+            held: 0,
+            skipped: 0,
+            in_a_row: 0,
+        }
+    }
+}
+
+impl Scale {
+    /// A dynamic scale begins here (as PyTorch's GradScaler).
+    pub const DYNAMIC_START: f64 = 65536.0;
+    /// Updates after which a dynamic scale is doubled.
+    const PATIENCE: u32 = 2000;
+
+    /// Behind a step.
+    pub fn stepped(&mut self, skipped: bool, dynamic: bool) {
+        if skipped {
+            self.skipped += 1;
+            self.in_a_row += 1;
+            self.held = 0;
+            if dynamic {
+                self.factor /= 2.0;
+            }
+            return;
+        }
+        self.in_a_row = 0;
+        self.held += 1;
+        if dynamic && self.held == Self::PATIENCE {
+            self.factor *= 2.0;
+            self.held = 0;
+        }
+    }
+}
+
 /// Where a training stands. Batches and random numbers follow from seed and step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Progress {
@@ -61,6 +111,9 @@ pub struct Progress {
     /// Seconds of steps and evaluations so far.
     #[serde(default)]
     pub seconds: f64,
+    /// The loss scale and what it has seen.
+    #[serde(default)]
+    pub scale: Scale,
     /// Length of `metrics.jsonl`.
     pub metrics_bytes: u64,
 }

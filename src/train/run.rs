@@ -2,14 +2,14 @@
 //! It decides when something happens; what a step computes was decided by the compiler. A step allocates nothing.
 
 use super::ahead::Batches;
-use super::checkpoint::{self, Best, Bits, Memory, Progress};
+use super::checkpoint::{self, Best, Bits, Memory, Progress, Scale};
 use super::evaluate::{Evaluator, Scores, evaluate};
 use super::metrics_log::MetricsLog;
-use super::update::{Moment, Parted, Stage, Updater};
+use super::update::{Moment, Parted, Stage, Updated, Updater};
 use super::{Machine, Stop, TrainError};
 use crate::data::random::Stream;
 use crate::data::{Batch, Dataset};
-use crate::ir::experiment::{Interval, TrainSettings};
+use crate::ir::experiment::{Interval, LossScale, TrainSettings};
 use crate::ir::graph::OutputKind;
 use crate::ir::number::{KeptNumber, Number, StepVariable};
 use crate::ir::plan::OutputSlot;
@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 
 /// Metrics of which less is better; of all others more is.
 const LESS_IS_BETTER: [&str; 6] = ["loss", "perplexity", "error", "mse", "rmse", "mae"];
+
+/// Skipped steps in a row after which there is no hope.
+const SKIPPED_MOST: u32 = 40;
 
 /// What is trained.
 pub struct Task<'a> {
@@ -91,6 +94,8 @@ pub struct Summary {
     pub early: bool,
     /// The step whose weights were taken back, as the best.
     pub restored: Option<u64>,
+    /// Steps that were skipped, as their gradient was not finite.
+    pub skipped: u64,
     /// Time spent in steps.
     pub seconds: f64,
 }
@@ -175,6 +180,7 @@ pub fn step_variables(step: u64, steps_per_epoch: f64, kept: &[Bits]) -> impl Fn
         StepVariable::StepsPerEpoch => steps_per_epoch,
         StepVariable::Kept(at) => kept[at as usize].value(),
         StepVariable::Watched | StepVariable::Part => f64::NAN,
+        StepVariable::LossScale => 1.0,
     }
 }
 
@@ -183,7 +189,7 @@ fn kept_behind(kept: &[KeptNumber], before: &[Bits], watched: f64) -> Vec<Bits> 
     let variable = |variable| match variable {
         StepVariable::Kept(at) => before[at as usize].value(),
         StepVariable::Watched => watched,
-        StepVariable::Step | StepVariable::StepsPerEpoch | StepVariable::Part => f64::NAN,
+        StepVariable::Step | StepVariable::StepsPerEpoch | StepVariable::Part | StepVariable::LossScale => f64::NAN,
     };
     kept.iter().map(|k| Bits::of(k.update.at(&variable))).collect()
 }
@@ -233,6 +239,12 @@ impl<'a> Training<'a> {
         mut progress: Progress,
         log: MetricsLog,
     ) -> Result<Training<'a>, TrainError> {
+        if progress.step == 0 {
+            progress.scale.factor = match task.settings.loss_scale {
+                LossScale::Static(factor) => factor,
+                LossScale::Dynamic => Scale::DYNAMIC_START,
+            };
+        }
         if progress.kept.is_empty() {
             progress.kept = task.kept.iter().map(|k| Bits::of(k.initial)).collect();
         }
@@ -327,18 +339,25 @@ impl<'a> Training<'a> {
         (updater, batch): (&mut Updater, &Batch),
         watch: &mut dyn Watch,
     ) -> Result<(), TrainError> {
-        let (rate, loss) = {
-            let variable = step_variables(step, self.steps_per_epoch, &self.progress.kept);
+        let (rate, updated) = {
+            // A step that was skipped is none for optimizers and schedules.
+            let scale = self.progress.scale;
+            let updates = step_variables(step - scale.skipped, self.steps_per_epoch, &self.progress.kept);
+            let variable = |variable| match variable {
+                StepVariable::LossScale => scale.factor,
+                other => updates(other),
+            };
             let moment = Moment::new(step, &variable, &self.keys);
-            let loss = updater.run(self.machine, batch, &moment);
-            (self.task.rate.map(|rate| rate.at(&variable)), loss)
+            let updated = updater.run(self.machine, batch, &moment);
+            (self.task.rate.map(|rate| rate.at(&variable)), updated)
         };
+        let Updated { loss, skipped } = updated;
         let elapsed = begin.elapsed();
         self.spent += elapsed;
         self.progress.seconds += elapsed.as_secs_f64();
         self.done += 1;
         let speed = self.units.0 as f64 / elapsed.as_secs_f64();
-        let gradient_norm = updater.gradient_norm(self.machine);
+        let gradient_norm = updater.gradient_norm(self.machine).filter(|_| !skipped);
         self.log.begin(step).single("train/loss", loss);
         for metric in &self.metrics {
             self.log.single(
@@ -352,6 +371,10 @@ impl<'a> Training<'a> {
         if let Some(norm) = gradient_norm {
             self.log.single("grad_norm", norm);
         }
+        if self.task.settings.precision.is_some() {
+            let Scale { factor, skipped, .. } = self.progress.scale;
+            self.log.double("loss_scale", factor).double("skipped", skipped as f64);
+        }
         self.log.double(self.units.1, speed.round()).end()?;
         for (name, value) in [("loss", Some(loss)), ("norm of the gradient", gradient_norm)] {
             if let Some(value) = value
@@ -359,6 +382,12 @@ impl<'a> Training<'a> {
             {
                 return Err(self.diverged(step, format!("the {name} is {value}")));
             }
+        }
+        let dynamic = self.task.settings.loss_scale == LossScale::Dynamic;
+        self.progress.scale.stepped(skipped, dynamic);
+        if self.progress.scale.in_a_row == SKIPPED_MOST {
+            let what = format!("the gradient was not finite in {SKIPPED_MOST} steps in a row");
+            return Err(self.diverged(step, what));
         }
         self.progress.step = step;
         self.last_loss = Some(loss);
@@ -474,6 +503,7 @@ impl<'a> Training<'a> {
     fn summary(self, restored: Option<u64>) -> Summary {
         Summary {
             restored,
+            skipped: self.progress.scale.skipped,
             step: self.progress.step,
             train_loss: self.last_loss,
             validation: self.last_scores,

@@ -240,6 +240,8 @@ impl Setup {
                 parts: 1,
                 sharpness: None,
                 minutes: None,
+                precision: None,
+                loss_scale: LossScale::Static(1.0),
                 duration: Interval::Steps(steps),
                 evaluate_every: Some(Interval::Steps(6)),
                 checkpoint_every: Some(Interval::Epochs(2.0)),
@@ -327,6 +329,7 @@ impl Setup {
             stale: 0,
             kept: vec![],
             seconds: 0.0,
+            scale: Default::default(),
             metrics_bytes: 0,
         };
         if let Ok(loaded) = checkpoint::newest(&places.checkpoints) {

@@ -5,7 +5,7 @@ use super::Machine;
 use super::feed::Feed;
 use crate::data::random::Stream;
 use crate::data::{Batch, Values};
-use crate::ir::experiment::Accumulator;
+use crate::ir::experiment::{Accumulator, OVERFLOW};
 use crate::ir::graph::{OutputKind, ReduceFunction, elements};
 use crate::ir::number::{Number, StepVariable};
 use crate::machine::ProgramId;
@@ -41,7 +41,18 @@ pub struct Updater {
     norm: Option<(ProgramId, usize)>,
 }
 
+/// What an update gave.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Updated {
+    /// Of the batch.
+    pub loss: f32,
+    /// The gradient was not finite, and nothing has changed.
+    pub skipped: bool,
+}
+
 struct RunningParts {
+    /// For the gradient's programs, the output that is finite if the gradient is.
+    guards: Vec<(ProgramId, usize)>,
     parts: usize,
     counts: Option<Counting>,
     aside: Option<(Running, Running)>,
@@ -154,7 +165,10 @@ impl Updater {
             norm: find(last, OutputKind::GradientNorm).map(|output| (last, output)),
             parted: parted.map(|p| {
                 let again = p.aside.as_ref().map(|(_, again)| again.program);
+                let of_gradient = std::iter::once(main.program).chain(again);
+                let guard = |program| Some((program, find(program, OutputKind::Value(OVERFLOW.into()))?));
                 RunningParts {
+                    guards: of_gradient.filter_map(guard).collect(),
                     parts,
                     counts: p
                         .counts
@@ -173,11 +187,14 @@ impl Updater {
         self.main.stage.program
     }
 
-    /// Updates from a batch; gives its loss.
-    pub fn run(&mut self, machine: &mut dyn Machine, batch: &Batch, moment: &Moment) -> f32 {
+    /// Updates from a batch, unless its gradient is not finite where a precision of 16 bits may be the cause.
+    pub fn run(&mut self, machine: &mut dyn Machine, batch: &Batch, moment: &Moment) -> Updated {
         let Some(parted) = &mut self.parted else {
             self.main.run(machine, batch, 0, moment);
-            return machine.output(self.main.stage.program, self.loss)[0];
+            return Updated {
+                loss: machine.output(self.main.stage.program, self.loss)[0],
+                skipped: false,
+            };
         };
         let moment = Moment {
             parts: parted.parts,
@@ -194,6 +211,14 @@ impl Updater {
             self.main.run(machine, batch, part, &moment);
             loss += f64::from(machine.output(self.main.stage.program, self.loss)[0]);
         }
+        let overflow = |machine: &dyn Machine, guards: &[(ProgramId, usize)], program| {
+            let guard = guards.iter().find(|g| g.0 == program);
+            guard.is_some_and(|&(program, output)| !machine.output(program, output)[0].is_finite())
+        };
+        let loss = loss as f32;
+        if overflow(machine, &parted.guards, self.main.stage.program) {
+            return Updated { loss, skipped: true };
+        }
         if let Some((aside, again)) = &mut parted.aside {
             aside.run(machine, batch, 0, &moment);
             for part in 0..parted.parts {
@@ -204,7 +229,7 @@ impl Updater {
             }
         }
         parted.update.run(machine, batch, 0, &moment);
-        loss as f32
+        Updated { loss, skipped: false }
     }
 
     /// The norm of the last update's gradient, before clipping.

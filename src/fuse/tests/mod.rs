@@ -3,7 +3,7 @@
 mod build;
 mod classic;
 mod generated;
-mod oracle;
+pub mod oracle;
 
 use crate::codegen::interpret::interpret;
 use crate::fuse::fuse;

@@ -205,6 +205,20 @@ fn combined(function: ReduceFunction, a: f64, b: f64) -> f64 {
     }
 }
 
+/// The nearest number of so many significant bits that is a multiple of 2^`least`, ties to even; infinite beyond `most`.
+pub fn short(x: f64, bits: i32, least: i32, most: f64) -> f64 {
+    if x == 0.0 || !x.is_finite() {
+        return x;
+    }
+    let unit = 2f64.powi((x.abs().log2().floor() as i32 + 1 - bits).max(least));
+    let nearest = (x / unit).round_ties_even() * unit;
+    if nearest.abs() > most {
+        f64::INFINITY.copysign(x)
+    } else {
+        nearest
+    }
+}
+
 fn map(function: MapFunction, x: &dyn Fn(usize) -> f64) -> f64 {
     let truth = |c: bool| if c { 1.0 } else { 0.0 };
     match function {
@@ -225,6 +239,8 @@ fn map(function: MapFunction, x: &dyn Fn(usize) -> f64) -> f64 {
         MapFunction::HyperbolicTangent => libm::tanh(x(0)),
         MapFunction::Erf => libm::erf(x(0)),
         MapFunction::Floor => x(0).floor(),
+        MapFunction::RoundBf16 => short(x(0), 8, -133, 3.4e38),
+        MapFunction::RoundF16 => short(x(0), 11, -24, 65504.0),
         MapFunction::Less => truth(x(0) < x(1)),
         MapFunction::LessEqual => truth(x(0) <= x(1)),
         MapFunction::Equal => truth(x(0) == x(1)),
