@@ -216,14 +216,39 @@ impl GraphBuilder {
         self.reduce(ReduceFunction::Sum, x, axes)
     }
 
-    /// A sum of products; axes with the same label run together, labels that are not in `out` are summed.
+    /// A sum of products; axes with the same label run together, labels that are not in `out` are summed. Axes of an
+    /// operand that only change places keep theirs, so that its gradient comes out as the operand lies.
     pub fn contract(&mut self, a: NodeId, a_labels: &[u8], b: NodeId, b_labels: &[u8], out: &[u8]) -> NodeId {
+        let (a, a_labels) = self.unpermuted(a, a_labels);
+        let (b, b_labels) = self.unpermuted(b, b_labels);
         let op = Op::Contract {
-            a: a_labels.to_vec(),
-            b: b_labels.to_vec(),
+            a: a_labels,
+            b: b_labels,
             out: out.to_vec(),
         };
         self.derived(op, &[a, b])
+    }
+
+    /// What a node permutes, with the labels in that one's order; the node itself if it does not only permute.
+    fn unpermuted(&self, x: NodeId, labels: &[u8]) -> (NodeId, Vec<u8>) {
+        let node = self.graph.node(x);
+        if let Op::View { positions, guards, .. } = &node.op
+            && guards.is_empty()
+        {
+            let axes: Option<Vec<usize>> = positions.iter().map(Position::as_axis).collect();
+            let source = node.operands[0];
+            if let Some(axes) = axes
+                && axes.len() == labels.len()
+                && (0..labels.len()).all(|axis| axes.contains(&axis))
+                && axes
+                    .iter()
+                    .zip(self.shape(source))
+                    .all(|(a, size)| node.shape[*a] == *size)
+            {
+                return (source, axes.iter().map(|axis| labels[*axis]).collect());
+            }
+        }
+        (x, labels.to_vec())
     }
 
     /// Reads a value elsewhere. Positions and guards are brought to their canonical form, and a view of a view becomes

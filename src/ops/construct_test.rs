@@ -143,3 +143,18 @@ fn verify_names_the_broken_rule() {
     };
     insta::assert_snapshot!(check(Op::Gather { positions: vec![GatherPosition::Axis(0), ids] }, &[4]), @"%1 = gather [i0, ids1[i0]] %0 : [4] real: there are no ids at operand 1");
 }
+
+#[test]
+fn contractions_read_permuted_operands_as_they_lie() {
+    let (mut b, x) = builder(&[&[3, 5], &[7, 5]]);
+    let turned = b.permute(x[1], &[1, 0]);
+    b.contract(x[0], &[0, 1], turned, &[1, 2], &[0, 2]);
+    insta::assert_snapshot!(check(b), @r"
+    in0 x0 : [3, 5] real
+    in1 x1 : [7, 5] real
+    %0 = input in0 : [3, 5] real
+    %1 = input in1 : [7, 5] real
+    %2 = view [i1, i0] %1 : [5, 7] real
+    %3 = contract ab,cb->ac %0 %1 : [3, 7] real
+    ");
+}

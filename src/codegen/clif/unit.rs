@@ -3,7 +3,7 @@
 
 use super::emitter::{Emitter, QUAD, kernel_signature};
 use super::routine::Routine;
-use super::{loops, product, scatter};
+use super::{blocking, loops, product, scatter};
 use crate::codegen::analysis::Ranges;
 use crate::codegen::wide::encode::Assembler;
 use crate::codegen::wide::encode_vector::Width;
@@ -52,7 +52,7 @@ impl<'k> Units<'k> {
     /// Everything that the kernels need.
     pub fn of(kernels: &'k [Kernel], kinds: Vec<ValueKinds>, width: Width) -> Units<'k> {
         let products = kernels.iter().filter_map(|kernel| match &kernel.body {
-            KernelBody::Product(k) => Some(product::routines(k, width_of(k, width))),
+            KernelBody::Product(k) => Some(blocking::routines(k, width_of(k, width))),
             _ => None,
         });
         let mut routines: Vec<Routine> = products.flatten().collect();
@@ -145,7 +145,7 @@ impl<'k> Units<'k> {
             Unit::Kernel(at) => {
                 let kernel = &self.kernels[at];
                 let routines = match &kernel.body {
-                    KernelBody::Product(k) => product::routines(k, width_of(k, self.width)),
+                    KernelBody::Product(k) => blocking::routines(k, width_of(k, self.width)),
                     _ => vec![],
                 };
                 let routines: Vec<FuncRef> = routines
@@ -254,7 +254,7 @@ fn bodies(kernel: &Kernel) -> Vec<&Define> {
 
 /// The register width of a product's routines.
 fn width_of(kernel: &MatrixProduct, width: Width) -> Width {
-    if product::reached_wide(kernel) {
+    if blocking::reached_wide(kernel) {
         width
     } else {
         Width::W128
@@ -272,7 +272,7 @@ fn epilogue(
     if width_of(product, width) == Width::W128 {
         return None;
     }
-    let tile_row_bytes = product::tile_row_bytes(product, width);
+    let tile_row_bytes = blocking::tile_row_bytes(product, width);
     wide::epilogue_function(&kernel.buffers, kinds, product, tile_row_bytes, width, lists).ok()
 }
 
@@ -288,7 +288,7 @@ fn constant(define: &Define) -> Option<u32> {
 pub fn scratch_bytes(kernel: &Kernel, width: Width) -> usize {
     match &kernel.body {
         KernelBody::Loop(k) => loops::scratch_bytes(k),
-        KernelBody::Product(k) => product::scratch_bytes(k, width_of(k, width)),
+        KernelBody::Product(k) => blocking::scratch_bytes(k, width_of(k, width)),
         KernelBody::Scatter(_) => 0,
     }
 }

@@ -7,9 +7,11 @@ mod body;
 pub mod code;
 mod emitter;
 pub mod encode;
+mod encode_general;
 #[cfg(test)]
 mod encode_test;
 pub mod encode_vector;
+mod instructions;
 pub mod kernel;
 mod lanes;
 mod loops;
@@ -17,3 +19,4 @@ pub mod multiply;
 pub mod pack;
 mod scatter;
 mod select;
+mod select_vector;

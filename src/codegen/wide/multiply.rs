@@ -108,12 +108,32 @@ impl Multiply {
         for step in 0..unroll {
             self.step(a, width, rows, step as i32);
         }
+        if unroll > 1 {
+            self.prefetch(a, width, rows);
+        }
         let advance = (self.vectors * width.bytes() * unroll) as i32;
         a.alu_number(Alu::Add, A_NOW, self.step_bytes * unroll as i32);
         a.alu_number(Alu::Add, PANEL_NOW, advance);
         a.alu_number(Alu::Subtract, LEFT, 1);
         a.jump_if(Condition::NotEqual, again);
         a.bind(end);
+    }
+
+    /// Brings what the next rows read at the same steps nearer.
+    fn prefetch(self, a: &mut Assembler, width: Width, rows: usize) {
+        if rows < rows_at_once(width, self.vectors) {
+            return;
+        }
+        let next = rows as i32 * self.row_bytes;
+        if self.step_bytes == 4 {
+            for row in 0..rows as i32 {
+                a.prefetch(Memory::at(A_NOW, next + row * self.row_bytes));
+            }
+        } else if self.row_bytes == 4 {
+            for step in 0..UNROLL as i32 {
+                a.prefetch(Memory::at(A_NOW, step * self.step_bytes + 2 * next - 4));
+            }
+        }
     }
 
     /// One product for each sum. The registers behind the sums hold the panel's row and spread elements of `a`.

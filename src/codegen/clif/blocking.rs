@@ -1,0 +1,177 @@
+//! How matrix products are cut into blocks, and which routines they call. It changes no bits: every sum is cut at
+//! multiples of [`PRODUCT_CHUNK`] alone.
+
+use super::emitter::WORD;
+use super::routine::{Routine, TILE_COLUMNS, TILE_ROWS};
+use crate::codegen::wide;
+use crate::codegen::wide::encode_vector::Width;
+use crate::ir::kernel::*;
+
+/// Columns of a block, at most.
+const BLOCK_COLUMNS: usize = 256;
+/// Rows of a block, at most: one packing of `b` serves so many.
+const BLOCK_ROWS: usize = 128;
+/// Rows of `a` that are packed together, at most.
+const PACKED_ROWS: usize = 64;
+/// Elements of a block that stays in the first cache.
+const CACHED_TILE: usize = 8192;
+/// Elements of `b` that are packed at once, at most: they stay in the second cache.
+const PACKED_ELEMENTS: usize = 1 << 17;
+
+/// How a product is blocked, and where its parts lie in scratch memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blocking {
+    /// Columns of a panel.
+    pub tile_columns: usize,
+    /// Columns of a block, whole tiles and a multiple of [`LANES`].
+    pub columns: usize,
+    /// Rows of a block.
+    pub rows: usize,
+    /// Rows of `a` packed together, whole tiles; none if `a` is read where it lies.
+    pub packed_rows: Option<usize>,
+    /// Steps along `k` that are packed at once: all, or a chunk.
+    pub packed_steps: usize,
+    /// Bytes from the start of the scratch memory.
+    pub a_panels: usize,
+    /// The same for `b`.
+    pub b_panels: usize,
+    /// All of it.
+    pub bytes: usize,
+}
+
+/// Equal parts of at most so many, each a multiple of something.
+fn even(size: usize, most: usize, multiple: usize) -> usize {
+    let blocks = size.div_ceil(most);
+    size.div_ceil(blocks).next_multiple_of(multiple)
+}
+
+fn bytes(elements: usize) -> usize {
+    elements.next_multiple_of(LANES) * WORD as usize
+}
+
+impl Blocking {
+    /// For registers of a width.
+    pub fn of(k: &MatrixProduct, width: Width) -> Blocking {
+        match width {
+            Width::W128 => Blocking::narrow(k),
+            _ => Blocking::wide(k, width),
+        }
+    }
+
+    fn narrow(k: &MatrixProduct) -> Blocking {
+        let columns = even(k.columns_per_task.min(k.n), BLOCK_COLUMNS, LANES.max(TILE_COLUMNS));
+        // Tasks of a thread that follow each other are taken together, so all rows may come at once.
+        let packed_rows = even(k.m, PACKED_ROWS, TILE_ROWS);
+        let rows = even(k.m, BLOCK_ROWS, packed_rows);
+        let length = k.k.min(PRODUCT_CHUNK);
+        let a_panels = bytes(rows * columns);
+        let b_panels = a_panels + bytes(packed_rows * length);
+        Blocking {
+            tile_columns: TILE_COLUMNS,
+            columns,
+            rows,
+            packed_rows: Some(packed_rows),
+            packed_steps: length,
+            a_panels,
+            b_panels,
+            bytes: b_panels + bytes(columns * length),
+        }
+    }
+
+    fn wide(k: &MatrixProduct, width: Width) -> Blocking {
+        let of_task = k.columns_per_task.min(k.n);
+        let vectors = vectors_of_panel(of_task, width);
+        let tile_columns = vectors * width.lanes();
+        // Whole panels and whole turns of the virtual lanes.
+        let multiple = (1..).map(|i| i * tile_columns).find(|c| c.is_multiple_of(LANES));
+        let multiple = multiple.expect("some multiple is one");
+        let fitting = (PACKED_ELEMENTS / k.k).clamp(multiple, BLOCK_COLUMNS);
+        let columns = even(of_task, fitting / multiple * multiple, multiple);
+        let packed_steps = if k.k * columns <= 2 * PACKED_ELEMENTS {
+            k.k
+        } else {
+            PRODUCT_CHUNK
+        };
+        let at_once = wide::multiply::rows_at_once(width, vectors);
+        let most = if packed_steps == k.k {
+            CACHED_TILE / columns
+        } else {
+            BLOCK_ROWS
+        };
+        let rows = even(k.m, most.max(at_once) / at_once * at_once, at_once);
+        let b_panels = bytes(rows * columns);
+        Blocking {
+            tile_columns,
+            columns,
+            rows,
+            packed_rows: None,
+            packed_steps,
+            a_panels: b_panels,
+            b_panels,
+            bytes: b_panels + bytes(columns * packed_steps),
+        }
+    }
+
+    /// Whether all steps of a block's columns are packed before its rows.
+    pub fn packs_once(self, k: &MatrixProduct) -> bool {
+        self.packed_steps == k.k
+    }
+}
+
+/// Vectors of a panel's row: few columns without use, and few loads for each product.
+fn vectors_of_panel(columns: usize, width: Width) -> usize {
+    let cost = |vectors: &usize| {
+        let padded = columns.div_ceil(vectors * width.lanes()) * vectors;
+        padded * [0, 115, 103, 101, 100][*vectors]
+    };
+    let all = 1..=wide::multiply::most_vectors(width);
+    all.min_by_key(cost).expect("there is a least one")
+}
+
+/// Bytes of scratch memory that a product needs.
+pub fn scratch_bytes(kernel: &MatrixProduct, width: Width) -> usize {
+    Blocking::of(kernel, width).bytes
+}
+
+/// Bytes of a product's tile from row to row.
+pub fn tile_row_bytes(kernel: &MatrixProduct, width: Width) -> i64 {
+    Blocking::of(kernel, width).columns as i64 * WORD
+}
+
+/// The routines that a product calls: multiply, pack `b`, and pack `a` where that is packed.
+pub fn routines(kernel: &MatrixProduct, width: Width) -> Vec<Routine> {
+    let (a, b) = (&kernel.a, &kernel.b);
+    let pack = |width, lane_stride, step_stride| Routine::Pack {
+        width,
+        lane_stride,
+        step_stride,
+    };
+    if width == Width::W128 {
+        return vec![
+            Routine::Multiply,
+            pack(TILE_COLUMNS, b.column_stride, b.row_stride),
+            pack(TILE_ROWS, a.row_stride, a.column_stride),
+        ];
+    }
+    let blocking = Blocking::of(kernel, width);
+    let vectors = blocking.tile_columns / width.lanes();
+    let bytes = |stride: i64| i32::try_from(stride * WORD).expect("wide products have small strides");
+    let multiply = wide::multiply::Multiply {
+        vectors,
+        row_bytes: bytes(a.row_stride),
+        step_bytes: bytes(a.column_stride),
+        tile_row_bytes: bytes(blocking.columns as i64),
+    };
+    let pack = wide::pack::Pack {
+        vectors,
+        lane_stride: b.column_stride,
+        step_stride: b.row_stride,
+    };
+    vec![Routine::WideMultiply(multiply), Routine::WidePack(pack)]
+}
+
+/// Whether the wide routines reach all of a product's operands with their offsets.
+pub fn reached_wide(kernel: &MatrixProduct) -> bool {
+    let a = &kernel.a;
+    [a.row_stride, a.column_stride].iter().all(|s| s.abs() < 1 << 22)
+}
