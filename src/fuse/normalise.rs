@@ -137,7 +137,11 @@ impl Normal {
             function: ReduceFunction::Sum,
             axes,
         };
-        let first = axes.iter().copied().find(|&a| shape[a] > 1).expect("a long sum has terms");
+        let first = axes
+            .iter()
+            .copied()
+            .find(|&a| shape[a] > 1)
+            .expect("a long sum has terms");
         let inner: Vec<usize> = axes.iter().copied().filter(|&a| a != first).collect();
         let kept: Vec<usize> = (0..shape.len()).filter(|a| !inner.contains(a)).collect();
         let outer = kept.iter().position(|&a| a == first).expect("it is kept");
@@ -149,7 +153,14 @@ impl Normal {
         };
         let partial = self.add(partial, origin);
         let op = sum(vec![outer]);
-        self.add(Node { op, operands: vec![partial], ..node }, origin)
+        self.add(
+            Node {
+                op,
+                operands: vec![partial],
+                ..node
+            },
+            origin,
+        )
     }
 
     /// Remembers `y = e^x / t`: who needs `e^x` later multiplies `y` by `t` again, instead of keeping `x`.

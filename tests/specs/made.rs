@@ -87,6 +87,17 @@ fn batches(description: &str, file: &Path) {
                     let value = |i: usize| ((i * 37 + batch) % 101) as f32 / 50.0 - 1.0;
                     (Dtype::F32, (0..elements).flat_map(|i| value(i).to_le_bytes()).collect())
                 }
+                "masked" => {
+                    // Every other one is -100, as targets that do not count are marked.
+                    let value = |i: usize| {
+                        if i.is_multiple_of(2) {
+                            ((i + batch) % 5) as i32
+                        } else {
+                            -100
+                        }
+                    };
+                    (Dtype::I32, (0..elements).flat_map(|i| value(i).to_le_bytes()).collect())
+                }
                 _ => {
                     let value = |i: usize| ((i + batch) % 5) as i32;
                     (Dtype::I32, (0..elements).flat_map(|i| value(i).to_le_bytes()).collect())
