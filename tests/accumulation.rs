@@ -3,6 +3,7 @@
 
 use mspec::data::random::Stream;
 use mspec::data::{Batch, open};
+use mspec::ir::experiment::LossScale;
 use mspec::ir::number::StepVariable;
 use mspec::machine::{Machine, Program, ProgramId, Values};
 use mspec::pipeline::{self, Compiled};
@@ -12,10 +13,11 @@ use mspec::train::update::{Moment, Parted, Stage, Updater};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Losses of some updates, and the parameters behind them.
+/// Losses of some updates, and the parameters and the model's states behind them.
 struct Trained {
     losses: Vec<f32>,
     params: BTreeMap<String, Vec<f32>>,
+    states: BTreeMap<String, Vec<f32>>,
 }
 
 /// Compiles and trains; `Err` holds the codes of what is said.
@@ -73,10 +75,18 @@ fn train(items: &str, loss: &str, settings: &str, steps: u64) -> Result<Trained,
     let mut batch = Batch::new(data.schema(), settings.batch);
     let mut updater = Updater::new(&machine, &main, parted.as_ref(), &batch);
     let keys = Stream::new(1, "step");
+    let scale = match settings.loss_scale {
+        LossScale::Static(scale) => scale,
+        LossScale::Dynamic => 65536.0,
+    };
     let mut losses = vec![];
     for step in 1..=steps {
         sampler.fill(step, &mut batch).unwrap();
-        let variable = |v| if v == StepVariable::Step { step as f64 } else { 1.0 };
+        let variable = |v| match v {
+            StepVariable::Step => step as f64,
+            StepVariable::LossScale => scale,
+            _ => 1.0,
+        };
         losses.push(
             updater
                 .run(&mut machine, &batch, &Moment::new(step, &variable, &keys))
@@ -87,13 +97,15 @@ fn train(items: &str, loss: &str, settings: &str, steps: u64) -> Result<Trained,
         Values::F32(values) => values.to_vec(),
         Values::I32(_) => panic!("parameters are reals"),
     };
-    let params = slots
-        .iter()
-        .enumerate()
-        .filter(|(_, s)| declarations.params.iter().any(|p| p.path == s.name))
-        .map(|(at, s)| (s.name.clone(), value(at)))
-        .collect();
-    Ok(Trained { losses, params })
+    let named = |wanted: &dyn Fn(&str) -> bool| {
+        let slots = slots.iter().enumerate().filter(|(_, s)| wanted(&s.name));
+        slots.map(|(at, s)| (s.name.clone(), value(at))).collect()
+    };
+    Ok(Trained {
+        losses,
+        params: named(&|name| declarations.params.iter().any(|p| p.path == name)),
+        states: named(&|name| declarations.states.iter().any(|s| s.path == name && !s.optimizer)),
+    })
 }
 
 #[track_caller]
@@ -149,6 +161,45 @@ fn parts_add_up_to_the_large_batch() {
             close(&parted, &whole, 2e-6);
         }
     }
+}
+
+#[test]
+fn a_state_changes_once_a_part() {
+    let items = "def counted(x[.., c]) { state n = 0 ; if training { n <- n + 1 } else { n <- n } ; x }\n\
+                 model net { features -> counted -> linear(classes) }";
+    let count = |settings: &str| {
+        let settings = format!("optimizer sgd(lr = 0.1) ; {settings}");
+        let trained = train(items, "cross_entropy(kind)", &settings, 3).unwrap();
+        trained.states["net.counted.n"].clone()
+    };
+    assert_eq!(count("batch 8"), [3.0]);
+    assert_eq!(count("batch 8 in 4"), [12.0]);
+    // What looks aside for the gradient leaves states alone.
+    assert_eq!(count("batch 8 in 2 ; sam 0.05"), [6.0]);
+}
+
+#[test]
+fn a_loss_scale_is_taken_back() {
+    let optimizer = "optimizer sgd(lr = 0.1, momentum = 0.9) ; batch 8 in 2 ; precision bf16";
+    let plain = train(MODEL, "cross_entropy(kind)", optimizer, 4).unwrap();
+    let scaled = train(
+        MODEL,
+        "cross_entropy(kind)",
+        &format!("{optimizer} ; loss_scale 1024"),
+        4,
+    )
+    .unwrap();
+    // A power of two changes no bit, but for what is too small for a normal number.
+    assert_eq!(plain.params, scaled.params);
+    let full = train(
+        MODEL,
+        "cross_entropy(kind)",
+        "optimizer sgd(lr = 0.1, momentum = 0.9) ; batch 8 in 2",
+        4,
+    )
+    .unwrap();
+    close(&plain, &full, 2e-2);
+    assert!(plain.params != full.params, "rounding shows");
 }
 
 #[test]

@@ -532,11 +532,11 @@ fn a_language_model_continues_a_text_without_its_data() {
     let spec = "
 data { text \"abc.txt\" ; tokens char ; window 8 ; split train 100% }
 model lm { tokens -> embedding(vocab, 16) -> linear(vocab) }
-train { loss cross_entropy(next) ; optimizer adam(lr = 0.1) ; batch 8 ; steps 40 }
+train { loss cross_entropy(next) ; optimizer adam(lr = 0.1) ; batch 8 ; tokens 2560 }
 ";
     std::fs::write(at.join("lm.ms"), spec).unwrap();
     std::fs::write(at.join("abc.txt"), "abc".repeat(100)).unwrap();
-    expect(&mspec(at, &["train", "lm.ms", "--run", "run"]), 0, "");
+    expect(&mspec(at, &["train", "lm.ms", "--run", "run"]), 0, "40 steps of 8");
     std::fs::remove_file(at.join("abc.txt")).unwrap();
     let text = |arguments: &[&str]| {
         mspec(

@@ -149,6 +149,41 @@ fn optimizers_agree_with_float64() {
     assert!(worst > 0.0, "something was compared");
 }
 
+/// The text of a definition of the library, under another name.
+fn renamed(name: &str, new: &str) -> String {
+    let text = mspec::standard::FILES
+        .iter()
+        .find(|f| f.0 == "std/optimizers.ms")
+        .unwrap()
+        .1;
+    let start = text.find(&format!("optimizer {name}(")).unwrap();
+    let body = &text[start..];
+    let end = body.find("\n}\n").unwrap() + 3;
+    body[..end].replacen(name, new, 1)
+}
+
+#[test]
+fn a_users_own_optimizer_compiles_to_the_librarys_kernels() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/optimizers");
+    for (name, arguments) in [
+        ("adamw", "lr = 1e-2"),
+        ("nadam", "lr = 1e-2"),
+        ("lamb", "lr = 1e-2, beta1 = 0.8"),
+    ] {
+        let plan = |items: &str, name: &str| {
+            let train = format!("train {{ loss total ; optimizer {name}({arguments}) ; steps 50 }}");
+            let text = format!("{items}\n{SPEC}{train}\n");
+            let spec = pipeline::load(Path::new("x.ms"), &[], &|_| Ok(text.clone().into_bytes())).unwrap();
+            let data = open(&spec.data().unwrap(), &folder).unwrap();
+            let experiment = spec.resolve(data.schema().clone()).unwrap();
+            pipeline::compile(&experiment.training_graph().unwrap(), None).plan
+        };
+        let (library, own) = (plan("", name), plan(&renamed(name, "mine"), "mine"));
+        assert!(library.kernels.len() > 1);
+        assert_eq!(library.kernels, own.kernels, "{name}");
+    }
+}
+
 #[test]
 fn states_that_nothing_reads_cost_no_memory() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/optimizers");

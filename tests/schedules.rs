@@ -2,7 +2,8 @@
 
 use mspec::data;
 use mspec::ir::number::{KeptNumber, Number, StepVariable};
-use mspec::pipeline::{self, Declarations};
+use mspec::pipeline::{self, Declarations, Experiment};
+use mspec::resolve::Mode;
 use std::path::Path;
 
 const STEPS: u64 = 100;
@@ -19,8 +20,12 @@ struct Case {
     factors: Vec<f64>,
 }
 
-/// The declarations of a run of 100 steps, an epoch of which has 5.
 fn declarations(model: &str, train: &str) -> Declarations {
+    experiment(model, train).declarations().unwrap()
+}
+
+/// A run of 100 steps, an epoch of which has 5.
+fn experiment(model: &str, train: &str) -> Experiment {
     let text = format!(
         "data {{ csv \"fruit.csv\" ; target kind ; missing fill ; split train 80%, validation 20% }}\n\
          model net {{ {model} }}\n\
@@ -31,10 +36,9 @@ fn declarations(model: &str, train: &str) -> Declarations {
     let mut schema = data.schema().clone();
     schema.epoch_samples = Some(10);
     let sources = spec.sources.clone();
-    let experiment = spec.resolve(schema).unwrap_or_else(|failure| {
+    spec.resolve(schema).unwrap_or_else(|failure| {
         panic!("{}", mspec::text::render::text(&failure.diagnostics, &sources, false));
-    });
-    experiment.declarations().unwrap()
+    })
 }
 
 /// A number at every step; behind every fifth one an evaluation gives the next of `watched`.
@@ -98,5 +102,9 @@ fn other_numbers_than_the_rate_follow_schedules() {
     assert_eq!(graph(model, decay), (4, None));
     // A number that the model defines: a dropout that comes slowly.
     let dropping = "drop = 0.5 ; features -> dropout(drop) -> linear(classes)";
-    graph(dropping, "optimizer sgd(lr = 1) ; schedule drop warmup(50)");
+    let program = experiment(dropping, "optimizer sgd(lr = 1) ; schedule drop warmup(50)");
+    let program = program.program(Mode::Training, 2).unwrap();
+    let at = |step: f64| program.numbers.iter().map(move |n| n.at(&|_| step));
+    assert!(at(10.0).any(|n| n == 0.5 * (10.0 / 50.0)), "the rate of step 10");
+    assert!(at(80.0).any(|n| n == 0.5), "and at its end");
 }

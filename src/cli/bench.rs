@@ -258,7 +258,8 @@ fn measure(
         }
         times.push(begin.elapsed().as_secs_f64() / group as f64 * 1e3);
     }
-    let gflop = contract_flops(&stepper.session.experiment.training_graph()?) as f64 / 1e9;
+    let parts = stepper.session.settings()?.parts as f64;
+    let gflop = parts * contract_flops(&stepper.session.experiment.training_graph()?) as f64 / 1e9;
     times.sort_by(f64::total_cmp);
     let (best, median) = (times[0], times[times.len() / 2]);
     let settings = stepper.session.settings()?;

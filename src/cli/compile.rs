@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn emit(experiment: &Experiment, stage: Stage) -> Result<String, Failure> {
-    let batch = experiment.train.as_ref().map_or(1, |t| t.batch);
+    let batch = experiment.train.as_ref().map_or(1, |t| t.part());
     let mode = if experiment.train.is_some() {
         Mode::Training
     } else {
