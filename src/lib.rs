@@ -8,6 +8,7 @@ pub mod fuse;
 pub mod grad;
 pub mod ir;
 pub mod machine;
+pub mod metrics;
 pub mod ops;
 pub mod overrides;
 pub mod parse;

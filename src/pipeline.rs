@@ -4,7 +4,7 @@ use crate::ir::ast::{File, Item};
 use crate::ir::experiment::{Accumulation, DataSettings, Evaluation, Schema, TrainSettings};
 use crate::ir::graph::{Graph, ParamDeclaration, StateDeclaration};
 use crate::ir::kernel::Schedule;
-use crate::ir::model::Program;
+use crate::ir::model::{MetricDeclaration, Program};
 use crate::ir::number::{KeptNumber, Number};
 use crate::ir::plan::{PersistentLayout, Plan};
 use crate::resolve::library::Library;
@@ -384,6 +384,7 @@ impl Experiment {
             rate,
             kept,
             penalised,
+            metrics,
             ..
         } = self.program(mode, batch)?;
         Ok(Declarations {
@@ -392,11 +393,12 @@ impl Experiment {
             rate,
             kept,
             penalised,
+            metrics,
         })
     }
 }
 
-/// What an experiment keeps from step to step, and its learning rate.
+/// What an experiment keeps from step to step, its learning rate and its metrics.
 #[derive(Clone, Debug)]
 pub struct Declarations {
     /// What is trained.
@@ -409,6 +411,8 @@ pub struct Declarations {
     pub kept: Vec<KeptNumber>,
     /// Paths of the parameters that a `penalty` line names.
     pub penalised: Vec<String>,
+    /// The metrics of its reports.
+    pub metrics: Vec<MetricDeclaration>,
 }
 
 /// A graph on its way to the machine, with what each stage made.

@@ -614,3 +614,117 @@ fn bench_measures_and_records() {
     assert!(record["grad_norms"]["tiny.linear.w"].as_f64().unwrap() > 0.0);
     assert!(record["param_norms"]["tiny.linear.w"].as_f64().unwrap() > 0.0);
 }
+
+#[test]
+fn early_stopping_says_why_and_keeps_the_best_weights() {
+    let folder = folder();
+    let at = folder.path();
+    // No later evaluation is better by half than the first, so the second one after it ends the run.
+    edit(
+        &folder,
+        "steps     30\n",
+        "steps     300\n    early_stop accuracy patience 2 change 0.5\n",
+    );
+    let trained = mspec(at, &["train", "tiny.ms", "--run", "run"]);
+    expect(&trained, 0, "");
+    let text = stdout(&trained);
+    assert!(
+        text.contains("early at step 30 of 300: accuracy was best at step 10"),
+        "{text}"
+    );
+    assert!(
+        text.contains("2 evaluations since then did not improve it by more than 0.5"),
+        "{text}"
+    );
+    assert!(text.contains("(of step 10, the best)"), "{text}");
+    assert!(text.contains("training  validation"), "{text}");
+    assert_eq!(weights(&folder, "run"), weights(&folder, "run/ckpt/step-000010"));
+    assert_ne!(weights(&folder, "run"), weights(&folder, "run/ckpt/step-000030"));
+    let result: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(at.join("run/result.json")).unwrap()).unwrap();
+    assert_eq!(result["weights_step"], 10);
+    assert_eq!(result["stopped_early"], true);
+    // A run that has ended is continued by nothing, and ends the same.
+    let again = mspec(at, &["train", "--resume", "run"]);
+    expect(&again, 0, "continuing run behind step 30");
+    assert!(stdout(&again).contains("early at step 30 of 300"));
+    assert_eq!(weights(&folder, "run"), weights(&folder, "run/ckpt/step-000010"));
+}
+
+#[test]
+fn early_stopping_needs_a_validation_part() {
+    let folder = folder();
+    let text = SPEC
+        .replace("train 80%, validation 20%", "train 100%")
+        .replace("seed      3", "early_stop loss patience 2");
+    std::fs::write(folder.path().join("tiny.ms"), text).unwrap();
+    let trained = mspec(folder.path(), &["train", "tiny.ms", "--run", "run"]);
+    expect(
+        &trained,
+        3,
+        "`early_stop` watches the validation part, and this data has none",
+    );
+}
+
+#[test]
+fn eval_reports_classes_and_tables() {
+    let folder = folder();
+    let at = folder.path();
+    edit(
+        &folder,
+        "accuracy(kind)",
+        "accuracy(kind), auc(kind), recall(kind, average = none), support(kind), confusion(kind)",
+    );
+    expect(&mspec(at, &["train", "tiny.ms", "--run", "run"]), 0, "");
+    let text = stdout(&mspec(at, &["eval", "run", "--split", "validation"]));
+    assert!(
+        text.starts_with("validation part, 12 samples, run/model.safetensors\nloss"),
+        "{text}"
+    );
+    for row in ["class  recall  support", "target  less  more", "\nauc       "] {
+        assert!(text.contains(row), "{text}");
+    }
+    let output = mspec(at, &["eval", "run", "--split", "validation", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let confusion = value["metrics"]["confusion"].as_array().unwrap();
+    let sums: Vec<f64> = confusion
+        .iter()
+        .map(|row| row.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).sum())
+        .collect();
+    assert_eq!(value["metrics"]["support"], serde_json::json!(sums), "rows are targets");
+    assert_eq!(sums.iter().sum::<f64>(), 12.0);
+    // What training saw at its last evaluation is what `eval` sees.
+    let last = metrics(&folder, "run").pop().unwrap();
+    let last: serde_json::Value = serde_json::from_str(&last).unwrap();
+    assert_eq!(last["val/auc"].as_f64(), value["metrics"]["auc"].as_f64());
+    assert_eq!(last["val/loss"].as_f64(), value["loss"].as_f64());
+    assert!(last.get("val/confusion").is_none(), "the log holds numbers");
+}
+
+#[test]
+fn errors_of_a_regression_are_in_the_unit_of_the_data() {
+    let folder = folder();
+    let at = folder.path();
+    let mut table = String::from("a,b,price\n");
+    for i in 0..60 {
+        table += &format!("{},{},{}\n", i % 7, i % 11, 5000 + 100 * (i % 7) + 30 * (i % 11));
+    }
+    std::fs::write(at.join("line.csv"), table).unwrap();
+    let spec = |normalise: &str| {
+        SPEC.replace("target kind", &format!("target price real\n    normalise {normalise}"))
+            .replace("classes", "1) -> of_one(1")
+            .replace("cross_entropy(kind)", "mse(price)")
+            .replace("accuracy(kind)", "mae(price), rmse(price), r2(price)")
+            + "def of_one(x[.., k], width) {\n    require width == 1, \"one output\"\n    y[..] = x[.., 0]\n}\n"
+    };
+    std::fs::write(at.join("tiny.ms"), spec("standard")).unwrap();
+    let trained = mspec(at, &["train", "tiny.ms", "--run", "run", "--json"]);
+    expect(&trained, 0, "");
+    let value: serde_json::Value = serde_json::from_str(&stdout(&trained)).unwrap();
+    let number = |name: &str| value["validation"][name].as_f64().unwrap();
+    // The deviation of the prices is about 220: the loss is of normalised prices, the metrics are of prices.
+    let ratio = number("rmse") / value["validation_loss"].as_f64().unwrap().sqrt();
+    assert!((150.0..300.0).contains(&ratio), "{value}");
+    assert!(number("mae") > 1.0 && number("mae") <= number("rmse"), "{value}");
+    assert!(number("r2") < 1.0, "{value}");
+}

@@ -111,6 +111,7 @@ fn experiment(name: &str, spec: &str, inputs: &BTreeMap<String, Golden>) -> Expe
         sizes: vec![],
         epoch_samples: Some(batch),
         batch: Some(batch),
+        ..Schema::default()
     };
     let read = |_: &Path| Ok(spec.as_bytes().to_vec());
     let told = |f: &pipeline::Failure| format!("{name}: {}", render::text(&f.diagnostics, &f.sources, false));

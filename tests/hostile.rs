@@ -24,7 +24,7 @@ fn schema() -> Schema {
         tensors: vec![tensor("tokens"), tensor("next")],
         sizes: vec![("vocab".into(), 11), ("time".into(), 8)],
         epoch_samples: None,
-        batch: None,
+        ..Schema::default()
     }
 }
 

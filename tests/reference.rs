@@ -117,7 +117,7 @@ fn schema(spec: &str) -> Schema {
         tensors,
         sizes: sizes.iter().map(|(name, size)| (name.to_string(), *size)).collect(),
         epoch_samples: (!text).then_some(100),
-        batch: None,
+        ..Schema::default()
     }
 }
 

@@ -145,6 +145,7 @@ fn train(spec: &str, folder: &Path, base: &Path) {
         dataset: &dataset,
         settings: experiment.train.as_ref().unwrap(),
         rate: declarations.rate.as_ref(),
+        metrics: &declarations.metrics,
         kept: &declarations.kept,
         main: &main,
         parted: parted.as_ref(),

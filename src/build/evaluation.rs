@@ -1,9 +1,12 @@
 //! An evaluation program → a program for one batch, whose sums over the batch are accumulated over a split, and a
 //! small program over the accumulated sums. So a loss or metric of a whole split is exact, whatever its batches are.
+//! What no sum gives is computed by the host in between, from the values of all samples one behind the other.
 
-use crate::ir::experiment::{Accumulator, Evaluation};
+use crate::ir::experiment::{Accumulator, Computed, Evaluation};
 use crate::ir::graph::{Element, InputDeclaration, InputId, OutputKind, ReduceFunction};
-use crate::ir::model::{Axis, Definition, Equation, Expr, IndexId, Output, Place, Program, Tensor, TensorId};
+use crate::ir::model::{
+    Axis, BATCH, Definition, Equation, Expr, IndexId, Output, Place, Program, Tensor, TensorId, WholeSplit,
+};
 
 /// Splits a program behind its reductions over the batch.
 ///
@@ -13,6 +16,8 @@ pub fn evaluation(program: &Program) -> Result<Evaluation, String> {
         batch: program.clone(),
         finish: Program::default(),
         accumulators: vec![],
+        samples: vec![],
+        computed: vec![],
         moved: vec![None; program.tensors.len()],
     };
     split.batch.outputs.clear();
@@ -26,8 +31,13 @@ pub fn evaluation(program: &Program) -> Result<Evaluation, String> {
         if !whole_split {
             continue;
         }
-        let Definition::Equation(equation) = &tensor.definition else {
-            continue;
+        let equation = match &tensor.definition {
+            Definition::Equation(equation) => equation,
+            Definition::WholeSplit(whole) => {
+                split.moved[at] = Some(split.compute(whole, tensor));
+                continue;
+            }
+            _ => continue,
         };
         let body = split.rewrite(&equation.body, equation, &depends)?;
         let definition = Definition::Equation(Equation {
@@ -53,6 +63,8 @@ pub fn evaluation(program: &Program) -> Result<Evaluation, String> {
     Ok(Evaluation {
         batch: super::build(&split.batch),
         accumulators: split.accumulators,
+        samples: split.samples,
+        computed: split.computed,
         finish: super::build(&split.finish),
     })
 }
@@ -61,6 +73,8 @@ struct Split {
     batch: Program,
     finish: Program,
     accumulators: Vec<Accumulator>,
+    samples: Vec<String>,
+    computed: Vec<Computed>,
     /// Where the tensors of the finish program went.
     moved: Vec<Option<TensorId>>,
 }
@@ -69,7 +83,7 @@ impl Split {
     /// An expression of the finish program: reductions over the batch become reads of accumulators.
     fn rewrite(&mut self, expr: &Expr, equation: &Equation, depends: &[bool]) -> Result<Expr, String> {
         Ok(match expr {
-            Expr::Reduce(function, over, body) if over.iter().any(|&i| equation.indices[i].0 == "batch") => {
+            Expr::Reduce(function, over, body) if over.iter().any(|&i| equation.indices[i].0 == BATCH) => {
                 self.accumulate(*function, over, body, equation)?
             }
             Expr::Reduce(function, over, body) => Expr::Reduce(
@@ -166,21 +180,49 @@ impl Split {
         })
     }
 
+    /// Makes a function of all samples an input of the finish program, and its operands results of the batch program.
+    fn compute(&mut self, whole: &WholeSplit, tensor: &Tensor) -> TensorId {
+        let mut operands = vec![];
+        for &operand in &whole.operands {
+            let name = format!("samples_{}", self.samples.len());
+            operands.push(self.samples.len());
+            self.batch_output(&name, operand);
+            self.samples.push(name);
+        }
+        let name = format!("computed_{}", self.computed.len());
+        self.computed.push(Computed {
+            name: name.clone(),
+            function: whole.function,
+            operands,
+            kept: tensor.axes[0].size,
+            points: whole.points,
+        });
+        self.finish_input(name, tensor.axes.clone())
+    }
+
+    /// Makes a tensor a result of the batch program and an input of the finish program.
     fn input(&mut self, tensor: TensorId, axes: Vec<Axis>, function: ReduceFunction) -> TensorId {
         let name = format!("accumulated_{}", self.accumulators.len());
-        let shape: Vec<usize> = axes.iter().map(|a| a.size).collect();
-        self.batch.outputs.push(Output {
-            kind: OutputKind::Value(name.clone()),
-            tensor,
-        });
+        self.batch_output(&name, tensor);
         self.accumulators.push(Accumulator {
             name: name.clone(),
-            shape: shape.clone(),
+            shape: axes.iter().map(|a| a.size).collect(),
             function,
         });
+        self.finish_input(name, axes)
+    }
+
+    fn batch_output(&mut self, name: &str, tensor: TensorId) {
+        self.batch.outputs.push(Output {
+            kind: OutputKind::Value(name.into()),
+            tensor,
+        });
+    }
+
+    fn finish_input(&mut self, name: String, axes: Vec<Axis>) -> TensorId {
         self.finish.inputs.push(InputDeclaration {
             name: name.clone(),
-            shape,
+            shape: axes.iter().map(|a| a.size).collect(),
             element: Element::Real,
         });
         let definition = Definition::Input(InputId(self.finish.inputs.len() as u32 - 1));
@@ -194,19 +236,20 @@ impl Split {
     }
 }
 
-/// Which tensors depend on an input.
+/// Which tensors depend on the samples.
 fn depends_on_batch(program: &Program) -> Vec<bool> {
     let mut depends = vec![false; program.tensors.len()];
     for at in 0..program.tensors.len() {
         depends[at] = match &program.tensors[at].definition {
             Definition::Input(_) => true,
             Definition::Equation(equation) => {
-                let mut found = false;
+                // A sum over the samples depends on how many there are, even if it is one of constants.
+                let mut found = equation.indices.iter().any(|i| i.0 == BATCH);
                 equation.body.reads(&mut |id| found |= depends[id.0 as usize]);
                 found
             }
             // What it starts with and what comes back may.
-            Definition::Carry { .. } => true,
+            Definition::Carry { .. } | Definition::WholeSplit(_) => true,
             Definition::Walked { value: of, .. } | Definition::Sorted { of, .. } => depends[of.0 as usize],
             _ => false,
         };

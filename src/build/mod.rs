@@ -45,6 +45,7 @@ pub fn build(program: &Program) -> Graph {
             }
             Definition::Walked { walk, value, axis } => steps.walked(*walk, *value, *axis, &nodes, &mut builder),
             Definition::Carry { .. } => unreachable!("a carry is inside of its scan"),
+            Definition::WholeSplit(_) => unreachable!("only metrics see whole splits, and `evaluation` takes them out"),
         });
     }
     for output in &program.outputs {

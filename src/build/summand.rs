@@ -137,7 +137,7 @@ impl Split {
                 facts.varies = true;
             }
             Definition::Equation(equation) => facts.varies = draws(&equation.body),
-            Definition::Sorted { .. } | Definition::Walked { .. } => {}
+            Definition::Sorted { .. } | Definition::Walked { .. } | Definition::WholeSplit(_) => {}
         }
         self.program.reads(TensorId(at as u32), &mut |id| {
             facts = facts.and(self.facts.get(id.0 as usize).copied().unwrap_or_default());

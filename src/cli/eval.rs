@@ -1,15 +1,14 @@
 //! `mspec eval RUN`: a run's loss and metrics on one part of its data.
 
 use super::failure::Failure;
-use super::progress::scores_text;
-use super::{session, threads};
+use super::{report, session, threads};
 use crate::data::Part;
 use crate::ir::experiment::EMA;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Memory, Progress};
 use crate::train::evaluate::evaluate;
 use crate::train::run::step_variables;
-use crate::train::run_folder::{Resolved, RunFolder};
+use crate::train::run_folder::{RESULT, Resolved, RunFolder, RunResult};
 use crate::train::weights::{Weights, read_safetensors};
 use serde_json::json;
 use std::path::PathBuf;
@@ -74,21 +73,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         })
         .map_err(|e| session.failure(e))?;
     if arguments.json {
-        let metrics: serde_json::Map<_, _> = scores.metrics.iter().map(|(n, v)| (n.clone(), json!(v))).collect();
         let value = json!({
             "split": part.to_string(),
             "samples": session.dataset.samples(part),
             "loss": scores.loss,
-            "metrics": metrics,
+            "metrics": report::metrics(&scores),
             "weights": origin,
         });
         println!("{value}");
     } else {
-        println!(
-            "{part}  {} ({} samples, {origin})",
-            scores_text(&scores),
-            session.dataset.samples(part)
-        );
+        println!("{part} part, {} samples, {origin}", session.dataset.samples(part));
+        print!("{}", report::text(&scores, &session.class_names()));
     }
     Ok(())
 }
@@ -118,9 +113,12 @@ fn averaged(folder: &RunFolder) -> Result<(Weights, String, Progress), TrainErro
 pub fn weights(folder: &RunFolder) -> Result<(Weights, String, Progress), TrainError> {
     let model = folder.model();
     let newest = checkpoint::newest(&folder.checkpoints())?;
-    let weights = match model.exists() {
-        true => (read_safetensors(&model)?, model.display().to_string()),
-        false => (newest.weights, newest.path.display().to_string()),
-    };
-    Ok((weights.0, weights.1, newest.progress))
+    if !model.exists() {
+        return Ok((newest.weights, newest.path.display().to_string(), newest.progress));
+    }
+    let mut progress = newest.progress;
+    if let Ok(result) = folder.read_json::<RunResult>(RESULT) {
+        progress.step = result.weights_step;
+    }
+    Ok((read_safetensors(&model)?, model.display().to_string(), progress))
 }

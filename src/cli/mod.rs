@@ -11,8 +11,10 @@ mod export;
 mod failure;
 mod fmt;
 mod generate;
+mod outcome;
 mod profile;
 mod progress;
+mod report;
 mod session;
 mod train;
 

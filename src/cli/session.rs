@@ -3,15 +3,14 @@
 use super::failure::Failure;
 use crate::data::{self, DataError, Dataset, Part};
 use crate::ir::experiment::{Evaluation, Schema, Source, TrainSettings};
-use crate::ir::graph::{Graph, InputDeclaration, OutputKind};
+use crate::ir::graph::Graph;
 use crate::ir::number::StepVariable;
 use crate::ir::plan::PersistentLayout;
 use crate::machine::{Machine, Program, ProgramId};
-use crate::ops::interpret::interpret_outputs;
-use crate::ops::tensor64::{Environment, Tensor64};
 use crate::pipeline::{self, Compiled, Declarations, Experiment, Spec};
 use crate::text::Span;
 use crate::train::evaluate::{Evaluator, batch_sizes};
+use crate::train::finish::{Gathered, finish};
 use crate::train::initialise::initial_values;
 use crate::train::run_folder::{Resolved, RunFolder};
 use crate::train::update::{Parted, Stage};
@@ -130,6 +129,14 @@ impl Session {
     /// A training error with the spec's texts, for places.
     pub fn failure(&self, error: impl Into<TrainError>) -> Failure {
         Failure::Train(error.into(), self.experiment.spec.sources.clone())
+    }
+
+    /// What the target's classes are called, if the data tells.
+    pub fn class_names(&self) -> Vec<String> {
+        let fitted = self.dataset.fitted();
+        let names = fitted["target"]["classes"].as_array();
+        let name = |n: &serde_json::Value| n.as_str().unwrap_or_default().to_string();
+        names.map(|n| n.iter().map(name).collect()).unwrap_or_default()
     }
 
     /// The `train` section, which a command that needs it can't do without.
@@ -317,32 +324,16 @@ pub fn train_machine(machine: &mut Machine) -> &mut dyn crate::train::Machine {
 impl PartEvaluation {
     /// Hands the evaluator of a part to `f`.
     pub fn with<R>(&self, part: Part, f: impl FnOnce(Evaluator) -> R) -> R {
-        let finish = |sums: &[(String, Vec<f64>)], variable: &dyn Fn(StepVariable) -> f64| self.finish(sums, variable);
+        let finish =
+            |gathered: &Gathered, variable: &dyn Fn(StepVariable) -> f64| finish(&self.evaluation, gathered, variable);
         f(Evaluator {
             part,
             programs: self.programs.clone(),
             numbers: &self.evaluation.batch.numbers,
             accumulators: &self.evaluation.accumulators,
+            samples: &self.evaluation.samples,
             finish: &finish,
         })
-    }
-
-    /// The report, in float64.
-    fn finish(&self, sums: &[(String, Vec<f64>)], variable: &dyn Fn(StepVariable) -> f64) -> Vec<(OutputKind, f64)> {
-        let graph = &self.evaluation.finish;
-        let input = |declaration: &InputDeclaration| {
-            let sum = sums.iter().find(|s| s.0 == declaration.name);
-            let (_, values) = sum.expect("every input of the finish graph is accumulated");
-            Tensor64::new(&declaration.shape, values.clone())
-        };
-        let environment = Environment {
-            inputs: graph.inputs.iter().map(input).collect(),
-            numbers: graph.numbers.iter().map(|n| n.at(variable)).collect(),
-            ..Environment::default()
-        };
-        let values = interpret_outputs(graph, &environment);
-        let kinds = graph.outputs.iter().map(|o| o.kind.clone());
-        kinds.zip(values.iter().map(|v| v.data[0])).collect()
     }
 }
 

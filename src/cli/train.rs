@@ -1,15 +1,17 @@
 //! `mspec train FILE` and `mspec train --resume [DIR]`.
 
 use super::failure::Failure;
-use super::progress::{Progress as Bar, scores_text};
+use super::outcome::{self, Ending, Sparsity};
+use super::progress::Progress as Bar;
 use super::session::{self, Built, KeptData, Session};
 use super::{diagnostics, threads};
 use crate::data::Part;
 use crate::ir::graph::elements;
 use crate::train::checkpoint::{self, Memory, Progress};
 use crate::train::evaluate::Evaluator;
+use crate::train::fit;
 use crate::train::name_map::NameMap;
-use crate::train::run::{Outcome, Schedule, Summary, Task, run as run_training};
+use crate::train::run::{Outcome, Schedule, Task, run as run_training};
 use crate::train::run_folder::{KeptFile, Resolved, RunFolder};
 use crate::train::weights::read_safetensors;
 use crate::train::{Stop, TrainError};
@@ -208,6 +210,7 @@ fn go_on(
             dataset: &session.dataset,
             settings,
             rate: built.declarations.rate.as_ref(),
+            metrics: &built.declarations.metrics,
             kept: &built.declarations.kept,
             main: &training.main,
             parted: training.parted.as_ref(),
@@ -223,12 +226,17 @@ fn go_on(
     bar.finish();
     match result.map_err(|e| session.failure(e))? {
         Outcome::Finished(summary) => {
-            checkpoint::write_slots(&folder.model(), machine, &memory.model)?;
-            if !checkpoint::averages(machine).is_empty() {
-                checkpoint::write_averaged(&folder.averaged(), machine, &memory.model)?;
-            }
-            let sparsity = Sparsity::of(machine, &built.declarations.penalised);
-            tell(&summary, sparsity.as_ref(), folder, json);
+            outcome::keep_weights(machine, &memory, folder, &summary)?;
+            let points = fit::curves(&folder.places().metrics);
+            let ending = Ending {
+                summary: &summary,
+                settings,
+                steps,
+                verdict: fit::verdict(&points),
+                points,
+                sparsity: Sparsity::of(machine, &built.declarations.penalised),
+            };
+            outcome::tell(&ending, folder, json);
             Ok(())
         }
         Outcome::Interrupted { signal, step } => {
@@ -237,78 +245,6 @@ fn go_on(
             Err(Failure::Interrupted(signal))
         }
     }
-}
-
-/// What penalties on weights have reached.
-#[derive(serde::Serialize)]
-struct Sparsity {
-    /// Weights that a `penalty` line names.
-    weights: usize,
-    /// Those that are next to nothing.
-    small: usize,
-}
-
-/// The greatest absolute value of a weight that counts as next to nothing.
-const SMALL_WEIGHT: f32 = 1e-3;
-
-impl Sparsity {
-    fn of(machine: &dyn crate::train::Machine, penalised: &[String]) -> Option<Sparsity> {
-        let slots = machine.layout().slots.iter().enumerate();
-        let of_penalised = slots.filter(|(_, s)| penalised.contains(&s.name));
-        let counts = of_penalised.map(|(slot, _)| {
-            let values = machine.persistent(slot);
-            let small = values.iter().filter(|v| v.abs() <= SMALL_WEIGHT).count();
-            (values.len(), small)
-        });
-        let (weights, small) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-        (weights > 0).then_some(Sparsity { weights, small })
-    }
-}
-
-fn tell(summary: &Summary, sparsity: Option<&Sparsity>, folder: &RunFolder, json: bool) {
-    if json {
-        let value = json!({
-            "run": folder.path(),
-            "step": summary.step,
-            "seconds": summary.seconds,
-            "train_loss": summary.train_loss,
-            "validation_loss": summary.validation.as_ref().map(|s| s.loss),
-            "validation": summary.validation.as_ref().map(|s| {
-                s.metrics.iter().map(|(n, v)| (n.clone(), json!(v))).collect::<serde_json::Map<_, _>>()
-            }),
-            "best": summary.best,
-            "stopped_early": summary.early,
-            "restored": summary.restored,
-            "skipped": summary.skipped,
-            "sparsity": sparsity,
-        });
-        println!("{value}");
-        return;
-    }
-    println!("run         {}", folder.path().display());
-    let early = if summary.early { ", stopped early" } else { "" };
-    println!("steps       {} in {:.1} s{early}", summary.step, summary.seconds);
-    if summary.skipped > 0 {
-        println!(
-            "skipped     {} steps, whose gradient was not finite in 16 bits",
-            summary.skipped
-        );
-    }
-    if let Some(loss) = summary.train_loss {
-        println!("training    loss {loss:.4} (last batch)");
-    }
-    if let Some(scores) = &summary.validation {
-        println!("validation  {}", scores_text(scores));
-    }
-    if let Some(best) = &summary.best {
-        println!("best        {} {:.4} at step {}", best.metric, best.value, best.step);
-    }
-    if let Some(Sparsity { weights, small }) = sparsity {
-        let share = 100.0 * *small as f64 / *weights as f64;
-        println!("sparsity    {share:.1}% of {weights} penalised weights are at most {SMALL_WEIGHT} from 0");
-    }
-    let best = summary.restored.map(|step| format!(" (of step {step}, the best)"));
-    println!("weights     {}{}", folder.model().display(), best.unwrap_or_default());
 }
 
 /// What tells one run from another of the same second.

@@ -212,7 +212,10 @@ fn schema(source: &Csv, table: &Table, request: &Request, epoch_samples: usize) 
     }
     let name = &request.target.name;
     match &source.target {
-        Target::Number { .. } => schema.tensors.push(tensor(name, vec![], Element::Real)),
+        Target::Number { scale, .. } => {
+            schema.tensors.push(tensor(name, vec![], Element::Real));
+            schema.units.extend(scale.iter().map(|s| (name.clone(), s.deviation)));
+        }
         Target::Class { classes, .. } => {
             let bound = classes.values.len();
             let target = tensor(name, vec![], Element::Id { bound });

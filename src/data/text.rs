@@ -133,7 +133,7 @@ fn schema(bound: usize, window: usize, epoch_samples: Option<usize>) -> Schema {
         tensors: vec![tensor("tokens"), tensor("next")],
         sizes: vec![("vocab".into(), bound), ("time".into(), window)],
         epoch_samples,
-        batch: None,
+        ..Schema::default()
     }
 }
 

@@ -176,6 +176,9 @@ pub struct Schema {
     pub epoch_samples: Option<usize>,
     /// Numbered batches have a fixed size.
     pub batch: Option<usize>,
+    /// Tensors of real numbers that were normalised, and how many of the data's units one of theirs is.
+    #[serde(default)]
+    pub units: Vec<(String, f64)>,
 }
 
 impl Schema {
@@ -302,7 +305,7 @@ pub struct Accumulation {
 }
 
 /// What becomes of one of a program's numbers over a whole split: the batches' values are combined, then
-/// [`Evaluation::finish`] gives the report.
+/// [`Evaluation::computed`] and [`Evaluation::finish`] give the report.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Accumulator {
     /// The output's name in the batch program (`OutputKind::Value`) and the input's name in the finish graph.
@@ -313,14 +316,33 @@ pub struct Accumulator {
     pub function: ReduceFunction,
 }
 
+/// An input of the finish graph that the host computes from the values of all samples.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Computed {
+    /// The input's name in the finish graph.
+    pub name: String,
+    /// The function's name in the catalog of [`crate::metrics`].
+    pub function: &'static str,
+    /// Its operands, as places in [`Evaluation::samples`].
+    pub operands: Vec<usize>,
+    /// The size of the axis that is kept.
+    pub kept: usize,
+    /// How many points it gives, where it takes such a number.
+    pub points: usize,
+}
+
 /// The evaluation of a split: a program for each batch, whose sums are accumulated, and a last small graph
 /// over the accumulated sums, run once in float64, whose `Loss` and `Metric` outputs are the report.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// For one batch.
     pub batch: Graph,
-    /// Its outputs.
+    /// Its outputs that are combined.
     pub accumulators: Vec<Accumulator>,
-    /// Inputs: the accumulators.
+    /// Its outputs whose values are kept one behind the other, by name.
+    pub samples: Vec<String>,
+    /// What the host makes of these.
+    pub computed: Vec<Computed>,
+    /// Inputs: the accumulators, and what is computed.
     pub finish: Graph,
 }

@@ -89,6 +89,19 @@ pub enum Definition {
         /// The axis of the steps.
         axis: usize,
     },
+    /// Computed by the host from the values of every sample of a split, in an evaluation.
+    WholeSplit(WholeSplit),
+}
+
+/// A function of the catalog of [`crate::metrics`] and what it is applied to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WholeSplit {
+    /// Its name in the catalog.
+    pub function: &'static str,
+    /// Tensors of one shape, samples first; the last axis is kept.
+    pub operands: Vec<TensorId>,
+    /// How many points the result has, where the function takes such a number.
+    pub points: usize,
 }
 
 /// A scan of a [`Program`]; prints as `walk 0`.
@@ -234,6 +247,26 @@ pub struct Output {
     pub tensor: TensorId,
 }
 
+/// A metric of a spec.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MetricDeclaration {
+    /// As in the report.
+    pub name: String,
+    /// Sizes of its axes: none for one number, one for a value of each class, two for a table.
+    pub shape: Vec<usize>,
+    /// Which values are better, if its definition tells.
+    pub better: Option<Better>,
+}
+
+/// Which values of a number are better.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Better {
+    /// As of a `loss`.
+    Lower,
+    /// As of a `metric`.
+    Higher,
+}
+
 /// A resolved program: for training, evaluation or prediction.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Program {
@@ -259,6 +292,8 @@ pub struct Program {
     pub kept: Vec<KeptNumber>,
     /// The learning rate of the first parameter, for the log; `None` where the optimizer's default holds.
     pub rate: Option<Number>,
+    /// The metrics that the spec asks for, also where the program does not compute them.
+    pub metrics: Vec<MetricDeclaration>,
 }
 
 impl Program {
@@ -272,6 +307,7 @@ impl Program {
         match &self.tensor(id).definition {
             Definition::Equation(equation) => equation.body.reads(f),
             Definition::Sorted { of, .. } => f(*of),
+            Definition::WholeSplit(whole) => whole.operands.iter().copied().for_each(f),
             Definition::Walked { walk, value, .. } => {
                 f(*value);
                 for carried in &self.walks[walk.0 as usize].carries {
@@ -366,6 +402,10 @@ impl fmt::Display for Program {
                 Definition::State(id) => writeln!(f, "state {}", self.states[id.0 as usize].path)?,
                 Definition::Gradient(id) => writeln!(f, "gradient {}", self.params[id.0 as usize].path)?,
                 Definition::Equation(equation) => writeln!(f, "{}", EquationText(equation))?,
+                Definition::WholeSplit(whole) => {
+                    let operands: Vec<String> = whole.operands.iter().map(TensorId::to_string).collect();
+                    writeln!(f, "{}({})", whole.function, operands.join(", "))?
+                }
                 Definition::Sorted { of, axis } => writeln!(f, "the order of {of} along axis {axis}")?,
                 Definition::Carry { walk, number } => {
                     let initial = self.walks[walk.0 as usize].carries[*number].initial;

@@ -2,6 +2,7 @@
 
 use super::elaborator::{Checked, Elaborator, Wrong};
 use super::evaluate::Position;
+use super::report::UNIT_OF;
 use super::scope::{PathScope, Scope};
 use super::value::{Layer, Value};
 use super::{limits, number};
@@ -35,12 +36,21 @@ impl<'a> Elaborator<'a> {
         if name == "rank" {
             return self.rank(arguments, span, scope);
         }
+        if let Some(function) = crate::metrics::find(name) {
+            return self.whole_split(function, arguments, span, scope);
+        }
+        if name == UNIT_OF {
+            return self.unit_of(arguments, span, scope);
+        }
         if name == "stop" || number::function(name).is_some() {
             return self.call_function(name, arguments, span, scope);
         }
         let Some(definition) = self.library.find(name, CALLABLE) else {
             let mut known = self.library.names(CALLABLE);
             known.extend(number::FUNCTIONS.iter().map(|f| f.0.to_string()));
+            if self.reporting {
+                known.extend(crate::metrics::names().map(String::from));
+            }
             known.extend(scope.known());
             return self.unknown("definition", name, callee.span, &known);
         };

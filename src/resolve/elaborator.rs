@@ -57,6 +57,8 @@ pub struct Elaborator<'a> {
     pub calls: Vec<Span>,
     /// Whether gradient norms of single parameters are results.
     pub probe: bool,
+    /// Whether a metric is elaborated: it may see whole splits, and the data's units.
+    pub reporting: bool,
     /// The scan at hand.
     pub walking: Option<Walking>,
     /// Parts of a batch, while the loss is elaborated: its means are over all of them. Else 1.
@@ -99,6 +101,7 @@ impl<'a> Elaborator<'a> {
             initialisers: vec![],
             calls: vec![],
             probe: false,
+            reporting: false,
             walking: None,
             parts: 1,
             model_scope: None,

@@ -30,6 +30,7 @@ mod pattern;
 mod places;
 mod ranges;
 mod reduction;
+mod report;
 mod scan;
 pub mod schedule;
 mod scope;
@@ -46,7 +47,7 @@ mod value;
 use crate::ir::ast::{File, Item, Model, Section};
 use crate::ir::experiment::{Interval, Schema, TrainSettings};
 use crate::ir::graph::OutputKind;
-use crate::ir::model::{Output, Program};
+use crate::ir::model::{MetricDeclaration, Output, Program};
 use crate::text::{Code, Diagnostic, Diagnostics, Sources, Span};
 use elaborator::{Checked, Elaborator, Wrong};
 use library::Library;
@@ -219,15 +220,17 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
         let outputs = std::mem::take(&mut e.program.outputs);
         let metrics = e.metrics(train, &value, &outer);
         e.program.outputs = outputs;
-        failed |= early_stop(e, train, context, &metrics).is_err();
+        let (declared, tensors): (Vec<MetricDeclaration>, Vec<_>) = metrics.into_iter().unzip();
+        failed |= early_stop(e, train, context, &declared).is_err();
         if mode == Mode::Evaluation {
-            for (name, tensor) in metrics {
+            for (metric, tensor) in declared.iter().zip(tensors) {
                 e.program.outputs.push(Output {
-                    kind: OutputKind::Metric(name),
+                    kind: OutputKind::Metric(metric.name.clone()),
                     tensor,
                 });
             }
         }
+        e.program.metrics = declared;
         if wrong_before {
             e.check_optimizers(train, &outer);
             return Err(Wrong);
@@ -280,7 +283,7 @@ fn early_stop<'a>(
     e: &mut Elaborator<'a>,
     train: &'a Section,
     context: &Context<'_>,
-    metrics: &[(String, crate::ir::model::TensorId)],
+    metrics: &[MetricDeclaration],
 ) -> Checked<()> {
     let watched = context
         .settings
@@ -295,16 +298,27 @@ fn early_stop<'a>(
         Some(plain) if averaged => plain,
         _ => watched,
     };
-    if watched == "loss" || metrics.iter().any(|m| m.0 == watched) || lines > metrics.len() {
-        return Ok(());
-    }
-    let mut known = vec!["loss".to_string()];
-    known.extend(metrics.iter().map(|m| m.0.clone()));
     let place = line
         .groups
         .first()
         .and_then(|g| g.first())
         .map_or(line.span, |item| item.span);
+    match metrics.iter().find(|m| m.name == watched) {
+        Some(metric) if !metric.shape.is_empty() => {
+            let message = format!("`{watched}` is no single number, so it can't tell when to stop");
+            return e.error(Code::WrongSetting, place, message);
+        }
+        Some(metric) if metric.better.is_none() => {
+            let message = format!("nothing tells whether higher or lower values of `{watched}` are better");
+            let help = "define it as a `loss` (lower is better) or as a `metric` (higher is better)";
+            return e.wrong(Diagnostic::new(Code::WrongSetting, place, message).help(help));
+        }
+        Some(_) => return Ok(()),
+        None if watched == "loss" || lines > metrics.len() => return Ok(()),
+        None => {}
+    }
+    let mut known = vec!["loss".to_string()];
+    known.extend(metrics.iter().filter(|m| m.shape.is_empty()).map(|m| m.name.clone()));
     e.unknown("metric of this run", watched, place, &known)
 }
 

@@ -5,9 +5,9 @@ use super::evaluate::Position;
 use super::scope::Scope;
 use super::settings::slipped;
 use super::value::Value;
-use crate::ir::ast::{Expr, ExprKind, Section, Setting};
+use crate::ir::ast::{Expr, Section, Setting};
 use crate::ir::graph::ParamId;
-use crate::ir::model::{self, TensorId};
+use crate::ir::model::TensorId;
 use crate::text::{Code, Diagnostic};
 use std::rc::Rc;
 
@@ -35,72 +35,7 @@ impl<'a> Elaborator<'a> {
         let [expr] = &group[..] else {
             return self.error(Code::WrongSetting, line.span, "expected one loss; add terms with `+`");
         };
-        self.report_number(expr, value, scope, "a loss")
-    }
-
-    /// The metrics and their names.
-    pub fn metrics(
-        &mut self,
-        section: &'a Section,
-        value: &Value<'a>,
-        scope: &Rc<Scope<'a>>,
-    ) -> Vec<(String, TensorId)> {
-        let mut metrics: Vec<(String, TensorId)> = vec![];
-        for line in Self::lines(section, "metric") {
-            for group in &line.groups {
-                let [expr] = &group[..] else {
-                    let _ = self.error::<()>(Code::WrongSetting, line.span, "metrics are separated by commas");
-                    continue;
-                };
-                let Ok(id) = self.report_number(expr, value, scope, "a metric") else {
-                    continue;
-                };
-                let base = metric_name(expr);
-                let taken = metrics
-                    .iter()
-                    .filter(|(n, _)| *n == base || n.starts_with(&format!("{base}_")))
-                    .count();
-                metrics.push((
-                    if taken == 0 {
-                        base
-                    } else {
-                        format!("{base}_{}", taken + 1)
-                    },
-                    id,
-                ));
-            }
-        }
-        metrics
-    }
-
-    fn report_number(
-        &mut self,
-        expr: &'a Expr,
-        value: &Value<'a>,
-        scope: &Rc<Scope<'a>>,
-        what: &str,
-    ) -> Checked<TensorId> {
-        let found = match self.evaluate(expr, scope, Position::Layer)? {
-            Value::Layer(layer) => self.apply(&Value::Layer(layer), value.clone(), expr.span)?,
-            other => other,
-        };
-        match found {
-            Value::Tensor(id) if self.axes(id).is_empty() => Ok(id),
-            Value::Tensor(id) => {
-                let shape = model::shape_text(self.axes(id));
-                let message = format!("{what} must be one number, this has {shape}");
-                self.wrong(
-                    Diagnostic::new(Code::WrongRank, expr.span, message)
-                        .help("take the mean: `mean[..] …` in its definition"),
-                )
-            }
-            Value::Wrong => Err(Wrong),
-            other => self.error(
-                Code::WrongKind,
-                expr.span,
-                format!("{what} must be a number of the batch, this is {}", other.describe()),
-            ),
-        }
+        self.reported(expr, value, scope, "a loss", 0)
     }
 
     /// Adds the train section's penalties.
@@ -181,15 +116,5 @@ impl<'a> Elaborator<'a> {
                 .for_each(|(p, c)| p.frozen |= c);
         }
         Ok(())
-    }
-}
-
-fn metric_name(expr: &Expr) -> String {
-    match &*expr.kind {
-        ExprKind::Name(name) => name.clone(),
-        ExprKind::Call { callee, .. } => metric_name(callee),
-        ExprKind::Flow { layer, .. } => metric_name(layer),
-        ExprKind::Named { name, .. } => name.text.clone(),
-        _ => "metric".into(),
     }
 }

@@ -25,7 +25,7 @@ fn schema() -> Schema {
         ],
         sizes: vec![("vocab".into(), 11), ("classes".into(), 3), ("time".into(), 8)],
         epoch_samples: Some(100),
-        batch: None,
+        ..Schema::default()
     }
 }
 

@@ -58,6 +58,14 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
         None => 1,
     };
     let early_stop = early_stop(&mut reader)?;
+    if early_stop.is_some() && evaluate_every.is_none() && !reader.slipped("evaluate") {
+        let span = reader.find("early_stop").map_or(section.span, |line| line.span);
+        let message = "`early_stop` counts evaluations, but nothing says when there is one";
+        let diagnostic = Diagnostic::new(Code::MissingSetting, span, message);
+        reader
+            .diagnostics
+            .push(diagnostic.help("add `evaluate every 100 steps`"));
+    }
     let minutes = match reader.find("minutes") {
         Some(line) => Some(reader.above_zero(line, "a number of minutes above 0")?),
         None => None,

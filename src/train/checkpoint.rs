@@ -193,7 +193,7 @@ pub fn of_step(folder: &Path, step: u64) -> Result<Weights, TrainError> {
 
 /// Writes a checkpoint into the folder of checkpoints and gives its path.
 pub fn save(folder: &Path, progress: &Progress, machine: &dyn Machine, memory: &Memory) -> Result<PathBuf, TrainError> {
-    let path = folder.join(format!("step-{:06}", progress.step));
+    let path = path(folder, progress.step);
     disk::write_folder(&path, |at| {
         let mut checksums = BTreeMap::new();
         for (name, slots) in [(MODEL, &memory.model), (OPTIMIZER, &memory.optimizer)] {
@@ -213,6 +213,11 @@ pub fn save(folder: &Path, progress: &Progress, machine: &dyn Machine, memory: &
         Ok(())
     })?;
     Ok(path)
+}
+
+/// Where the checkpoint of a step is.
+pub fn path(folder: &Path, step: u64) -> PathBuf {
+    folder.join(format!("step-{step:06}"))
 }
 
 /// The checkpoints of a folder by step, oldest first.

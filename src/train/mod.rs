@@ -7,6 +7,8 @@ pub mod disk;
 mod error;
 pub mod evaluate;
 pub mod feed;
+pub mod finish;
+pub mod fit;
 pub mod generate;
 pub mod initialise;
 mod machine;

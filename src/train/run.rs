@@ -11,13 +11,11 @@ use crate::data::random::Stream;
 use crate::data::{Batch, Dataset};
 use crate::ir::experiment::{Interval, LossScale, TrainSettings};
 use crate::ir::graph::OutputKind;
+use crate::ir::model::{Better, MetricDeclaration};
 use crate::ir::number::{KeptNumber, Number, StepVariable};
 use crate::ir::plan::OutputSlot;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// Metrics of which less is better; of all others more is.
-const LESS_IS_BETTER: [&str; 6] = ["loss", "perplexity", "error", "mse", "rmse", "mae"];
 
 /// Skipped steps in a row after which there is no hope.
 const SKIPPED_MOST: u32 = 40;
@@ -30,6 +28,8 @@ pub struct Task<'a> {
     pub settings: &'a TrainSettings,
     /// The learning rate, for the log.
     pub rate: Option<&'a Number>,
+    /// The spec's metrics.
+    pub metrics: &'a [MetricDeclaration],
     /// What schedules keep from evaluation to evaluation.
     pub kept: &'a [KeptNumber],
     /// The compiled training step, or the gradient of a part of its batch.
@@ -92,6 +92,8 @@ pub struct Summary {
     pub best: Option<Best>,
     /// Whether early stopping or the time ended it.
     pub early: bool,
+    /// Whether it was early stopping.
+    pub out_of_patience: bool,
     /// The step whose weights were taken back, as the best.
     pub restored: Option<u64>,
     /// Steps that were skipped, as their gradient was not finite.
@@ -143,6 +145,13 @@ pub struct Schedule {
 impl Schedule {
     /// Brings epochs to steps.
     pub fn new(dataset: &Dataset, settings: &TrainSettings, validates: bool) -> Result<Schedule, TrainError> {
+        if settings.early_stop.is_some() && !validates {
+            let message = "`early_stop` watches the validation part, and this data has none";
+            let error = crate::data::DataError::new(settings.span, message);
+            return Err(error
+                .help("give it a share in `split`, as `split train 80%, validation 20%`")
+                .into());
+        }
         let per_epoch = dataset.steps_per_epoch(settings.batch);
         let steps = |interval: Interval| match (interval, per_epoch) {
             (Interval::Steps(n), _) => Ok(n.max(1)),
@@ -443,10 +452,18 @@ impl<'a> Training<'a> {
         let metric = early_stop.map_or("loss", |e| e.metric.as_str());
         let change = early_stop.map_or(0.0, |e| e.minimum_change);
         let value = scores.get(metric).unwrap_or(scores.loss);
+        // The running means of the weights have the direction of the metric itself.
         let plain = metric.strip_prefix("ema_").unwrap_or(metric);
-        let sign = if LESS_IS_BETTER.contains(&plain) { 1.0 } else { -1.0 };
+        let declared = self.task.metrics.iter().find(|m| m.name == plain);
+        // What stops a training is checked to have a direction; without `early_stop` it is the loss.
+        let sign = match declared.and_then(|m| m.better) {
+            Some(Better::Higher) => -1.0,
+            Some(Better::Lower) | None => 1.0,
+        };
         self.progress.kept = kept_behind(self.task.kept, &self.progress.kept, sign * value);
         let improved = match &self.progress.best {
+            // A metric that nothing defines, as an area without positives, is never an improvement.
+            _ if value.is_nan() => false,
             Some(best) => sign * value < sign * best.value - change,
             None => true,
         };
@@ -504,6 +521,7 @@ impl<'a> Training<'a> {
         Summary {
             restored,
             skipped: self.progress.scale.skipped,
+            out_of_patience: self.out_of_patience(),
             step: self.progress.step,
             train_loss: self.last_loss,
             validation: self.last_scores,

@@ -1,7 +1,8 @@
 //! A run's folder, `runs/NAME/UTC-HASH/`: what was asked for (`spec.ms`, imports, `resolved.json`), where
 //! (`env.json`), what was fitted (`data.json`), how it went (`metrics.jsonl`, `ckpt/`) and what came out
-//! (`model.safetensors`). Whoever has the folder can continue, evaluate or repeat the run.
+//! (`model.safetensors`, `result.json`). Whoever has the folder can continue, evaluate or repeat the run.
 
+use super::checkpoint::Best;
 use super::run::Places;
 use super::{TrainError, disk};
 use crate::data::{Fingerprint, sha256};
@@ -13,6 +14,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The folder of all runs.
 pub const RUNS: &str = "runs";
+
+/// What a finished run tells of itself.
+pub const RESULT: &str = "result.json";
+
+/// How a run ended: `result.json`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Updates done.
+    pub steps: u64,
+    /// Whether early stopping ended it.
+    pub stopped_early: bool,
+    /// The best evaluation.
+    pub best: Option<Best>,
+    /// The step whose weights are in `model.safetensors`.
+    pub weights_step: u64,
+}
 
 /// A file that the spec imports, and where its text is kept in the run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

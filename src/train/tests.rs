@@ -3,6 +3,7 @@
 
 use super::checkpoint::{self, Memory, Progress};
 use super::evaluate::{Evaluator, Scores, batch_sizes};
+use super::finish::Gathered;
 use super::run::{Outcome, Places, StepReport, Task, Watch, run};
 use super::update::Stage;
 use super::{Machine, Stop, TrainError};
@@ -13,6 +14,7 @@ use crate::ir::kernel::{Storage, TensorKind};
 use crate::ir::number::{Number, NumberFunction, StepVariable};
 use crate::ir::plan::{Location, OutputSlot, PersistentLayout, Region, Slot};
 use crate::machine::ProgramId;
+use crate::ops::tensor64::Tensor64;
 use crate::text::Span;
 use std::path::Path;
 use tempfile::TempDir;
@@ -294,21 +296,24 @@ impl Setup {
             function: ReduceFunction::Sum,
         };
         let accumulators = [accumulator("square"), accumulator("count")];
-        let finish = |sums: &[(String, Vec<f64>)], _: &dyn Fn(StepVariable) -> f64| {
-            assert_eq!(sums[1].1[0], 11.0, "each sample counts once");
-            vec![(OutputKind::Loss, sums[0].1[0] / sums[1].1[0])]
+        let finish = |gathered: &Gathered, _: &dyn Fn(StepVariable) -> f64| {
+            let sums = &gathered.totals;
+            assert_eq!(sums[1][0], 11.0, "each sample counts once");
+            vec![(OutputKind::Loss, Tensor64::new(&[], vec![sums[0][0] / sums[1][0]]))]
         };
         let validation = Evaluator {
             part: Part::Validation,
             programs: sizes.iter().zip(1..).map(|(&s, i)| (s, ProgramId(i))).collect(),
             numbers: &[],
             accumulators: &accumulators,
+            samples: &[],
             finish: &finish,
         };
         let task = Task {
             dataset: &dataset,
             settings: &self.settings,
             rate: Some(&numbers[0]),
+            metrics: &[],
             kept: &[],
             main: &Stage {
                 program: ProgramId(0),

@@ -133,6 +133,6 @@ pub fn images(side: usize, classes: usize) -> Schema {
         ],
         sizes: sizes.map(|(name, size)| (name.to_string(), size)).collect(),
         epoch_samples: Some(1000),
-        batch: None,
+        ..Schema::default()
     }
 }

@@ -230,7 +230,7 @@ fn schema(
         tensors,
         sizes,
         epoch_samples: Some(epoch_samples),
-        batch: None,
+        ..Schema::default()
     };
     (schema, contents)
 }
