@@ -144,7 +144,14 @@ pub fn verdict(points: &[Point]) -> Verdict {
         };
     }
     let fallen = share(first.train - last.train, first.train);
-    let before = points[points.len() - 1 - (points.len() / 4).max(1)];
+    // Whether a loss still falls shows over the last quarter of the run, if there is an evaluation that far back.
+    let Some(&before) = points.iter().rev().find(|p| 4 * p.step <= 3 * last.step) else {
+        let text = format!(
+            "too few evaluations to tell (training {:.4}, validation {:.4}): write `evaluate every …` with less",
+            last.train, last.validation
+        );
+        return verdict(Fit::Unknown, text);
+    };
     let improving = share(before.validation - last.validation, before.validation);
     if improving > NOTICEABLE && last.train < before.train {
         let text = format!(
@@ -239,6 +246,12 @@ mod tests {
         said(&[(2.3, 2.3), (1.9, 1.8), (2.4, 2.5), (3.0, 2.9)], Fit::Unstable);
         said(&[(0.5, 0.9)], Fit::Gap);
         said(&[(0.9, 0.9)], Fit::Unknown);
+        let late = [(250, 2.7, 2.41), (300, 2.4, 2.39)].map(|(step, train, validation)| Point {
+            step,
+            train,
+            validation,
+        });
+        assert_eq!(verdict(&late).fit, Fit::Unknown, "a sixth of a run shows no course");
         said(&[], Fit::Unknown);
         // Likelihoods of densities may be negative.
         said(
