@@ -352,7 +352,8 @@ fn all_others_have_the_gradients_of_central_differences() {
     own_cases().iter().for_each(check_against_oracle);
 }
 
-/// Every layer and loss of the library occurs in a case, or in a definition that does: a new one needs a case.
+/// Every layer, loss and metric of the library occurs in a case, here or among those of metrics, or in a definition
+/// that does: a new one needs a case.
 #[test]
 fn every_definition_has_a_case() {
     let mut bodies: BTreeMap<String, String> = BTreeMap::new();
@@ -360,7 +361,8 @@ fn every_definition_has_a_case() {
     for (_, text) in mspec::standard::FILES.iter().filter(|f| f.0 != "std/optimizers.ms") {
         let mut current = String::new();
         for line in text.lines().filter(|l| !l.starts_with('#')) {
-            let head = line.strip_prefix("def ").or_else(|| line.strip_prefix("loss "));
+            let kinds = ["def ", "loss ", "metric "];
+            let head = kinds.iter().find_map(|kind| line.strip_prefix(kind));
             if let Some(head) = head {
                 current = head.split('(').next().unwrap().to_string();
             } else if line.starts_with(|c: char| c.is_ascii_lowercase()) {
@@ -382,6 +384,7 @@ fn every_definition_has_a_case() {
         .iter()
         .chain(&own_cases())
         .flat_map(|c| words(&c.spec))
+        .chain(words(include_str!("metrics.rs")))
         .collect();
     let mut at = 0;
     while at < met.len() {
@@ -443,6 +446,8 @@ const OWN: &[OwnCase] = &[
     ("w = linear(4) ; x -> w -> project(w.w)", &[("x", &[2, 3])]),
     ("x -> linear(4, weight = max_norm(1))", &[("x", &[2, 3])]),
     ("x -> unit", &[("x", &[2, 3])]),
+    ("x -> two_classes", &[("x", &[2, 3])]),
+    ("x -> log_odds", &[("x", &[3, 4])]),
 ];
 
 /// Penalties, losses and whatever else takes no flow: an objective, and its inputs' shapes.
@@ -457,6 +462,10 @@ const OWN_LOSSES: &[OwnCase] = &[
         &[("x", &[3, 4]), ("id", &[3]), ("share", &[3])],
     ),
     ("dice(id)", &[("x", &[2, 3, 4]), ("id", &[2, 3])]),
+    ("perplexity(id)", &[("x", &[3, 4]), ("id", &[3])]),
+    ("log_loss(id)", &[("x", &[3, 4]), ("id", &[3])]),
+    ("bits_per_byte(id)", &[("x", &[3, 4]), ("id", &[3])]),
+    ("rmse(z)", &[("x", &[2, 3]), ("z", &[2, 4])]),
 ];
 
 fn own_cases() -> Vec<Case> {
