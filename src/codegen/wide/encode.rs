@@ -50,6 +50,12 @@ impl Gpr {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Label(pub(super) usize);
 
+impl std::fmt::Display for Label {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "L{}", self.0)
+    }
+}
+
 /// What a memory operand counts from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Base {
@@ -121,8 +127,9 @@ impl Memory {
     }
 
     pub(super) fn text(self) -> String {
-        let Base::Register(base) = self.base else {
-            return "[place]".into();
+        let base = match self.base {
+            Base::Register(base) => base,
+            Base::Place(label) => return format!("[{label}+{}]", self.offset),
         };
         let mut text = format!("[{}", base.name());
         match self.index {
@@ -179,6 +186,7 @@ impl Assembler {
 
     /// Says that a place is here.
     pub fn bind(&mut self, label: Label) {
+        self.line(|| format!("{label}:"));
         let before = self.labels[label.0].replace(self.code.len());
         assert!(before.is_none(), "a label has one place");
     }

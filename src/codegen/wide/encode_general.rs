@@ -198,7 +198,7 @@ impl Assembler {
 
     /// Jumps where the last comparison says so.
     pub fn jump_if(&mut self, condition: Condition, to: Label) {
-        self.line(|| format!("j{}", condition.suffix()));
+        self.line(|| format!("j{} {to}", condition.suffix()));
         if let Some(target) = self.labels[to.0]
             && let Ok(distance) = i8::try_from(target as i64 - (self.code.len() as i64 + 2))
         {
@@ -211,14 +211,14 @@ impl Assembler {
 
     /// Jumps.
     pub fn jump(&mut self, to: Label) {
-        self.line(|| "jmp".into());
+        self.line(|| format!("jmp {to}"));
         self.code.push(0xe9);
         self.distance(to);
     }
 
     /// Calls a place in the same code.
     pub fn call(&mut self, to: Label) {
-        self.line(|| "call".into());
+        self.line(|| format!("call {to}"));
         self.code.push(0xe8);
         self.distance(to);
     }

@@ -3,6 +3,8 @@
 //! loops inside a matrix product are written in registers at once (`multiply`, `pack`).
 
 mod allocate;
+#[cfg(test)]
+mod allocate_test;
 mod body;
 pub mod code;
 mod emitter;
