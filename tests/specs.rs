@@ -256,6 +256,24 @@ fn parameter_counts_are_the_papers() {
     assert_eq!(parameters(&projected, 32, 10), 272_474);
 }
 
+/// BERT base has 109 482 240 parameters with its pooler, a layer of 768 · 769 for sentence pairs that this spec has none of.
+#[test]
+fn bert_has_the_papers_parameters() {
+    let read = |at: &Path| std::fs::read(at).map_err(|e| e.to_string());
+    let overrides = [("train.batch".into(), "1".into())];
+    let spec = pipeline::load(Path::new("specs/bert.ms"), &overrides, &read)
+        .map_err(messages)
+        .unwrap();
+    let experiment = spec.resolve(made::masked(30_522, 128)).map_err(messages).unwrap();
+    let params = experiment.declarations().map_err(messages).unwrap().params;
+    let encoder = params.iter().filter(|p| {
+        let head = ["bert.transform", "bert.head"];
+        !head.iter().any(|head| p.path.starts_with(head))
+    });
+    let count: usize = encoder.map(|p| p.shape.iter().product::<usize>()).sum();
+    assert_eq!(count + 768 * 769, 109_482_240);
+}
+
 /// What two stages print is the same, however often it is asked: no order comes from a hash map.
 #[test]
 fn stages_are_deterministic() {

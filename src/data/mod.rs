@@ -8,8 +8,12 @@ mod error;
 mod file;
 mod images;
 mod order;
+mod pairs;
 pub mod random;
+mod rows;
+mod series;
 mod split;
+mod table;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -21,7 +25,7 @@ pub use file::{Fingerprint, sha256};
 #[cfg(test)]
 pub(crate) use images::open_decoding;
 pub use order::{Order, Sampler, Selection};
-pub use text::Vocabulary;
+pub use text::{Tokenizer, Vocabulary};
 
 use crate::ir::experiment::{DataSettings, Schema, Source as Settings};
 use std::fmt;
@@ -94,9 +98,17 @@ pub struct Dataset {
 /// Opens the data that a spec asks for; its paths are relative to `base`.
 pub fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, DataError> {
     match &settings.source {
-        Settings::Text { path, tokens, window } => text::open(settings, base, path, tokens, *window),
+        Settings::Text {
+            path,
+            tokens,
+            window,
+            masked,
+        } => text::open(settings, base, path, tokens, *window, *masked),
+        Settings::Pairs(pairs) => pairs::open(settings, base, pairs),
         Settings::Images(images) => images::open(settings, base, images),
         Settings::Csv { .. } => csv::open(settings, base),
+        Settings::Rows(rows) => rows::open(settings, base, rows),
+        Settings::Series(series) => series::open(settings, base, series),
         Settings::Tensors { path, ids, ignore } => tensors::open(settings, base, path, ids, *ignore),
     }
 }

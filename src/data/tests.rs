@@ -7,6 +7,8 @@ use crate::text::Span;
 use std::io::Write;
 use tempfile::TempDir;
 
+mod sequences;
+
 fn path(name: &str) -> DataPath {
     DataPath {
         path: name.into(),
@@ -80,6 +82,7 @@ fn text(window: usize, tokens: Tokens) -> Settings {
         path: path("a.txt"),
         tokens,
         window,
+        masked: None,
     }
 }
 
@@ -135,6 +138,7 @@ fn text_errors_say_what_to_do() {
         path: path("b.txt"),
         tokens: Tokens::Bytes,
         window: 4,
+        masked: None,
     };
     insta::assert_snapshot!(error(&missing, &folder), @r"
     can't read b.txt: there is no such file
@@ -278,7 +282,8 @@ fn a_table_is_fitted_on_its_training_rows() {
         [
             ("features", Element::Real, false),
             ("shade", Element::Id { bound: 3 }, true),
-            ("target", Element::Id { bound: 2 }, false)
+            ("target", Element::Id { bound: 2 }, false),
+            ("categories", Element::Id { bound: 3 }, false)
         ]
     );
     // Training rows 1..3: size has mean 2, weight mean 20; green is not seen there and gets the id behind the last.

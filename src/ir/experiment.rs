@@ -22,6 +22,33 @@ pub enum Tokens {
     Characters,
     /// 256 byte values.
     Bytes,
+    /// A `tokenizer.json` in Hugging Face's format.
+    Tokenizer {
+        /// What the spec says that it is.
+        kind: TokenizerKind,
+        /// The file.
+        path: DataPath,
+    },
+}
+
+/// Kinds of tokenizers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum TokenizerKind {
+    /// Byte pair encoding (Sennrich et al. 2016).
+    Bpe,
+    /// The longest known piece first (Wu et al. 2016).
+    WordPiece,
+}
+
+/// What becomes of a sample that its window is too short for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Longer {
+    /// It is an error.
+    Refuse,
+    /// Its end is left out.
+    Cut,
+    /// It is left out.
+    Drop,
 }
 
 /// Where samples come from.
@@ -35,7 +62,11 @@ pub enum Source {
         tokens: Tokens,
         /// Ids in a sample.
         window: usize,
+        /// The share of tokens to be found again: gives `tokens`, `original` and `chosen[time]`, and no `next`.
+        masked: Option<f64>,
     },
+    /// `pairs`: gives `source[source_time]`, `source_mask`, `tokens[time]`, `next[time]` and `mask[time]`.
+    Pairs(Pairs),
     /// `images`: gives `image[rows, columns, channels]` and `label` below `classes`; with masks
     /// `label[rows, columns]`; with mixed samples also `second_label` and `share`.
     Images(ImageSettings),
@@ -54,6 +85,11 @@ pub enum Source {
         /// What becomes of missing cells.
         missing: Missing,
     },
+    /// `rows`: gives `features[time, columns]`, each category column by its name `[time]`, the target by its name, and
+    /// `mask[time]`.
+    Rows(RowSettings),
+    /// `series`: gives `past[time, columns]` and `future[horizon]`, or `future[horizon, targets]`.
+    Series(Series),
     /// `tensors`: a safetensors file. Gives its tensors by name; with numbered batches `inputs.0`, `targets.0`, …
     /// the names before the number, and each step takes the next whole batch.
     Tensors {
@@ -64,6 +100,71 @@ pub enum Source {
         /// A target value that does not count (`ignore -100`): its id becomes 0 and `NAME_counted` is false there.
         ignore: Option<i64>,
     },
+}
+
+/// What a `pairs` source says.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Pairs {
+    /// A file with an object on each line.
+    pub path: DataPath,
+    /// The field of the text that is read.
+    pub source: String,
+    /// The field of the text that is written.
+    pub target: String,
+    /// How both become ids.
+    pub tokens: Tokens,
+    /// Ids that each is padded to.
+    pub window: usize,
+    /// What becomes of longer ones.
+    pub longer: Longer,
+}
+
+/// What a `rows` source says.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct RowSettings {
+    /// A file with a row for each step; columns are separated by tabs if its name ends in `.tsv`, else by commas.
+    pub path: DataPath,
+    /// Rows that follow each other and agree here are a sequence; without it blank lines end one.
+    pub grouped: Option<ColumnName>,
+    /// The names of the columns, if the file has no head line.
+    pub head: Vec<String>,
+    /// The column to predict.
+    pub target: ColumnName,
+    /// Whether the target is a number; else a class.
+    pub real: bool,
+    /// Whether a sequence has one target; else each step has its own.
+    pub per_sequence: bool,
+    /// Category columns; columns of words are categories without being named.
+    pub categories: Vec<ColumnName>,
+    /// Columns that are left out.
+    pub ignored: Vec<ColumnName>,
+    /// What becomes of missing cells.
+    pub missing: Missing,
+    /// Steps that sequences are padded to; without it those of the longest.
+    pub window: Option<usize>,
+    /// What becomes of longer ones.
+    pub longer: Longer,
+    /// A word that training rows have less often is as good as unknown.
+    pub minimum_count: usize,
+}
+
+/// What a `series` source says.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Series {
+    /// A table with a row for each step, in the order of time.
+    pub path: DataPath,
+    /// The column that says when; rows are checked to ascend by it.
+    pub time: Option<ColumnName>,
+    /// The columns to predict.
+    pub targets: Vec<ColumnName>,
+    /// Columns that are left out.
+    pub ignored: Vec<ColumnName>,
+    /// What becomes of missing cells.
+    pub missing: Missing,
+    /// Steps that the model sees.
+    pub past: usize,
+    /// Steps that it tells.
+    pub future: usize,
 }
 
 /// What an `images` source says.
@@ -116,6 +217,8 @@ pub enum Missing {
     Fill,
     /// The row is left out.
     Drop,
+    /// In a series: on the straight line between the steps before and after.
+    Interpolate,
 }
 
 /// How samples are divided.
@@ -179,6 +282,9 @@ pub struct Schema {
     /// Tensors of real numbers that were normalised, and how many of the data's units one of theirs is.
     #[serde(default)]
     pub units: Vec<(String, f64)>,
+    /// Weights of the classes with which all count alike, for `weight = balanced`; empty where there are no classes.
+    #[serde(default)]
+    pub balanced: Vec<f64>,
 }
 
 impl Schema {

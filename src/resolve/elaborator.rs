@@ -12,6 +12,9 @@ use crate::ir::number::Number;
 use crate::text::{Code, Diagnostic, Diagnostics, Label, Sources, Span, suggest};
 use std::collections::HashMap;
 
+/// What the weights of classes are called with which all classes count alike.
+const BALANCED: &str = "balanced";
+
 /// A mistake was reported; go on with something else.
 #[derive(Clone, Copy, Debug)]
 pub struct Wrong;
@@ -256,8 +259,10 @@ impl<'a> Elaborator<'a> {
             }));
         }
         let schema = self.schema;
-        let tensor = schema.tensors.iter().find(|t| t.name == name)?;
-        Some(Value::Tensor(self.input(tensor)))
+        if let Some(tensor) = schema.tensors.iter().find(|t| t.name == name) {
+            return Some(Value::Tensor(self.input(tensor)));
+        }
+        (name == BALANCED && !schema.balanced.is_empty()).then(|| Value::Tensor(self.balanced()))
     }
 
     /// Names that the data gives, for suggestions.
@@ -266,6 +271,31 @@ impl<'a> Elaborator<'a> {
         tensors
             .chain(self.schema.sizes.iter().map(|(n, _)| n.clone()))
             .collect()
+    }
+
+    /// The weights of the classes that data computes from the training part.
+    fn balanced(&mut self) -> TensorId {
+        let weights = &self.schema.balanced;
+        let axes = vec![Axis {
+            size: weights.len(),
+            label: "classes".into(),
+            origin: Span::NOWHERE,
+        }];
+        let definition = Definition::Equation(Equation {
+            indices: vec![("class".into(), weights.len())],
+            left: vec![vec![0]],
+            body: chosen(weights, 0),
+            walked: None,
+        });
+        let id = self.program.add(Tensor {
+            name: BALANCED.into(),
+            axes,
+            element: Element::Real,
+            definition,
+            span: Span::NOWHERE,
+        });
+        self.inputs.insert(BALANCED.into(), id);
+        id
     }
 
     fn input(&mut self, tensor: &SchemaTensor) -> TensorId {
@@ -368,6 +398,18 @@ impl<'a> Elaborator<'a> {
             span,
         })
     }
+}
+
+/// The number of a list that the first index says: a choice between halves of the list, and so on.
+fn chosen(list: &[f64], first: usize) -> Expr {
+    if let [number] = list {
+        return Expr::Constant(*number);
+    }
+    let (before, after) = list.split_at(list.len() / 2);
+    let border = Expr::Constant((first + before.len()) as f64);
+    let is_before = Expr::Apply(MapFunction::Less, vec![Expr::Index(0), border]);
+    let halves = [chosen(before, first), chosen(after, first + before.len())];
+    Expr::Apply(MapFunction::Where, std::iter::once(is_before).chain(halves).collect())
 }
 
 /// A place that is an index alone.

@@ -17,7 +17,6 @@ mod evaluate;
 mod fold;
 pub mod fraction;
 mod gradient;
-mod images;
 mod initialise;
 pub mod library;
 pub mod limits;

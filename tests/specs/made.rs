@@ -1,7 +1,7 @@
 //! Tiny data in the formats of data sets that can't be shipped.
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
-use mspec::ir::experiment::{DataSettings, Schema, SchemaTensor, Source};
+use mspec::ir::experiment::{DataSettings, Schema, SchemaTensor, Source, Tokens};
 use mspec::ir::graph::Element;
 use safetensors::{Dtype, tensor::TensorView};
 use std::path::Path;
@@ -25,6 +25,24 @@ pub fn make(kind: &str, folder: &Path, settings: &mut DataSettings) {
         (Source::Tensors { path, .. }, tensors) => {
             path.path = "batches.safetensors".into();
             batches(tensors, &folder.join("batches.safetensors"));
+        }
+        (Source::Text { path, tokens, .. }, "corpus") => {
+            (path.path, *tokens) = ("corpus.txt".into(), Tokens::Bytes);
+            let text: String = (0..1000).map(|n| format!("word {} of many\n", n * n % 17)).collect();
+            std::fs::write(folder.join("corpus.txt"), text).unwrap();
+        }
+        (Source::Pairs(pairs), "pairs") => {
+            (pairs.path.path, pairs.tokens) = ("pairs.jsonl".into(), Tokens::Characters);
+            let line = |n: u32| format!("{{\"de\": \"{}\", \"en\": \"{n}\"}}\n", "ab".repeat(n as usize % 5));
+            std::fs::write(folder.join("pairs.jsonl"), (0..100).map(line).collect::<String>()).unwrap();
+        }
+        (Source::Rows(rows), "tags") => {
+            rows.path.path = "tags.tsv".into();
+            let sentence = |n: u32| {
+                let last = ["", "?\tPUNCT\n"][n as usize % 2];
+                format!("\"\tPUNCT\nword{}\tNOUN\nNA\tVERB\n{last}\n", n % 7)
+            };
+            std::fs::write(folder.join("tags.tsv"), (0..40).map(sentence).collect::<String>()).unwrap();
         }
         (source, kind) => panic!("no data `{kind}` can be made for {source:?}"),
     }
@@ -110,6 +128,27 @@ fn batches(description: &str, file: &Path) {
         .iter()
         .map(|(n, d, s, b)| (n.clone(), TensorView::new(*d, s.clone(), b).unwrap()));
     std::fs::write(file, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+/// What a masked text gives.
+pub fn masked(vocab: usize, time: usize) -> Schema {
+    let tensor = |name: &str, element| SchemaTensor {
+        name: name.into(),
+        axes: vec![("time".into(), time)],
+        element,
+        bound_name: None,
+        category: false,
+    };
+    let id = Element::Id { bound: vocab };
+    Schema {
+        tensors: vec![
+            tensor("tokens", id),
+            tensor("original", id),
+            tensor("chosen", Element::Condition),
+        ],
+        sizes: vec![("vocab".into(), vocab), ("time".into(), time)],
+        ..Schema::default()
+    }
 }
 
 /// What images of a size and a number of classes give, mixed ones too.

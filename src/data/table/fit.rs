@@ -1,22 +1,22 @@
 //! What is fitted on a table's training rows: mean and deviation of a number column, the values of a category.
 
-use super::table::Table;
+use super::Table;
 use serde::Serialize;
 
 /// How a number column is brought to mean 0 and variance 1, and what replaces a missing cell.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub(super) struct Scale {
-    pub(super) column: String,
-    pub(super) mean: f64,
+pub(in super::super) struct Scale {
+    pub(in super::super) column: String,
+    pub(in super::super) mean: f64,
     /// 1 where the column is constant or nothing is normalised.
-    pub(super) deviation: f64,
+    pub(in super::super) deviation: f64,
     /// Whether the mean is subtracted.
-    pub(super) normalised: bool,
+    pub(in super::super) normalised: bool,
 }
 
 impl Scale {
     /// Fits a column on these rows, in float64; the deviation is the population's.
-    pub(super) fn of(
+    pub(in super::super) fn of(
         table: &Table,
         column: usize,
         rows: impl Iterator<Item = usize> + Clone,
@@ -38,7 +38,7 @@ impl Scale {
     }
 
     /// The value that the model sees; a missing one becomes the mean.
-    pub(super) fn apply(&self, value: Option<f64>) -> f32 {
+    pub(in super::super) fn apply(&self, value: Option<f64>) -> f32 {
         let value = value.unwrap_or(self.mean);
         match self.normalised {
             true => ((value - self.mean) / self.deviation) as f32,
@@ -49,15 +49,15 @@ impl Scale {
 
 /// The values of a category column, in the order of their ids.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Categories {
-    pub(super) column: String,
+pub(in super::super) struct Categories {
+    pub(in super::super) column: String,
     /// Sorted: numbers by value, then words by code point. A missing cell is the empty word.
-    pub(super) values: Vec<String>,
+    pub(in super::super) values: Vec<String>,
 }
 
 impl Categories {
     /// The values that these rows have.
-    pub(super) fn of(table: &Table, column: usize, rows: impl Iterator<Item = usize>) -> Categories {
+    pub(in super::super) fn of(table: &Table, column: usize, rows: impl Iterator<Item = usize>) -> Categories {
         let mut values: Vec<String> = rows.map(|r| table.cell(r, column).to_string()).collect();
         values.sort_by(|a, b| order(a, b));
         values.dedup();
@@ -67,13 +67,31 @@ impl Categories {
         }
     }
 
+    /// The values that these rows have at least so often.
+    pub(in super::super) fn frequent(
+        table: &Table,
+        column: usize,
+        rows: impl Iterator<Item = usize>,
+        minimum_count: usize,
+    ) -> Categories {
+        let mut values: Vec<&str> = rows.map(|r| table.cell(r, column)).collect();
+        values.sort_by(|a, b| order(a, b));
+        let kept = values
+            .chunk_by(|a, b| a == b)
+            .filter(|same| same.len() >= minimum_count);
+        Categories {
+            column: table.head[column].clone(),
+            values: kept.map(|same| same[0].to_string()).collect(),
+        }
+    }
+
     /// The id of a value.
-    pub(super) fn find(&self, value: &str) -> Option<usize> {
+    pub(in super::super) fn find(&self, value: &str) -> Option<usize> {
         self.values.binary_search_by(|v| order(v, value)).ok()
     }
 
     /// The id of a value; one that training has not seen gets the id behind the last.
-    pub(super) fn find_or_other(&self, value: &str) -> usize {
+    pub(in super::super) fn find_or_other(&self, value: &str) -> usize {
         self.find(value).unwrap_or(self.values.len())
     }
 }

@@ -1,7 +1,26 @@
 //! A CSV file in, cells with a type for each column out; every bad cell is an error with its line, column and text.
 
-use super::{DataError, Missing, Request, unknown_column};
+pub(super) mod columns;
+pub(super) mod fit;
+
+use super::DataError;
+use crate::ir::experiment::{ColumnName, DataPath, Missing};
+use crate::text::suggest::did_you_mean;
 use std::path::{Path, PathBuf};
+
+/// What the spec says about the table.
+pub(super) struct Request<'a> {
+    pub(super) path: &'a DataPath,
+    /// The names of the columns; empty where the file's first line has them.
+    pub(super) head: &'a [String],
+    /// Cells are separated by tabs and never quoted, and words that elsewhere mean a missing cell are words.
+    pub(super) tabs: bool,
+    pub(super) target: &'a ColumnName,
+    pub(super) regression: bool,
+    pub(super) categories: &'a [ColumnName],
+    pub(super) ignored: &'a [ColumnName],
+    pub(super) missing: Missing,
+}
 
 /// What stands for a missing cell (without regard to case), besides nothing.
 const MISSING: [&str; 5] = ["na", "n/a", "nan", "null", "?"];
@@ -21,10 +40,32 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Reads cells and decides what each column is.
     pub(super) fn read(bytes: &[u8], at: &Path, request: &Request) -> Result<Table, DataError> {
-        let fail = |message: String| DataError::new(request.path.span, message);
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+        let mut table = Table::cells(bytes, at, request.path, request.head, request.tabs)?;
+        table.classify(request)?;
+        table.refuse_or_drop(request)?;
+        table.check_numbers(request)?;
+        Ok(table)
+    }
+
+    /// Reads cells alone.
+    pub(super) fn cells(
+        bytes: &[u8],
+        at: &Path,
+        path: &DataPath,
+        head: &[String],
+        tabs: bool,
+    ) -> Result<Table, DataError> {
+        let fail = |message: String| DataError::new(path.span, message);
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .delimiter(if tabs { b'\t' } else { b',' })
+            .quoting(!tabs)
+            .has_headers(head.is_empty())
+            .from_reader(bytes);
         let head: Vec<String> = match reader.headers() {
+            _ if !head.is_empty() => head.to_vec(),
             Ok(head) => head.iter().map(str::to_string).collect(),
             Err(error) => return Err(fail(bad_record(at, &error))),
         };
@@ -40,22 +81,32 @@ impl Table {
             categories: vec![],
             target: 0,
         };
+        let missing = |cell: &str| if tabs { cell.is_empty() } else { is_missing(cell) };
         for record in reader.records() {
             let record = record.map_err(|error| fail(bad_record(at, &error)))?;
-            table.lines.push(record.position().map_or(0, csv::Position::line));
-            table.cells.extend(
-                record
-                    .iter()
-                    .map(|cell| if is_missing(cell) { String::new() } else { cell.into() }),
-            );
+            let line = record.position().map_or(0, csv::Position::line);
+            if record.len() != table.head.len() {
+                let (at, named) = (at.display(), table.head.len());
+                let message = format!(
+                    "{at}, line {line}: {} cells, expected {named} as in `columns`",
+                    record.len()
+                );
+                return Err(fail(message));
+            }
+            table.lines.push(line);
+            let cells = record.iter().map(|cell| if missing(cell) { "" } else { cell });
+            table.cells.extend(cells.map(str::to_string));
         }
         if table.rows() == 0 {
             return Err(fail(format!("{} has a head line and no rows", at.display())));
         }
-        table.classify(request)?;
-        table.refuse_or_drop(request)?;
-        table.check_numbers(request)?;
         Ok(table)
+    }
+
+    /// The column of a name.
+    pub(super) fn find(&self, name: &ColumnName) -> Result<usize, DataError> {
+        let found = self.head.iter().position(|h| *h == name.column);
+        found.ok_or_else(|| unknown_column(name, &self.head, &self.path))
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -78,15 +129,9 @@ impl Table {
 
     /// Decides what each column is.
     fn classify(&mut self, request: &Request) -> Result<(), DataError> {
-        let find = |name: &crate::ir::experiment::ColumnName| {
-            self.head
-                .iter()
-                .position(|h| *h == name.column)
-                .ok_or_else(|| unknown_column(name, &self.head, &self.path))
-        };
-        let target = find(request.target)?;
-        let named = request.categories.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-        let ignored = request.ignored.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let target = self.find(request.target)?;
+        let all = |names: &[ColumnName]| names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>();
+        let (named, ignored) = (all(request.categories)?, all(request.ignored)?);
         for column in 0..self.head.len() {
             if column == target || ignored.contains(&column) {
                 continue;
@@ -183,11 +228,20 @@ impl Table {
     }
 }
 
+/// The error for a column that the head line does not have.
+fn unknown_column(name: &ColumnName, head: &[String], at: &Path) -> DataError {
+    let error = DataError::new(name.span, format!("{} has no column `{}`", at.display(), name.column));
+    match did_you_mean(&name.column, head.iter().map(String::as_str)) {
+        Some(help) => error.help(help),
+        None => error.help(format!("its columns are {}", head.join(", "))),
+    }
+}
+
 fn is_missing(cell: &str) -> bool {
     cell.is_empty() || MISSING.iter().any(|m| cell.eq_ignore_ascii_case(m))
 }
 
-fn is_number(cell: &str) -> bool {
+pub(super) fn is_number(cell: &str) -> bool {
     cell.parse::<f64>().is_ok_and(f64::is_finite)
 }
 

@@ -1,17 +1,17 @@
 //! What `data` says of an `images` source → [`ImageSettings`]: sizes, masks, and the augmentations of the catalog with
 //! every value checked. It reads no picture.
 
-use super::settings::{Reader, literal};
 use crate::data::augment::{Action, Augmentation, CATALOG, Measure, Parameter, find};
 use crate::ir::ast::{Argument, Expr, ExprKind, Setting, Unit};
 use crate::ir::experiment::{Augment, DataPath, ImageSettings, Source};
+use crate::resolve::settings::{Reader, literal};
 use crate::text::{Code, Diagnostic, suggest};
 
 /// The greatest side of a picture.
 const SIDE_MAX: u64 = 1 << 14;
 
 /// Reads the settings that belong to `images`.
-pub fn images(reader: &mut Reader<'_, '_>, path: DataPath) -> Option<Source> {
+pub(super) fn images(reader: &mut Reader<'_, '_>, path: DataPath) -> Option<Source> {
     let size = match reader.find("size") {
         Some(line) => Some(reader.whole(line, 1, SIDE_MAX)? as usize),
         None => None,

@@ -1,0 +1,278 @@
+//! `series`: a table whose rows are moments, in order, in; windows out: `past[time, columns]` (all columns of numbers)
+//! and `future[horizon]`, or `future[horizon, targets]` of several. Parts are cut by time, training first: a window
+//! belongs to the part that its whole future lies in, and what is fitted is fitted on the training rows. The past of
+//! the first windows of a part reaches back into the one before, as it would in use.
+
+use super::order::{Order, Selection};
+use super::split::{cut, empty};
+use super::table::fit::Scale;
+use super::table::{Table, is_number};
+use super::{DataError, Dataset, Part, Row, Source, file};
+use crate::ir::experiment::{DataSettings, Missing, Schema, SchemaTensor, Series as Settings};
+use crate::ir::graph::Element;
+use serde_json::json;
+use std::path::Path;
+
+struct Series {
+    /// Row-major, normalised.
+    values: Vec<f32>,
+    /// Whether a value was in the file, row-major; empty if all were.
+    known: Vec<bool>,
+    scales: Vec<Scale>,
+    /// Of the columns, those to predict.
+    targets: Vec<usize>,
+    past: usize,
+    future: usize,
+}
+
+pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Result<Dataset, DataError> {
+    let at = file::resolve(&asked.path, base);
+    let (bytes, fingerprint) = file::read_unpacked(&asked.path, &at)?;
+    if settings.split.stratified {
+        let error = DataError::new(settings.split.span, "a series has no classes to stratify by");
+        return Err(error.help("leave `stratified` out: a series is divided by time"));
+    }
+    let table = Table::cells(&bytes, &at, &asked.path, &[], at.to_string_lossy().ends_with(".tsv"))?;
+    ascending(&table, asked)?;
+    let columns = columns(&table, asked)?;
+    let ends = cut(table.rows(), &settings.split);
+    let evaluation = windows(&table, settings, asked, ends)?;
+    let scales: Vec<Scale> = columns
+        .iter()
+        .map(|&column| Scale::of(&table, column, 0..ends[0], settings.normalise))
+        .collect();
+    let mut source = Series {
+        values: vec![0.0; table.rows() * columns.len()],
+        known: vec![true; table.rows() * columns.len()],
+        scales,
+        targets: vec![],
+        past: asked.past,
+        future: asked.future,
+    };
+    for target in &asked.targets {
+        let column = table.find(target)?;
+        let found = columns.iter().position(|&c| c == column);
+        source.targets.push(found.ok_or_else(|| {
+            DataError::new(
+                target.span,
+                format!("`{}` is left out, so it can't be told", target.column),
+            )
+        })?);
+    }
+    for (index, &column) in columns.iter().enumerate() {
+        source.fill(&table, index, column, ends, asked)?;
+    }
+    if source.known.iter().all(|&known| known) {
+        source.known.clear();
+    }
+    let schema = source.schema(evaluation[0].len());
+    Ok(Dataset {
+        source: Box::new(source),
+        schema,
+        training: evaluation[0].clone(),
+        evaluation,
+        order: match settings.shuffle {
+            true => Order::Permuted,
+            false => Order::InOrder,
+        },
+        fingerprints: vec![fingerprint],
+        settings: settings.clone(),
+    })
+}
+
+/// Rows go forward in time, if a column says when they are: numbers by value, other texts by their characters.
+fn ascending(table: &Table, asked: &Settings) -> Result<(), DataError> {
+    let Some(time) = &asked.time else {
+        return Ok(());
+    };
+    let column = table.find(time)?;
+    let later = |a: &str, b: &str| match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => a < b,
+        _ => a < b,
+    };
+    let bad = (1..table.rows()).find(|&r| !later(table.cell(r - 1, column), table.cell(r, column)));
+    bad.map_or(Ok(()), |row| {
+        let message = format!(
+            "{}, line {}: `{}` is `{}`, not after `{}` in the row before",
+            table.path.display(),
+            table.line(row),
+            time.column,
+            table.cell(row, column),
+            table.cell(row - 1, column)
+        );
+        Err(DataError::new(time.span, message).help("sort the rows by time; a time is a number, or as 2026-11-25"))
+    })
+}
+
+/// The columns of numbers that are used.
+fn columns(table: &Table, asked: &Settings) -> Result<Vec<usize>, DataError> {
+    let mut left_out = vec![];
+    for name in asked.ignored.iter().chain(&asked.time) {
+        left_out.push(table.find(name)?);
+    }
+    let columns: Vec<usize> = (0..table.head.len()).filter(|c| !left_out.contains(c)).collect();
+    for &column in &columns {
+        let bad = |&row: &usize| !table.cell(row, column).is_empty() && !is_number(table.cell(row, column));
+        if let Some(row) = (0..table.rows()).find(bad) {
+            let (name, cell) = (&table.head[column], table.cell(row, column));
+            let place = format!("{}, line {}", table.path.display(), table.line(row));
+            let message = format!("{place}: `{name}` is `{cell}`, expected a number");
+            let help = format!("mend the cell, or write `ignore \"{name}\"`, or `time \"{name}\"` if it says when");
+            return Err(DataError::new(asked.path.span, message).help(help));
+        }
+        if (0..table.rows()).all(|row| table.cell(row, column).is_empty()) {
+            let message = format!("{}: `{}` has no values", table.path.display(), table.head[column]);
+            return Err(DataError::new(asked.path.span, message).help("write `ignore` and its name"));
+        }
+    }
+    Ok(columns)
+}
+
+/// The windows of each part, by the row that their future begins at.
+fn windows(
+    table: &Table,
+    settings: &DataSettings,
+    asked: &Settings,
+    ends: [usize; 3],
+) -> Result<[Selection; 3], DataError> {
+    let split = &settings.split;
+    let shares = [split.train, split.validation, split.test];
+    let mut start = 0;
+    let mut windows = Part::ALL.map(|_| Selection::List(vec![]));
+    for part in Part::ALL {
+        let (share, end) = (shares[part as usize], ends[part as usize]);
+        let first = start.max(asked.past);
+        let count = (end + 1).saturating_sub(first + asked.future);
+        if share > 0.0 && end == start {
+            return Err(empty(part, share, table.rows(), "rows", split));
+        }
+        if share > 0.0 && count == 0 {
+            let message = format!(
+                "the {part} part of {} has {} rows, too few for {} steps ahead{}",
+                table.path.display(),
+                end - start,
+                asked.future,
+                if start == 0 {
+                    format!(" and {} back", asked.past)
+                } else {
+                    String::new()
+                }
+            );
+            let help = "make `past` or `future` smaller, or give the part a larger share";
+            return Err(DataError::new(split.span, message).help(help));
+        }
+        windows[part as usize] = Selection::Every {
+            first,
+            stride: 1,
+            count: if share > 0.0 { count } else { 0 },
+        };
+        start = end;
+    }
+    Ok(windows)
+}
+
+impl Series {
+    /// Fills one column. A hole lies on the line between its neighbours in its own part, so that no part knows of a
+    /// later one; at a part's end it keeps the last value, and before the first value it takes that.
+    fn fill(
+        &mut self,
+        table: &Table,
+        index: usize,
+        column: usize,
+        ends: [usize; 3],
+        asked: &Settings,
+    ) -> Result<(), DataError> {
+        let width = self.scales.len();
+        let number = |row: usize| table.number(row, column);
+        let part_end = |row: usize| ends.into_iter().find(|&end| row < end).unwrap_or(table.rows());
+        let mut before: Option<usize> = None;
+        for row in 0..table.rows() {
+            let value = match number(row) {
+                Some(value) => {
+                    before = Some(row);
+                    value
+                }
+                None if asked.missing == Missing::Refuse => {
+                    let place = format!("{}, line {}", table.path.display(), table.line(row));
+                    let message = format!("{place}: `{}` is missing", table.head[column]);
+                    let help = "write `missing interpolate` in `data`, or leave the column out";
+                    return Err(DataError::new(asked.path.span, message).help(help));
+                }
+                None => {
+                    self.known[row * width + index] = false;
+                    let after = (row..part_end(row)).find(|&r| number(r).is_some());
+                    let at = |row: usize| number(row).unwrap_or(0.0);
+                    match (before, after) {
+                        (Some(a), Some(b)) => at(a) + (at(b) - at(a)) * (row - a) as f64 / (b - a) as f64,
+                        (Some(a), None) => at(a),
+                        (None, Some(b)) => at(b),
+                        (None, None) => self.scales[index].mean,
+                    }
+                }
+            };
+            self.values[row * width + index] = self.scales[index].apply(Some(value));
+        }
+        Ok(())
+    }
+
+    fn schema(&self, epoch_samples: usize) -> Schema {
+        let tensor = |name: &str, axes: &[(&str, usize)], element| SchemaTensor {
+            name: name.into(),
+            axes: axes.iter().map(|(label, size)| (label.to_string(), *size)).collect(),
+            element,
+            bound_name: None,
+            category: false,
+        };
+        let past = [("time", self.past), ("columns", self.scales.len())];
+        let horizon = [("horizon", self.future), ("targets", self.targets.len())];
+        let future = if self.targets.len() == 1 {
+            &horizon[..1]
+        } else {
+            &horizon[..]
+        };
+        let mut tensors = vec![
+            tensor("past", &past, Element::Real),
+            tensor("future", future, Element::Real),
+        ];
+        if !self.known.is_empty() {
+            tensors.push(tensor("future_counted", future, Element::Condition));
+        }
+        let sizes = past
+            .iter()
+            .chain(future)
+            .map(|(label, size)| (label.to_string(), *size));
+        Schema {
+            tensors,
+            sizes: sizes.collect(),
+            epoch_samples: Some(epoch_samples),
+            ..Schema::default()
+        }
+    }
+}
+
+impl Source for Series {
+    fn name(&self) -> &'static str {
+        "series"
+    }
+
+    fn read(&self, tensor: usize, record: usize, row: Row) -> Result<(), DataError> {
+        let width = self.scales.len();
+        let told = self.targets.len();
+        let place = |at: usize| (record + at / told) * width + self.targets[at % told];
+        match tensor {
+            0 => row.set_reals(
+                self.values[(record - self.past) * width..record * width]
+                    .iter()
+                    .copied(),
+            ),
+            1 => row.set_reals((0..self.future * told).map(|at| self.values[place(at)])),
+            _ => row.set_reals((0..self.future * told).map(|at| if self.known[place(at)] { 1.0 } else { 0.0 })),
+        }
+        Ok(())
+    }
+
+    fn fitted(&self) -> serde_json::Value {
+        let targets: Vec<&str> = self.targets.iter().map(|&t| self.scales[t].column.as_str()).collect();
+        json!({ "columns": self.scales, "targets": targets })
+    }
+}

@@ -1,0 +1,204 @@
+//! A table in, what the model sees of each row out: numbers, ids of categories, the target. What is fitted (mean and
+//! deviation, categories, classes) is fitted on the training rows.
+
+use super::fit::{Categories, Scale};
+use super::{Request, Table};
+use crate::data::DataError;
+use crate::ir::experiment::{ColumnName, Schema, SchemaTensor};
+use crate::ir::graph::Element;
+use serde_json::json;
+
+/// The columns of a table by what they are for the model.
+pub(in super::super) struct Columns {
+    /// Row-major, normalised.
+    pub(in super::super) features: Vec<f32>,
+    pub(in super::super) scales: Vec<Scale>,
+    pub(in super::super) categories: Vec<Category>,
+    pub(in super::super) target: Target,
+}
+
+/// A column of ids.
+pub(in super::super) struct Category {
+    pub(in super::super) found: Categories,
+    /// What the model calls it.
+    pub(in super::super) name: String,
+    pub(in super::super) ids: Vec<i32>,
+    /// The ids of the category columns before it, of all together.
+    pub(in super::super) before: i32,
+}
+
+pub(in super::super) enum Target {
+    Number {
+        values: Vec<f32>,
+        scale: Option<Scale>,
+        name: String,
+    },
+    Class {
+        values: Vec<i32>,
+        classes: Categories,
+    },
+}
+
+impl Columns {
+    /// Fits all columns. A category that training rows have less often than `minimum_count` is as good as unknown.
+    pub(in super::super) fn fit(
+        table: &Table,
+        request: &Request,
+        normalise: bool,
+        training: &[u32],
+        minimum_count: usize,
+    ) -> Result<Columns, DataError> {
+        let rows = || 0..table.rows();
+        let training = || training.iter().map(|&r| r as usize);
+        let scales: Vec<Scale> = table
+            .numbers
+            .iter()
+            .map(|&column| Scale::of(table, column, training(), normalise))
+            .collect();
+        let mut features = Vec::with_capacity(table.rows() * scales.len());
+        for row in rows() {
+            let numbers = table.numbers.iter().zip(&scales);
+            features.extend(numbers.map(|(&c, scale)| scale.apply(table.number(row, c))));
+        }
+        let mut categories: Vec<Category> = vec![];
+        for &column in &table.categories {
+            let found = Categories::frequent(table, column, training(), minimum_count);
+            let ids = rows().map(|r| found.find_or_other(table.cell(r, column)) as i32);
+            let name = request.categories.iter().find(|c| c.column == found.column);
+            categories.push(Category {
+                ids: ids.collect(),
+                name: name.map_or(&found.column, |c| &c.name).clone(),
+                before: categories.last().map_or(0, |c| c.before + c.bound() as i32),
+                found,
+            });
+        }
+        Ok(Columns {
+            features,
+            scales,
+            categories,
+            target: Target::fit(table, request, normalise, training())?,
+        })
+    }
+
+    /// The tensors of a sample; `axes` come before that of the columns, and `of_target` are the target's.
+    pub(in super::super) fn schema(
+        &self,
+        request: &Request,
+        axes: &[(String, usize)],
+        of_target: &[(String, usize)],
+        training: &[u32],
+    ) -> Schema {
+        let tensor = |name: &str, axes: &[(String, usize)], element| SchemaTensor {
+            name: name.into(),
+            axes: axes.to_vec(),
+            element,
+            bound_name: None,
+            category: false,
+        };
+        let mut schema = Schema {
+            sizes: axes.to_vec(),
+            ..Schema::default()
+        };
+        if !self.scales.is_empty() {
+            let columns = ("columns".to_string(), self.scales.len());
+            let axes = [axes, std::slice::from_ref(&columns)].concat();
+            schema.tensors.push(tensor("features", &axes, Element::Real));
+            schema.sizes.push(columns);
+        }
+        for category in &self.categories {
+            let (bound, count) = (category.bound(), format!("{}_count", category.name));
+            schema.tensors.push(SchemaTensor {
+                category: true,
+                bound_name: Some(count.clone()),
+                ..tensor(&category.name, axes, Element::Id { bound })
+            });
+            schema.sizes.push((count, bound));
+        }
+        let name = &request.target.name;
+        match &self.target {
+            Target::Number { scale, .. } => {
+                schema.tensors.push(tensor(name, of_target, Element::Real));
+                schema.units.extend(scale.iter().map(|s| (name.to_string(), s.deviation)));
+            }
+            Target::Class { classes, values } => {
+                let bound = classes.values.len();
+                schema.tensors.push(SchemaTensor {
+                    bound_name: Some("classes".into()),
+                    ..tensor(name, of_target, Element::Id { bound })
+                });
+                schema.sizes.push(("classes".into(), bound));
+                schema.balanced = balanced(training.iter().map(|&r| values[r as usize] as usize), bound);
+            }
+        }
+        schema
+    }
+
+    /// What was fitted.
+    pub(in super::super) fn fitted(&self) -> serde_json::Value {
+        let category = |c: &Category| json!({ "column": c.found.column, "values": c.found.values });
+        let categories: Vec<_> = self.categories.iter().map(category).collect();
+        let target = match &self.target {
+            Target::Number { scale, name, .. } => json!({ "target": name, "scale": scale }),
+            Target::Class { classes, .. } => json!({ "target": classes.column, "classes": classes.values }),
+        };
+        json!({ "numbers": self.scales, "categories": categories, "target": target })
+    }
+}
+
+impl Category {
+    /// One beyond the greatest id: that of what training has not seen.
+    pub(in super::super) fn bound(&self) -> usize {
+        self.found.values.len() + 1
+    }
+}
+
+impl Target {
+    fn fit(
+        table: &Table,
+        request: &Request,
+        normalise: bool,
+        training: impl Iterator<Item = usize> + Clone,
+    ) -> Result<Target, DataError> {
+        let rows = 0..table.rows();
+        if request.regression {
+            let scale = normalise.then(|| Scale::of(table, table.target, training, true));
+            let value = |row| {
+                let number = table.number(row, table.target);
+                scale.as_ref().map_or(number.unwrap_or(0.0) as f32, |s| s.apply(number))
+            };
+            return Ok(Target::Number {
+                values: rows.map(value).collect(),
+                scale,
+                name: request.target.name.clone(),
+            });
+        }
+        let classes = Categories::of(table, table.target, training);
+        let id = |row| {
+            let cell = table.cell(row, table.target);
+            let id = classes.find(cell).map(|id| id as i32);
+            id.ok_or_else(|| unknown_class(table, row, cell, request.target))
+        };
+        Ok(Target::Class {
+            values: rows.map(id).collect::<Result<_, _>>()?,
+            classes,
+        })
+    }
+}
+
+fn unknown_class(table: &Table, row: usize, cell: &str, target: &ColumnName) -> DataError {
+    let place = format!("{}, line {}", table.path.display(), table.line(row));
+    let message = format!(
+        "{place}: class `{cell}` of `{}` does not occur in the training part",
+        target.column
+    );
+    DataError::new(target.span, message).help("write `stratified` behind `split`, so that each part has every class")
+}
+
+/// What a sample of each class weighs so that all classes weigh alike: samples / (classes · samples of the class).
+fn balanced(training: impl Iterator<Item = usize> + Clone, classes: usize) -> Vec<f64> {
+    let mut counts = vec![0usize; classes];
+    training.clone().for_each(|class| counts[class] += 1);
+    let samples = training.count();
+    let weight = |&count: &usize| samples as f64 / (classes * count.max(1)) as f64;
+    counts.iter().map(weight).collect()
+}

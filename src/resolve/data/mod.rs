@@ -1,0 +1,145 @@
+//! The `data` section → [`DataSettings`]: which settings there are and to which sources they belong; each source reads
+//! its own in a file of its own. Nothing here reads a file.
+
+mod images;
+mod split;
+mod table;
+mod tensors;
+mod text;
+
+use super::settings::Reader;
+use crate::ir::ast::{Section, Setting};
+use crate::ir::experiment::DataSettings;
+use crate::text::{Code, Diagnostic, Diagnostics, Span};
+
+const ONCE: &[&str] = &[
+    "text",
+    "tokens",
+    "window",
+    "masked",
+    "pairs",
+    "longer",
+    "images",
+    "size",
+    "channels",
+    "masks",
+    "augment",
+    "csv",
+    "rows",
+    "columns",
+    "minimum_count",
+    "series",
+    "time",
+    "past",
+    "future",
+    "target",
+    "missing",
+    "tensors",
+    "split",
+    "normalise",
+    "shuffle",
+];
+const REPEATED: &[&str] = &["category", "ignore", "ids"];
+const SOURCES: &[&str] = &["text", "pairs", "images", "csv", "rows", "series", "tensors"];
+/// For each key that belongs to some sources only, these.
+const BELONGS: &[(&str, &[&str])] = &[
+    ("tokens", &["text", "pairs"]),
+    ("window", &["text", "pairs", "rows"]),
+    ("masked", &["text"]),
+    ("longer", &["pairs", "rows"]),
+    ("size", &["images"]),
+    ("channels", &["images"]),
+    ("masks", &["images"]),
+    ("augment", &["images"]),
+    ("target", &["csv", "rows", "series"]),
+    ("category", &["csv", "rows"]),
+    ("columns", &["rows"]),
+    ("minimum_count", &["rows"]),
+    ("time", &["series"]),
+    ("past", &["series"]),
+    ("future", &["series"]),
+    ("missing", &["csv", "rows", "series"]),
+    ("normalise", &["csv", "images", "rows", "series"]),
+    ("ignore", &["csv", "tensors", "images", "rows", "series"]),
+    ("ids", &["tensors"]),
+];
+
+/// Checks the section.
+pub fn data_settings(section: &Section, diagnostics: &mut Diagnostics) -> Option<DataSettings> {
+    let errors_before = diagnostics.len();
+    let mut reader = Reader::new(section, ONCE, REPEATED, diagnostics);
+    let given: Vec<&Setting> = SOURCES.iter().filter_map(|key| reader.find(key)).collect();
+    let [source_line] = given[..] else {
+        let (span, message) = match given[..] {
+            [_, second, ..] => (second.span, "a data section has one source; this is a second one"),
+            _ => (section.name.span, "the data section names no source"),
+        };
+        let help = "a source is one of: text, pairs, csv, rows, series or tensors \"FILE\", images \"FOLDER\"";
+        reader
+            .diagnostics
+            .push(Diagnostic::new(Code::DataSource, span, message).help(help));
+        return None;
+    };
+    let kind = source_line.key[0].text.as_str();
+    for setting in &section.settings {
+        let Some(key) = setting.key.first() else { continue };
+        if let Some((_, sources)) = BELONGS.iter().find(|b| b.0 == key.text)
+            && !sources.contains(&kind)
+        {
+            let message = format!(
+                "`{}` belongs to `{}`, not to `{kind}`",
+                key.text,
+                sources.join("` and `")
+            );
+            reader.diagnostics.push(
+                Diagnostic::new(Code::WrongSetting, key.span, message).note(source_line.key[0].span, "the source"),
+            );
+        }
+    }
+    let name = section.name.span;
+    let source = match kind {
+        "text" => text::text(&mut reader, source_line, name),
+        "pairs" => text::pairs(&mut reader, source_line, name),
+        "images" => reader
+            .path(source_line)
+            .and_then(|path| images::images(&mut reader, path)),
+        "csv" => table::csv(&mut reader, source_line, name),
+        "rows" => table::rows(&mut reader, source_line, name),
+        "series" => table::series(&mut reader, source_line, name),
+        _ => reader
+            .path(source_line)
+            .and_then(|path| tensors::tensors(&mut reader, path)),
+    };
+    let split = split::split(&mut reader, kind, name);
+    let normalise = match reader.find("normalise") {
+        Some(line) => reader
+            .single(line, "`standard`")
+            .and_then(|item| reader.choice(item, &[("standard", true), ("none", false)]))?,
+        None => false,
+    };
+    let shuffle = match reader.find("shuffle") {
+        Some(line) => reader
+            .single(line, "`true` or `false`")
+            .and_then(|item| reader.choice(item, &[("true", true), ("false", false)]))?,
+        None => true,
+    };
+    if diagnostics.len() > errors_before && diagnostics.has_errors() {
+        return None;
+    }
+    Some(DataSettings {
+        source: source?,
+        split: split?,
+        normalise,
+        shuffle,
+        span: section.span,
+    })
+}
+
+/// Reports that a setting without which a source means nothing is not there, unless a line looks like a slip of it.
+fn missing<T>(reader: &mut Reader<'_, '_>, key: &str, section: Span, message: &str, help: &str) -> Option<T> {
+    if !reader.slipped(key) {
+        let diagnostic = Diagnostic::new(Code::MissingSetting, section, message);
+        reader.diagnostics.push(diagnostic.help(help));
+    }
+    None
+}

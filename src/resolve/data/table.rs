@@ -1,0 +1,196 @@
+//! What `data` says of tables: the column to predict, what the others are, what becomes of missing cells; for `rows`
+//! what makes a sequence, for `series` how far back and ahead a sample goes.
+
+use super::missing;
+use super::text::{longer, path, window};
+use crate::ir::ast::Setting;
+use crate::ir::experiment::{ColumnName, Missing, RowSettings, Series, Source};
+use crate::resolve::settings::Reader;
+use crate::text::Span;
+
+/// The most steps that a series' sample goes back or ahead.
+const STEPS_MAX: u64 = 1 << 20;
+
+/// Reads the settings that belong to `csv`.
+pub(super) fn csv<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, section: Span) -> Option<Source> {
+    let path = reader.path(source)?;
+    let (target, regression) = match &target(reader, section, false)?[..] {
+        [Target { column, real, .. }] => (column.clone(), *real),
+        _ => return several(reader),
+    };
+    let categories = columns(reader, "category")?;
+    let ignored = columns(reader, "ignore")?;
+    let missing = cells(
+        reader,
+        &[
+            ("fill", Missing::Fill),
+            ("drop", Missing::Drop),
+            ("refuse", Missing::Refuse),
+        ],
+    )?;
+    Some(Source::Csv {
+        path,
+        target,
+        regression,
+        categories,
+        ignored,
+        missing,
+    })
+}
+
+/// Reads the settings that belong to `rows`.
+pub(super) fn rows<'a>(reader: &mut Reader<'a, '_>, line: &'a Setting, section: Span) -> Option<Source> {
+    let what = "a file, and the column that tells sequences apart, as `rows \"file.csv\" grouped by series`";
+    let [group] = &line.groups[..] else {
+        return reader.expected(what, line.span);
+    };
+    let (file, column) = match &group[..] {
+        [file] => (file, None),
+        [file, grouped, by, column] => {
+            reader.choice(grouped, &[("grouped", ())])?;
+            reader.choice(by, &[("by", ())])?;
+            (file, Some(column))
+        }
+        _ => return reader.expected(what, line.span),
+    };
+    let path = path(reader, file, what)?;
+    let grouped = match column {
+        Some(column) => Some(reader.column(column)?),
+        None => None,
+    };
+    let Target {
+        column: target,
+        real,
+        per_sequence,
+    } = match &target(reader, section, true)?[..] {
+        [target] => target.clone(),
+        _ => return several(reader),
+    };
+    let head = columns(reader, "columns")?.into_iter().map(|c| c.column).collect();
+    let minimum_count = match reader.find("minimum_count") {
+        Some(line) => reader.whole(line, 1, 1 << 20)? as usize,
+        None => 1,
+    };
+    Some(Source::Rows(RowSettings {
+        path,
+        grouped,
+        head,
+        target,
+        real,
+        per_sequence,
+        categories: columns(reader, "category")?,
+        ignored: columns(reader, "ignore")?,
+        missing: cells(reader, &[("fill", Missing::Fill), ("refuse", Missing::Refuse)])?,
+        window: window(reader)?,
+        longer: longer(reader)?,
+        minimum_count,
+    }))
+}
+
+/// Reads the settings that belong to `series`.
+pub(super) fn series<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, section: Span) -> Option<Source> {
+    let path = reader.path(source)?;
+    let targets = target(reader, section, false)?.into_iter().map(|t| t.column).collect();
+    let mut steps = |key: &str, what: &str| match reader.find(key) {
+        Some(line) => Some(reader.whole(line, 1, STEPS_MAX)? as usize),
+        None => {
+            let message = format!("a series needs `{key}`: {what}");
+            missing(reader, key, section, &message, &format!("for example `{key} 12`"))
+        }
+    };
+    let past = steps("past", "how many steps the model sees");
+    let future = steps("future", "how many steps it tells");
+    let time = match reader.find("time") {
+        Some(line) => {
+            let item = reader.single(line, "the column that says when")?;
+            Some(reader.column(item)?)
+        }
+        None => None,
+    };
+    let choices = [("interpolate", Missing::Interpolate), ("refuse", Missing::Refuse)];
+    Some(Source::Series(Series {
+        path,
+        time,
+        targets,
+        ignored: columns(reader, "ignore")?,
+        missing: cells(reader, &choices)?,
+        past: past?,
+        future: future?,
+    }))
+}
+
+/// A column to predict, as it is written.
+#[derive(Clone)]
+struct Target {
+    column: ColumnName,
+    real: bool,
+    per_sequence: bool,
+}
+
+fn target(reader: &mut Reader<'_, '_>, section: Span, sequences: bool) -> Option<Vec<Target>> {
+    let Some(line) = reader.find("target") else {
+        let message = "a table needs `target`: the column to predict";
+        return missing(reader, "target", section, message, "for example `target price real`");
+    };
+    let what = match sequences {
+        true => "a column; `real` if it is a number; `per sequence` if a sequence has one",
+        false => "a column, and `real` if it is a number to predict",
+    };
+    let mut targets = vec![];
+    for group in &line.groups {
+        let [column, rest @ ..] = &group[..] else {
+            return reader.expected(what, line.span);
+        };
+        let mut target = Target {
+            column: reader.column(column)?,
+            real: false,
+            per_sequence: false,
+        };
+        let rest = match rest {
+            [rest @ .., per, sequence] if sequences && reader.word(per) == Some("per") => {
+                reader.choice(sequence, &[("sequence", ())])?;
+                target.per_sequence = true;
+                rest
+            }
+            rest => rest,
+        };
+        match rest {
+            [] => {}
+            [word] => target.real = reader.choice(word, &[("real", true), ("class", false)])?,
+            _ => return reader.expected(what, line.span),
+        }
+        targets.push(target);
+    }
+    Some(targets)
+}
+
+fn several<T>(reader: &mut Reader<'_, '_>) -> Option<T> {
+    let span = reader.find("target").map_or(Span::NOWHERE, |line| line.span);
+    reader.expected("one target", span)
+}
+
+/// Columns, separated by commas, of all lines of a key.
+fn columns(reader: &mut Reader<'_, '_>, key: &str) -> Option<Vec<ColumnName>> {
+    let mut list = vec![];
+    for line in reader.all(key) {
+        for group in &line.groups {
+            let [item] = &group[..] else {
+                return reader.expected("columns, separated by commas", line.span);
+            };
+            list.push(reader.column(item)?);
+        }
+    }
+    Some(list)
+}
+
+/// What becomes of missing cells.
+fn cells(reader: &mut Reader<'_, '_>, choices: &[(&str, Missing)]) -> Option<Missing> {
+    match reader.find("missing") {
+        Some(line) => {
+            let words: Vec<String> = choices.iter().map(|c| format!("`{}`", c.0)).collect();
+            let item = reader.single(line, &words.join(" or "))?;
+            reader.choice(item, choices)
+        }
+        None => Some(Missing::Refuse),
+    }
+}
