@@ -118,7 +118,9 @@ impl Columns {
         match &self.target {
             Target::Number { scale, .. } => {
                 schema.tensors.push(tensor(name, of_target, Element::Real));
-                schema.units.extend(scale.iter().map(|s| (name.to_string(), s.deviation)));
+                schema
+                    .units
+                    .extend(scale.iter().map(|s| (name.to_string(), s.deviation)));
             }
             Target::Class { classes, values } => {
                 let bound = classes.values.len();
