@@ -301,7 +301,8 @@ fn a_table_is_fitted_on_its_training_rows() {
     let dropped = open(&csv("kind", false, Missing::Drop), folder.path()).unwrap();
     assert_eq!(Part::ALL.map(|p| dropped.samples(p)), [2, 3, 0]);
     let number = open(&csv("size", true, Missing::Fill), folder.path()).unwrap();
-    assert_eq!(number.schema().tensors.last().unwrap().element, Element::Real);
+    let target = number.schema().tensors.iter().find(|t| t.name == "target").unwrap();
+    assert_eq!(target.element, Element::Real);
 }
 
 #[test]

@@ -140,7 +140,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         }
     }
 
-    /// `every 250 steps`, `every 2 epochs`.
+    /// `every 250 steps`, `every 2 epochs`, `every epoch`.
     pub fn every(&mut self, setting: &'a Setting) -> Option<Interval> {
         let what = "`every N steps` or `every N epochs`";
         let [group] = &setting.groups[..] else {
@@ -152,7 +152,11 @@ impl<'a, 'd> Reader<'a, 'd> {
         if self.word(word) != Some("every") {
             return self.expected(what, word.span);
         }
-        self.interval(number, None)
+        match self.word(number) {
+            Some("epoch") => Some(Interval::Epochs(1.0)),
+            Some("step") => Some(Interval::Steps(1)),
+            _ => self.interval(number, None),
+        }
     }
 
     /// A number with a unit of steps or epochs, at least one of them.

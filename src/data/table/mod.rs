@@ -84,7 +84,7 @@ impl Table {
         let missing = |cell: &str| if tabs { cell.is_empty() } else { is_missing(cell) };
         for record in reader.records() {
             let record = record.map_err(|error| fail(bad_record(at, &error)))?;
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = record.position().map_or(0, |start| line_of(bytes, start));
             if record.len() != table.head.len() {
                 let (at, named) = (at.display(), table.head.len());
                 let message = format!(
@@ -226,6 +226,13 @@ impl Table {
         }
         Ok(())
     }
+}
+
+/// The line of a record. Its position is where the one before ended, so blank lines may lie between.
+fn line_of(bytes: &[u8], start: &csv::Position) -> u64 {
+    let behind = bytes.get(start.byte() as usize..).unwrap_or_default();
+    let blank = behind.iter().take_while(|b| matches!(b, b'\n' | b'\r'));
+    start.line() + blank.filter(|&&b| b == b'\n').count() as u64
 }
 
 /// The error for a column that the head line does not have.
