@@ -8,15 +8,21 @@ use crate::codegen::wide::encode_vector::Width;
 use crate::ir::kernel::*;
 
 /// Columns of a block, at most.
-const BLOCK_COLUMNS: usize = 256;
+const BLOCK_COLUMNS: usize = 512;
 /// Rows of a block, at most: one packing of `b` serves so many.
 const BLOCK_ROWS: usize = 128;
 /// Rows of `a` that are packed together, at most.
 const PACKED_ROWS: usize = 64;
-/// Elements of a block that stays in the first cache.
+/// Elements of a block that stays in the first cache: where few products are added to each.
 const CACHED_TILE: usize = 8192;
+/// Elements of a block that stays in the second cache, beside the packed columns.
+const FAR_TILE: usize = 1 << 16;
 /// Elements of `b` that are packed at once, at most: they stay in the second cache.
-const PACKED_ELEMENTS: usize = 1 << 17;
+const PACKED_ELEMENTS: usize = 1 << 18;
+/// Lines so far apart, or a multiple of it, fall into a sixty-fourth of the second cache's sets or less.
+const CONFLICT_BYTES: i64 = 4096;
+/// Vectors of rows that are packed side by side: a multiple of the rows at once of every panel.
+const PACKED_VECTORS: usize = 3;
 
 /// How a product is blocked, and where its parts lie in scratch memory.
 #[derive(Clone, Copy, Debug)]
@@ -85,28 +91,33 @@ impl Blocking {
         // Whole panels and whole turns of the virtual lanes.
         let multiple = (1..).map(|i| i * tile_columns).find(|c| c.is_multiple_of(LANES));
         let multiple = multiple.expect("some multiple is one");
-        let fitting = (PACKED_ELEMENTS / k.k).clamp(multiple, BLOCK_COLUMNS);
-        let columns = even(of_task, fitting / multiple * multiple, multiple);
-        let packed_steps = if k.k * columns <= 2 * PACKED_ELEMENTS {
-            k.k
-        } else {
-            PRODUCT_CHUNK
-        };
         let at_once = wide::multiply::rows_at_once(width, vectors);
-        let most = if packed_steps == k.k {
-            CACHED_TILE / columns
-        } else {
-            BLOCK_ROWS
+        let packed_rows = packs_rows(k).then(|| PACKED_VECTORS * width.lanes());
+        let row_multiple = packed_rows.unwrap_or(at_once);
+        let whole = even(of_task, BLOCK_COLUMNS / multiple * multiple, multiple);
+        let (packed_steps, columns) = match k.k * whole <= PACKED_ELEMENTS {
+            true => (k.k, whole),
+            false => (k.k.min(PRODUCT_CHUNK), whole),
         };
-        let rows = even(k.m, most.max(at_once) / at_once * at_once, at_once);
-        let b_panels = bytes(rows * columns);
+        let tile = match k.k < PRODUCT_CHUNK {
+            true => CACHED_TILE,
+            false => FAR_TILE,
+        };
+        let rows = even(
+            k.m,
+            (tile / columns).max(row_multiple) / row_multiple * row_multiple,
+            row_multiple,
+        );
+        let a_panels = bytes(rows * columns);
+        let length = k.k.min(PRODUCT_CHUNK);
+        let b_panels = a_panels + packed_rows.map_or(0, |_| bytes(rows * length));
         Blocking {
             tile_columns,
             columns,
             rows,
-            packed_rows: None,
+            packed_rows,
             packed_steps,
-            a_panels: b_panels,
+            a_panels,
             b_panels,
             bytes: b_panels + bytes(columns * packed_steps),
         }
@@ -116,6 +127,13 @@ impl Blocking {
     pub fn packs_once(self, k: &MatrixProduct) -> bool {
         self.packed_steps == k.k
     }
+}
+
+/// Whether the rows of `a` are packed too: where a step is another cache line that holds many rows, and the lines of
+/// the steps of a chunk are so far apart that they fall into a few sets of a cache and drive each other out.
+fn packs_rows(k: &MatrixProduct) -> bool {
+    let step_bytes = k.a.column_stride * WORD;
+    k.a.row_stride == 1 && step_bytes != 0 && step_bytes % CONFLICT_BYTES == 0 && k.n >= 2 * LANES
 }
 
 /// Vectors of a panel's row: few columns without use, and few loads for each product.
@@ -156,18 +174,31 @@ pub fn routines(kernel: &MatrixProduct, width: Width) -> Vec<Routine> {
     let blocking = Blocking::of(kernel, width);
     let vectors = blocking.tile_columns / width.lanes();
     let bytes = |stride: i64| i32::try_from(stride * WORD).expect("wide products have small strides");
+    let (row_bytes, step_bytes) = match blocking.packed_rows {
+        Some(rows) => (bytes(1), bytes(rows as i64)),
+        None => (bytes(a.row_stride), bytes(a.column_stride)),
+    };
     let multiply = wide::multiply::Multiply {
         vectors,
-        row_bytes: bytes(a.row_stride),
-        step_bytes: bytes(a.column_stride),
+        row_bytes,
+        step_bytes,
         tile_row_bytes: bytes(blocking.columns as i64),
     };
-    let pack = wide::pack::Pack {
-        vectors,
-        lane_stride: b.column_stride,
-        step_stride: b.row_stride,
+    let pack = |vectors, lane_stride, step_stride| {
+        Routine::WidePack(wide::pack::Pack {
+            vectors,
+            lane_stride,
+            step_stride,
+        })
     };
-    vec![Routine::WideMultiply(multiply), Routine::WidePack(pack)]
+    let mut routines = vec![
+        Routine::WideMultiply(multiply),
+        pack(vectors, b.column_stride, b.row_stride),
+    ];
+    if blocking.packed_rows.is_some() {
+        routines.push(pack(PACKED_VECTORS, a.row_stride, a.column_stride));
+    }
+    routines
 }
 
 /// Whether the wide routines reach all of a product's operands with their offsets.

@@ -13,6 +13,7 @@ use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
 /// What the loops of one product share.
 struct Product<'k> {
     kernel: &'k MatrixProduct,
+    width: Width,
     blocking: Blocking,
     multiply: FuncRef,
     pack_b: FuncRef,
@@ -44,6 +45,7 @@ pub fn emit(
     levels.enter(&kernel.epilogue, usize::MAX);
     let product = Product {
         kernel,
+        width,
         blocking: Blocking::of(kernel, width),
         multiply: routines[0],
         pack_b: routines[1],
@@ -141,8 +143,8 @@ impl Product<'_> {
                         self.pack_columns(e, b, at, block.columns);
                     }
                     match self.blocking.packed_rows {
-                        Some(rows) => self.multiply_packed(e, a, at, &block, rows),
-                        None => self.multiply_in_place(e, a, at, &block),
+                        Some(rows) if self.width == Width::W128 => self.multiply_packed(e, a, at, &block, rows),
+                        _ => self.multiply_wide(e, a, at, &block),
                     }
                     vec![]
                 });
@@ -214,17 +216,27 @@ impl Product<'_> {
         });
     }
 
-    /// Multiplies all rows of a block, where they lie, with the packed columns, over one chunk.
-    fn multiply_in_place(&self, e: &mut Emitter, a: Value, at: Value, block: &Block) {
+    /// Multiplies all rows of a block, where they lie or packed, with the packed columns, over one chunk.
+    fn multiply_wide(&self, e: &mut Emitter, a: Value, at: Value, block: &Block) {
         let length = self.chunk_length(e, at);
         let packed = self.packed_length(e, at);
         let width = self.blocking.tile_columns as i64 * WORD;
         let (first, end) = block.rows;
         let rows = e.builder.ins().isub(end, first);
-        let row = e.scaled(first, self.kernel.a.row_stride * WORD);
         let step = e.scaled(at, self.kernel.a.column_stride * WORD);
-        let a = e.builder.ins().iadd(a, row);
         let a = e.builder.ins().iadd(a, step);
+        let a = match (self.blocking.packed_rows, self.pack_a) {
+            (Some(lanes), Some(pack)) => {
+                let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.a_panels as i64);
+                let stride = self.kernel.a.row_stride;
+                self.pack_panels(e, pack, lanes, stride, [panels, a, length], block.rows);
+                panels
+            }
+            _ => {
+                let row = e.scaled(first, self.kernel.a.row_stride * WORD);
+                e.builder.ins().iadd(a, row)
+            }
+        };
         let mut panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
         if self.blocking.packs_once(self.kernel) {
             let before = e.scaled(at, width);
@@ -236,10 +248,30 @@ impl Product<'_> {
         let columns = self.blocking.tile_columns as i64;
         e.count(left, right, columns, &[tile, panels], &mut |e, _, now| {
             let (tile, panel) = (now[0], now[1]);
-            let arguments = [a, panel, tile, rows, length, at];
-            e.builder.ins().call(self.multiply, &arguments);
+            match self.blocking.packed_rows {
+                Some(lanes) => self.multiply_panels(e, [a, panel, tile, rows, length, at], lanes),
+                None => {
+                    e.builder.ins().call(self.multiply, &[a, panel, tile, rows, length, at]);
+                }
+            }
             let tile = e.builder.ins().iadd_imm_s(tile, width);
             vec![tile, e.builder.ins().iadd(panel, panel_bytes)]
+        });
+    }
+
+    /// Multiplies packed rows, so many side by side, with one packed panel.
+    fn multiply_panels(&self, e: &mut Emitter, [a, panel, tile, rows, length, at]: [Value; 6], lanes: usize) {
+        let zero = e.integer(0);
+        let a_bytes = e.scaled(length, lanes as i64 * WORD);
+        let tile_bytes = (self.blocking.columns * lanes) as i64 * WORD;
+        e.count(zero, rows, lanes as i64, &[a, tile], &mut |e, row, now| {
+            let left = e.builder.ins().isub(rows, row);
+            let live = e.least(left, lanes as i64);
+            e.builder
+                .ins()
+                .call(self.multiply, &[now[0], panel, now[1], live, length, at]);
+            let a = e.builder.ins().iadd(now[0], a_bytes);
+            vec![a, e.builder.ins().iadd_imm_s(now[1], tile_bytes)]
         });
     }
 
