@@ -3,7 +3,7 @@
 
 use super::position::{composed, linear};
 use crate::ir::affine::Position;
-use crate::ir::graph::{Graph, NodeId, Op};
+use crate::ir::graph::{Graph, NodeId, Op, elements};
 
 /// A label with its size and its strides in both operands (0 where it does not occur).
 #[derive(Clone, Debug)]
@@ -147,13 +147,28 @@ pub fn arranged(graph: &Graph, id: NodeId, stop: &dyn Fn(NodeId) -> bool) -> Res
     let mut batch: Vec<Run> = sorted.batch.iter().map(|&l| run(l)).collect();
     let mut summed: Vec<Run> = sorted.summed.iter().map(|&l| run(l)).collect();
     summed.sort_by_key(|r| std::cmp::Reverse((r.a, r.b)));
-    if merged(&summed, |r| r.a).is_none() {
-        return Err(blame(0));
+    let first = merged(&summed, |r| r.a).is_some();
+    if !first || merged(&summed, |r| r.b).is_none() {
+        let mut by_second = summed.clone();
+        by_second.sort_by_key(|r| std::cmp::Reverse((r.b, r.a)));
+        let second = merged(&by_second, |r| r.b).is_some();
+        // Each alone would do: the smaller one takes the order of the other.
+        let smaller = usize::from(elements(shapes[1].1) < elements(shapes[0].1));
+        return Err(blame(match (first, second) {
+            (true, true) => smaller,
+            (true, false) => 1,
+            (false, _) => 0,
+        }));
     }
-    if merged(&summed, |r| r.b).is_none() {
-        return Err(blame(1));
+    let mut rows: Vec<Run> = rows.iter().map(|&l| run(l)).collect();
+    if merged(&rows, |r| r.a).is_none() {
+        // The rows may come in any order; in that of memory they may have one stride.
+        let mut by_stride = rows.clone();
+        by_stride.sort_by_key(|r| std::cmp::Reverse(r.a));
+        if merged(&by_stride, |r| r.a).is_some() {
+            rows = by_stride;
+        }
     }
-    let rows: Vec<Run> = rows.iter().map(|&l| run(l)).collect();
     let columns: Vec<Run> = columns.iter().map(|&l| run(l)).collect();
     let (outer, rows) = mergeable_suffix(rows, |r| r.a);
     if !outer.is_empty() && extent(&rows) < ROWS_MIN {

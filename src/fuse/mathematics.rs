@@ -83,9 +83,11 @@ fn multiply_add_constant<C: Code>(code: &mut C, a: C::Value, b: f32, c: C::Value
 }
 
 /// eˣ: `x = n·ln 2 + r`, a polynomial of degree 7 on |r| ≤ ln 2 / 2 (coefficients of Cephes' `expf`, S. Moshier),
-/// and 2ⁿ in two factors, so that results that are subnormal are rounded once.
+/// and 2ⁿ in two factors, so that results that are subnormal are rounded once. What is 0 is multiplied by 0: x86
+/// spends a hundred cycles on a product that underflows, and half of a causal softmax is e to the minus infinity.
 pub fn exponential<C: Code>(code: &mut C, x: C::Value) -> C::Value {
-    let (least, most) = (code.real(-104.0), code.real(89.0));
+    let (least, most, zero) = (code.real(-104.0), code.real(89.0), code.real(0.0));
+    let vanishes = code.two(LessEqual, x, least);
     let x = code.two(Maximum, x, least);
     let x = code.two(Minimum, x, most);
     let scale = code.real(std::f32::consts::LOG2_E);
@@ -115,6 +117,7 @@ pub fn exponential<C: Code>(code: &mut C, x: C::Value) -> C::Value {
     let high = code.two(Subtract, n, low);
     let low = power_of_two(code, low);
     let high = power_of_two(code, high);
+    let high = code.select(vanishes, zero, high);
     let y = code.two(Multiply, y, low);
     code.two(Multiply, y, high)
 }

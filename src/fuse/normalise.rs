@@ -19,6 +19,7 @@ pub struct Normal {
     leaves: HashMap<(u8, u32), NodeId>,
     quotients: HashMap<NodeId, (NodeId, NodeId)>,
     products: HashMap<NodeId, NodeId>,
+    reciprocals: HashMap<NodeId, NodeId>,
 }
 
 /// Rewrites all that the outputs need.
@@ -39,6 +40,7 @@ pub fn normalised(graph: &Graph) -> Normal {
         leaves: HashMap::new(),
         quotients: HashMap::new(),
         products: HashMap::new(),
+        reciprocals: HashMap::new(),
     };
     let mut new: Vec<Option<NodeId>> = vec![None; graph.len()];
     for id in graph.ids().filter(|id| needed[id.0 as usize]) {
@@ -58,6 +60,8 @@ pub fn normalised(graph: &Graph) -> Normal {
 
 /// Terms from which on a sum over several axes is taken in two turns.
 const LONG_SUM: usize = 4096;
+/// So many elements must share a divisor for a reciprocal to be worth its place.
+const FEWER_DIVISIONS: usize = 4;
 /// Sums of at most this many products are not worth a matrix product's packing.
 const PRODUCTS_MIN: usize = 4096;
 
@@ -164,15 +168,63 @@ impl Normal {
     }
 
     /// Remembers `y = e^x / t`: who needs `e^x` later multiplies `y` by `t` again, instead of keeping `x`.
-    fn add_quotient(&mut self, node: Node, origin: NodeId) -> NodeId {
+    /// Division by what is the same for many elements: one division, and a product for each of them.
+    fn add_quotient(&mut self, mut node: Node, origin: NodeId) -> NodeId {
         let (above, below) = (node.operands[0], node.operands[1]);
         let exponential = matches!(self.graph.node(above).op, Op::Map(MapFunction::Exponential));
-        let repeats = matches!(self.graph.node(below).op, Op::View { .. });
+        let Some(reciprocal) = self.shared_reciprocal(below, origin) else {
+            return self.add_map(node, origin);
+        };
+        node.op = Op::Map(MapFunction::Multiply);
+        node.operands[1] = reciprocal;
         let id = self.add_map(node, origin);
-        if exponential && repeats {
+        if exponential && matches!(self.graph.node(below).op, Op::View { .. }) {
             self.quotients.entry(above).or_insert((id, below));
         }
         id
+    }
+
+    /// `1 / below` where that takes fewer divisions than `below` has elements.
+    fn shared_reciprocal(&mut self, below: NodeId, origin: NodeId) -> Option<NodeId> {
+        let node = self.graph.node(below).clone();
+        match &node.op {
+            Op::Constant(value) => {
+                let op = Op::Constant(1.0 / value);
+                Some(self.push(Node { op, ..node }, origin))
+            }
+            Op::View { guards, .. } if guards.is_empty() => {
+                let root = self.graph.node(node.operands[0]).clone();
+                if elements(&root.shape) * FEWER_DIVISIONS > elements(&node.shape) {
+                    return None;
+                }
+                let reciprocal = match self.reciprocals.get(&node.operands[0]) {
+                    Some(&known) => known,
+                    None => {
+                        let operands = vec![];
+                        let one = self.push(
+                            Node {
+                                op: Op::Constant(1.0),
+                                operands,
+                                ..root.clone()
+                            },
+                            origin,
+                        );
+                        let (op, operands) = (Op::Map(MapFunction::Divide), vec![one, node.operands[0]]);
+                        let id = self.push(Node { op, operands, ..root }, origin);
+                        self.reciprocals.insert(node.operands[0], id);
+                        id
+                    }
+                };
+                Some(self.push(
+                    Node {
+                        operands: vec![reciprocal],
+                        ..node
+                    },
+                    origin,
+                ))
+            }
+            _ => None,
+        }
     }
 
     fn add_map(&mut self, mut node: Node, origin: NodeId) -> NodeId {
@@ -271,9 +323,14 @@ impl Normal {
             // The contraction just added is left without use; the operand in the way is stored as it is if that
             // helps, else in another order of its axes.
             let mut which = if obstacle == Obstacle::First { 0 } else { 1 };
+            // The sum runs in the order of the operand that stays.
+            let summed = |stays: usize| -> Vec<u8> {
+                let labels = labels[stays].iter();
+                labels.filter(|l| sorted.summed.contains(l)).copied().collect()
+            };
             let order = |which: usize| match which {
-                0 => [&sorted.batch[..], &sorted.rows[..], &sorted.summed[..]].concat(),
-                _ => [&sorted.batch[..], &sorted.summed[..], &sorted.columns[..]].concat(),
+                0 => [&sorted.batch[..], &sorted.rows[..], &summed(1)].concat(),
+                _ => [&sorted.batch[..], &summed(0), &sorted.columns[..]].concat(),
             };
             // Both may have one stride for each group and yet sum in different orders: then the other one gives way.
             let is_view = |id: NodeId| matches!(self.graph.node(id).op, Op::View { .. }) && !self.copies.contains(&id);
