@@ -1,123 +1,141 @@
 //! `--set path=value`: changes the syntax tree before anything is resolved, so that a changed spec means exactly
-//! what the same text would.
+//! what the same text would. Each argument is a text of its own under its own name, so that every mistake in it is
+//! told where it was written.
 
-use crate::ir::ast::{Argument, ExprKind, File, Item, Setting, StatementKind};
+use crate::ir::ast::{Argument, ExprKind, File, Item, Model, Setting, StatementKind};
 use crate::parse;
 use crate::text::{Code, Diagnostic, Diagnostics, Sources, Span, suggest};
+
+/// The sections that a path may begin with.
+const SECTIONS: [&str; 2] = ["data", "train"];
+
+/// What names the spec's model, whatever it is called.
+const MODEL: &str = "model";
+
+/// Why an argument is not applied.
+enum Refusal {
+    /// Its value does not parse, which was said.
+    Told,
+    /// Its path leads nowhere, or its value is of another kind.
+    Wrong(String, Option<String>),
+}
+
+type Applied = Result<(), Refusal>;
+
+fn wrong<T>(message: impl Into<String>, help: Option<String>) -> Result<T, Refusal> {
+    Err(Refusal::Wrong(message.into(), help))
+}
 
 /// Applies overrides such as `train.steps=10`, `train.optimizer.lr=1e-4`, `model.width=64`.
 pub fn apply(file: &mut File, overrides: &[(String, String)], sources: &mut Sources, diagnostics: &mut Diagnostics) {
     for (path, value) in overrides {
         let parts: Vec<&str> = path.split('.').map(str::trim).collect();
-        let done = match parts[..] {
-            [section @ ("data" | "train"), key] => setting(file, section, key, value, sources, diagnostics),
-            [section @ ("data" | "train"), key, parameter] => {
-                argument(file, section, key, parameter, value, sources, diagnostics)
-            }
-            [model, name] => number(file, model, name, value, sources, diagnostics),
-            _ => Some(format!(
-                "`{path}` is no path: say `train.steps`, `train.optimizer.lr`, `data.window` or `model.width`"
-            )),
+        let mut given = Given {
+            name: format!("--set {path}={value}"),
+            value,
+            sources,
+            diagnostics,
         };
-        if let Some(message) = done {
-            diagnostics.push(Diagnostic::new(
-                Code::UnknownSetting,
-                Span::NOWHERE,
-                format!("--set {path}: {message}"),
-            ));
+        let applied = match parts[..] {
+            [section, key] if SECTIONS.contains(&section) => setting(file, section, key, &mut given),
+            [section, key, parameter] if SECTIONS.contains(&section) => {
+                argument(file, (section, key, parameter), &mut given)
+            }
+            [model, name] => number(file, model, name, &mut given),
+            _ => wrong(
+                format!("`{path}` is no path"),
+                Some("say `train.steps`, `train.optimizer.lr`, `data.window` or `model.width`".into()),
+            ),
+        };
+        if let Err(Refusal::Wrong(message, help)) = applied {
+            let message = format!("{}: {message}", given.name);
+            let mut diagnostic = Diagnostic::new(Code::UnknownSetting, Span::NOWHERE, message);
+            diagnostic.help.extend(help);
+            diagnostics.push(diagnostic);
         }
     }
 }
 
-/// Parses a piece of text as a file of its own; `None` if it has errors.
-fn snippet(text: &str, value: &str, sources: &mut Sources, diagnostics: &mut Diagnostics) -> Option<Item> {
-    let id = sources.add(format!("--set {value}"), text, false);
-    let before = diagnostics.len();
-    let mut file = parse::parse(id, text, diagnostics);
-    (diagnostics.len() == before && file.items.len() == 1).then(|| file.items.remove(0))
+/// One argument.
+struct Given<'g> {
+    /// As it was written.
+    name: String,
+    value: &'g str,
+    sources: &'g mut Sources,
+    diagnostics: &'g mut Diagnostics,
 }
 
-fn settings_of<'f>(file: &'f mut File, section: &str) -> Option<&'f mut Vec<Setting>> {
-    file.items.iter_mut().find_map(|item| match item {
-        Item::Section(found) if found.name.text == section => Some(&mut found.settings),
-        _ => None,
-    })
-}
+impl Given<'_> {
+    /// Parses a piece of text as a file of its own, with one item.
+    fn item(&mut self, text: &str) -> Result<Item, Refusal> {
+        let id = self.sources.add(self.name.clone(), text, false);
+        let before = self.diagnostics.len();
+        let mut file = parse::parse(id, text, self.diagnostics);
+        if self.diagnostics.len() > before {
+            return Err(Refusal::Told);
+        }
+        match file.items.len() {
+            1 => Ok(file.items.remove(0)),
+            _ => self.not_one_value(),
+        }
+    }
 
-fn parsed_setting(
-    section: &str,
-    key: &str,
-    value: &str,
-    sources: &mut Sources,
-    diagnostics: &mut Diagnostics,
-) -> Option<Setting> {
-    match snippet(
-        &format!("{section} {{\n    {key} {value}\n}}\n"),
-        value,
-        sources,
-        diagnostics,
-    )? {
-        Item::Section(mut parsed) if parsed.settings.len() == 1 => Some(parsed.settings.remove(0)),
-        _ => None,
+    fn setting(&mut self, section: &str, text: &str) -> Result<Setting, Refusal> {
+        match self.item(&format!("{section} {{\n    {text}\n}}\n"))? {
+            Item::Section(mut parsed) if parsed.settings.len() == 1 => Ok(parsed.settings.remove(0)),
+            _ => self.not_one_value(),
+        }
+    }
+
+    fn not_one_value<T>(&self) -> Result<T, Refusal> {
+        wrong(format!("`{}` is not one value", self.value), None)
     }
 }
 
-fn setting(
-    file: &mut File,
-    section: &str,
-    key: &str,
-    value: &str,
-    sources: &mut Sources,
-    diagnostics: &mut Diagnostics,
-) -> Option<String> {
-    let Some(new) = parsed_setting(section, key, value, sources, diagnostics) else {
-        return Some(format!("`{value}` does not parse"));
-    };
-    let Some(settings) = settings_of(file, section) else {
-        return Some(format!("the spec has no `{section}` section"));
-    };
+fn settings_of<'f>(file: &'f mut File, section: &str) -> Result<&'f mut Vec<Setting>, Refusal> {
+    let found = file.items.iter_mut().find_map(|item| match item {
+        Item::Section(found) if found.name.text == section => Some(&mut found.settings),
+        _ => None,
+    });
+    match found {
+        Some(settings) => Ok(settings),
+        None => wrong(format!("the spec has no `{section}` section"), None),
+    }
+}
+
+/// `train.steps=10`: a line of a section.
+fn setting(file: &mut File, section: &str, key: &str, given: &mut Given) -> Applied {
+    let new = given.setting(section, &format!("{key} {}", given.value))?;
+    let settings = settings_of(file, section)?;
     // A run lasts steps or epochs: setting one replaces the other.
     let same = |k: &str| k == key || matches!((k, key), ("steps", "epochs") | ("epochs", "steps"));
     match settings.iter_mut().find(|s| s.key.len() == 1 && same(&s.key[0].text)) {
         Some(old) => *old = new,
         None => settings.push(new),
     }
-    None
+    Ok(())
 }
 
-fn argument(
-    file: &mut File,
-    section: &str,
-    key: &str,
-    parameter: &str,
-    value: &str,
-    sources: &mut Sources,
-    diagnostics: &mut Diagnostics,
-) -> Option<String> {
-    let Some(new) = parsed_setting(section, parameter, &format!("= {value}"), sources, diagnostics) else {
-        return Some(format!("`{value}` does not parse"));
+/// `train.optimizer.lr=1e-4`: an argument of a line's call.
+fn argument(file: &mut File, (section, key, parameter): (&str, &str, &str), given: &mut Given) -> Applied {
+    let new = given.setting(section, &format!("{parameter} = {}", given.value))?;
+    let (Some(name), Some([expr])) = (new.key.first().cloned(), new.groups.first().map(Vec::as_slice)) else {
+        return given.not_one_value();
     };
-    let Some(expr) = new.groups.into_iter().next().and_then(|g| g.into_iter().next()) else {
-        return Some(format!("`{value}` is no value"));
-    };
-    let Some(settings) = settings_of(file, section) else {
-        return Some(format!("the spec has no `{section}` section"));
-    };
+    let expr = expr.clone();
+    let settings = settings_of(file, section)?;
+    let known: Vec<String> = settings.iter().flat_map(|s| s.key.first()).map(|k| k.text.clone()).collect();
     let Some(line) = settings.iter_mut().find(|s| s.key.len() == 1 && s.key[0].text == key) else {
-        return Some(format!("the `{section}` section has no `{key}`"));
+        let help = suggest::did_you_mean(key, known.iter().map(String::as_str))
+            .unwrap_or_else(|| format!("it has {}", known.join(", ")));
+        return wrong(format!("the `{section}` section has no line `{key}`"), Some(help));
     };
     let Some(target) = line.groups.first_mut().and_then(|g| g.first_mut()) else {
-        return Some(format!("`{key}` has no arguments"));
+        return wrong(format!("`{key}` has no arguments"), None);
     };
-    let name = crate::ir::ast::Name {
-        text: parameter.into(),
-        span: expr.span,
-    };
+    let named = |a: &&mut Argument| a.name.as_ref().is_some_and(|n| n.text == parameter);
     match &mut *target.kind {
-        ExprKind::Call { arguments, .. } => match arguments
-            .iter_mut()
-            .find(|a| a.name.as_ref().is_some_and(|n| n.text == parameter))
-        {
+        ExprKind::Call { arguments, .. } => match arguments.iter_mut().find(named) {
             Some(old) => old.value = expr,
             None => arguments.push(Argument {
                 name: Some(name),
@@ -134,52 +152,48 @@ fn argument(
                 }],
             };
         }
-        _ => return Some(format!("`{key}` takes no arguments")),
+        _ => return wrong(format!("`{key}` takes no arguments"), None),
     }
-    None
+    Ok(())
 }
 
-fn number(
-    file: &mut File,
-    model: &str,
-    name: &str,
-    value: &str,
-    sources: &mut Sources,
-    diagnostics: &mut Diagnostics,
-) -> Option<String> {
-    let Some(Item::Model(parsed)) = snippet(
-        &format!("model m {{\n    {name} = {value}\n}}\n"),
-        value,
-        sources,
-        diagnostics,
-    ) else {
-        return Some(format!("`{value}` does not parse"));
+/// `model.width=64`: a number that the model defines.
+fn number(file: &mut File, model: &str, name: &str, given: &mut Given) -> Applied {
+    let Some(found) = model_of(file, model) else {
+        let models = file.items.iter().filter_map(|item| match item {
+            Item::Model(found) => Some(found.name.text.as_str()),
+            _ => None,
+        });
+        let known: Vec<&str> = SECTIONS.into_iter().chain([MODEL]).chain(models).collect();
+        let quoted: Vec<String> = known.iter().map(|k| format!("`{k}`")).collect();
+        let help = suggest::did_you_mean(model, known.iter().copied())
+            .unwrap_or_else(|| format!("a path begins with one of {}", quoted.join(", ")));
+        return wrong(format!("the spec has no section or model `{model}`"), Some(help));
     };
-    let Some(new) = parsed.body.statements.into_iter().next() else {
-        return Some(format!("`{value}` is no value"));
+    let Item::Model(mut parsed) = given.item(&format!("model m {{\n    {name} = {}\n}}\n", given.value))? else {
+        return given.not_one_value();
     };
-    let found = file.items.iter_mut().find_map(|item| match item {
-        Item::Model(found) if model == "model" || found.name.text == model => Some(found),
-        _ => None,
-    });
-    let Some(found) = found else {
-        return Some(format!("the spec has no model `{model}`"));
-    };
-    let mut known: Vec<String> = vec![];
-    for statement in &mut found.body.statements {
-        if let StatementKind::Equation {
-            name: old,
-            indices: None,
-            ..
-        } = &statement.kind
-        {
-            if old.text == name {
-                *statement = new;
-                return None;
-            }
-            known.push(old.text.clone());
-        }
+    if parsed.body.statements.len() != 1 {
+        return given.not_one_value();
     }
-    let help = suggest::did_you_mean(name, known.iter().map(String::as_str)).unwrap_or_default();
-    Some(format!("the model defines no `{name}`. {help}"))
+    let defines = |kind: &StatementKind| match kind {
+        StatementKind::Equation { name, indices: None, .. } => Some(name.text.clone()),
+        _ => None,
+    };
+    let statements = &mut found.body.statements;
+    let known: Vec<String> = statements.iter().filter_map(|s| defines(&s.kind)).collect();
+    if let Some(old) = statements.iter_mut().find(|s| defines(&s.kind).is_some_and(|n| n == name)) {
+        *old = parsed.body.statements.remove(0);
+        return Ok(());
+    }
+    let help = suggest::did_you_mean(name, known.iter().map(String::as_str))
+        .or_else(|| (!known.is_empty()).then(|| format!("it defines {}", known.join(", "))));
+    wrong(format!("the model defines no `{name}`"), help)
+}
+
+fn model_of<'f>(file: &'f mut File, name: &str) -> Option<&'f mut Model> {
+    file.items.iter_mut().find_map(|item| match item {
+        Item::Model(found) if name == MODEL || found.name.text == name => Some(found),
+        _ => None,
+    })
 }

@@ -45,11 +45,19 @@ fn every_code_has_a_wrong_spec() {
     assert!(missing.is_empty(), "no spec in tests/wrong causes {missing:#?}");
 }
 
+/// What the lines `# --set PATH=VALUE` of a spec ask for.
+fn overrides(spec: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(spec);
+    let given = text.lines().filter_map(|line| line.strip_prefix("# --set ")?.split_once('='));
+    given.map(|(path, value)| (path.into(), value.into())).collect()
+}
+
 /// Everything that is said about a spec of `tests/wrong`, from its text to its training graph.
 fn check(name: &str) -> String {
     let directory = Path::new("tests/wrong");
+    let set = overrides(&std::fs::read(directory.join(name)).unwrap());
     let read = |path: &Path| std::fs::read(directory.join(path)).map_err(|_| "there is no such file".to_string());
-    let spec = match pipeline::load(Path::new(name), &[], &read) {
+    let spec = match pipeline::load(Path::new(name), &set, &read) {
         Ok(spec) => spec,
         Err(failure) => return told(&failure),
     };

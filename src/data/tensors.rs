@@ -7,6 +7,7 @@ use super::split::{Assignment, divide};
 use super::{DataError, Dataset, Row, Source, file};
 use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor};
 use crate::ir::graph::Element;
+use crate::text::suggest;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -53,6 +54,12 @@ pub(super) fn open(
     let read = SafeTensors::deserialize(&bytes)
         .map_err(|e| fail(format!("{} is not a whole safetensors file: {e}", at.display())))?;
     let groups = group(&read).map_err(|m| fail(format!("{}: {m}", at.display())))?;
+    if let Some((name, _)) = ids.iter().find(|(name, _)| !groups.contains_key(name)) {
+        let known: Vec<&str> = groups.keys().map(String::as_str).collect();
+        let help = suggest::did_you_mean(name, known.iter().copied());
+        return Err(fail(format!("{} has no tensor `{name}`", at.display()))
+            .help(help.unwrap_or_else(|| format!("it has {}", known.join(", ")))));
+    }
     let mut source = Tensors {
         at,
         columns: vec![],
@@ -87,11 +94,6 @@ pub(super) fn open(
                 "the bound {bound} of `{name}` is beyond the greatest id, {}",
                 i32::MAX
             )));
-        }
-        if !groups.contains_key(name) {
-            let known: Vec<&str> = groups.keys().map(String::as_str).collect();
-            return Err(fail(format!("{} has no tensor `{name}`", source.at.display()))
-                .help(format!("it has {}", known.join(", "))));
         }
     }
     let samples = samples.unwrap_or(0);
@@ -262,9 +264,13 @@ fn column(name: &str, pieces: &[Piece], ids: &[(String, usize)]) -> Result<(Colu
             bound,
         },
         (Dtype::I32 | Dtype::I64 | Dtype::U8, None) => {
+            let greatest = pieces.iter().filter_map(|p| greatest(&p.1)).max().unwrap_or(0);
             return Err((
                 format!("`{name}` holds whole numbers, and nothing says how far they go"),
-                Some(format!("say it: `ids {name} < 65`, one beyond the greatest id")),
+                Some(format!(
+                    "say it: `ids {name} < {}`, one beyond the greatest id",
+                    i128::from(greatest) + 1
+                )),
             ));
         }
         (_, Some(_)) => return Err((format!("`{name}` holds {dtype:?}, which can't be ids"), None)),
@@ -284,6 +290,16 @@ fn column(name: &str, pieces: &[Piece], ids: &[(String, usize)]) -> Result<(Colu
         },
         shape,
     ))
+}
+
+/// The greatest of a tensor's whole numbers.
+fn greatest(view: &safetensors::tensor::TensorView) -> Option<i64> {
+    let data = view.data();
+    match view.dtype() {
+        Dtype::I32 => words::<4>(data).map(|w| i64::from(i32::from_le_bytes(w))).max(),
+        Dtype::I64 => words::<8>(data).map(i64::from_le_bytes).max(),
+        _ => data.iter().map(|&b| i64::from(b)).max(),
+    }
 }
 
 fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {

@@ -133,11 +133,16 @@ impl<'a> Elaborator<'a> {
                 let value = self.evaluate(expr, scope, Position::Value)?;
                 self.penalty(value, expr.span)
             }
-            StatementKind::Carry(_) | StatementKind::Yield(_) => self.error(
-                Code::NotSupported,
-                statement.span,
-                "`carry` and `yield` belong into a `scan`",
-            ),
+            StatementKind::Carry(_) | StatementKind::Yield(_) => {
+                // What it would have made is not missed as well.
+                if let StatementKind::Carry(declarations) = &statement.kind {
+                    for declaration in declarations {
+                        scope.define(&declaration.name.text, Value::Wrong, declaration.name.span);
+                    }
+                }
+                let message = "`carry` and `yield` belong into a `scan`";
+                self.error(Code::NotSupported, statement.span, message)
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::elaborator::{Checked, Elaborator, Wrong};
 use super::evaluate::Position;
+use super::heads::Body;
 use super::report::UNIT_OF;
 use super::scope::{PathScope, Scope};
 use super::value::{Layer, Value};
@@ -405,9 +406,15 @@ impl<'a> Elaborator<'a> {
             return self.error(Code::TooMuchWork, span, message);
         }
         self.calls.push(span);
+        self.bodies.push(Body {
+            definition,
+            scope: scope.clone(),
+            call: span,
+        });
         let result = self
             .bind_parameters(definition, bound, scope)
             .and_then(|()| self.statements(&definition.body.statements, scope));
+        self.bodies.pop();
         self.calls.pop();
         if let Ok(Value::Tensor(id)) = &result {
             let tensor = &mut self.program.tensors[id.0 as usize];

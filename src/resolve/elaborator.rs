@@ -58,6 +58,8 @@ pub struct Elaborator<'a> {
     pub initialisers: Vec<DeferredInitialiser<'a>>,
     /// Calls that led here, outermost first.
     pub calls: Vec<Span>,
+    /// Bodies of definitions that led here, outermost first.
+    pub bodies: Vec<super::heads::Body<'a>>,
     /// Whether gradient norms of single parameters are results.
     pub probe: bool,
     /// Whether a metric is elaborated: it may see whole splits, and the data's units.
@@ -103,6 +105,7 @@ impl<'a> Elaborator<'a> {
             penalties: vec![],
             initialisers: vec![],
             calls: vec![],
+            bodies: vec![],
             probe: false,
             reporting: false,
             walking: None,

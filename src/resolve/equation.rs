@@ -348,17 +348,8 @@ impl<'a> Elaborator<'a> {
                         let before: Vec<Axis> = ids.iter().map(|&i| indices.axes[i].clone()).collect();
                         let sizes = |axes: &[Axis]| axes.iter().map(|a| a.size).collect::<Vec<_>>();
                         if sizes(&before) != sizes(group) {
-                            let (a, b) = (
-                                crate::ir::model::shape_text(&before),
-                                crate::ir::model::shape_text(group),
-                            );
-                            let message = format!("`..` stands for {a} and for {b}, which must agree");
-                            let mut diagnostic = Diagnostic::new(Code::ShapeMismatch, *rest_span, message);
-                            for id in indices.rest_of.into_iter().chain([id]) {
-                                let tensor = self.program.tensor(id);
-                                let shape = crate::ir::model::shape_text(&tensor.axes);
-                                diagnostic = diagnostic.note(tensor.span, format!("`{}` has {shape}", tensor.name));
-                            }
+                            let first = indices.rest_of;
+                            let diagnostic = self.rests_disagree(*rest_span, (first, &before), (id, group));
                             return self.wrong(diagnostic);
                         }
                     }

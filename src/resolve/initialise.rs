@@ -157,7 +157,8 @@ impl<'a> Elaborator<'a> {
         let Some(id) = self.params.get(&declared.path) else {
             return (all, all);
         };
-        for tensor in &self.program.tensors {
+        // What reads a tensor comes behind it.
+        for tensor in &self.program.tensors[id.0 as usize..] {
             let Definition::Equation(equation) = &tensor.definition else {
                 continue;
             };

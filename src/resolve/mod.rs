@@ -17,6 +17,7 @@ mod evaluate;
 mod fold;
 pub mod fraction;
 mod gradient;
+mod heads;
 mod initialise;
 pub mod library;
 pub mod limits;
@@ -45,13 +46,14 @@ mod value;
 
 use crate::ir::ast::{File, Item, Model, Section};
 use crate::ir::experiment::{Interval, Schema, TrainSettings};
-use crate::ir::graph::OutputKind;
-use crate::ir::model::{MetricDeclaration, Output, Program};
-use crate::text::{Code, Diagnostic, Diagnostics, Sources, Span};
+use crate::ir::graph::{OutputKind, StateId};
+use crate::ir::model::{Definition, MetricDeclaration, Output, Program, TensorId};
+use crate::text::{Code, Diagnostic, Diagnostics, Sources, Span, suggest};
 use elaborator::{Checked, Elaborator, Wrong};
 use library::Library;
 use schedule::RunLength;
 use scope::{PathScope, Scope};
+use std::collections::HashMap;
 use value::Value;
 
 /// What a program is for.
@@ -251,14 +253,16 @@ fn program<'a>(e: &mut Elaborator<'a>, parts: &Parts<'a>, context: &Context<'_>,
         e.diagnostics
             .push(Diagnostic::new(Code::Unused, span, message).help("remove it, or use it"));
     }
+    // Where each state's own value is; what is newer than that is an update.
+    let mut old: HashMap<StateId, TensorId> = HashMap::new();
+    for (number, tensor) in (0..).zip(&e.program.tensors) {
+        if let Definition::State(state) = tensor.definition {
+            old.entry(state).or_insert(TensorId(number));
+        }
+    }
     let states: Vec<_> = e.states.values().copied().collect();
     for (state, newest) in states {
-        let old = e
-            .program
-            .tensors
-            .iter()
-            .position(|t| t.definition == crate::ir::model::Definition::State(state));
-        if old != Some(newest.0 as usize) && mode == Mode::Training {
+        if old.get(&state) != Some(&newest) && mode == Mode::Training {
             e.program.outputs.push(Output {
                 kind: OutputKind::StateUpdate(state),
                 tensor: newest,
@@ -316,9 +320,18 @@ fn early_stop<'a>(
         None if watched == "loss" || lines > metrics.len() => return Ok(()),
         None => {}
     }
-    let mut known = vec!["loss".to_string()];
-    known.extend(metrics.iter().filter(|m| m.shape.is_empty()).map(|m| m.name.clone()));
-    e.unknown("metric of this run", watched, place, &known)
+    let numbers = metrics.iter().filter(|m| m.shape.is_empty()).map(|m| m.name.as_str());
+    let known: Vec<&str> = std::iter::once("loss").chain(numbers).collect();
+    let message = format!("this run has no metric `{watched}`");
+    let mut diagnostic = Diagnostic::new(Code::UnknownName, place, message);
+    diagnostic = match suggest::did_you_mean(watched, known.iter().copied()) {
+        Some(help) => diagnostic.help(help),
+        None => diagnostic.help(format!("it watches one of {}", known.join(", "))),
+    };
+    if e.library.kind(watched).is_some() {
+        diagnostic = diagnostic.help(format!("or let the run report it, as `metric {watched}(…)`"));
+    }
+    e.wrong(diagnostic)
 }
 
 /// Loss plus penalties.

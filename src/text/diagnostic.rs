@@ -96,33 +96,43 @@ impl Diagnostic {
     }
 }
 
+/// Errors, and warnings, that are told one by one; a text that is wrong everywhere has more.
+const TOLD: usize = 100;
+
 /// Collects diagnostics, so that one mistake doesn't hide the next.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    /// Errors and warnings beyond those that are told.
+    more: [usize; 2],
 }
 
 impl Diagnostics {
     /// Adds one, unless the same is already there (a definition checked twice says it once).
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.list.contains(&diagnostic) {
-            self.list.push(diagnostic);
+        if self.list.contains(&diagnostic) {
+            return;
+        }
+        let severity = diagnostic.severity;
+        match self.told(severity) < TOLD {
+            true => self.list.push(diagnostic),
+            false => self.more[usize::from(severity == Severity::Warning)] += 1,
         }
     }
 
     /// Whether compilation has to stop.
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|d| d.severity == Severity::Error)
+        self.told(Severity::Error) > 0
     }
 
-    /// All, in the order found.
+    /// Those that are told, in the order found.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter()
     }
 
-    /// How many.
+    /// How many, told or not.
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.list.len() + self.more[0] + self.more[1]
     }
 
     /// Whether there are none.
@@ -130,8 +140,48 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
+    /// How many of a severity are told.
+    pub fn told(&self, severity: Severity) -> usize {
+        self.list.iter().filter(|d| d.severity == severity).count()
+    }
+
+    /// How many of a severity are not told, as there were too many.
+    pub fn more(&self, severity: Severity) -> usize {
+        self.more[usize::from(severity == Severity::Warning)]
+    }
+
     /// Adds all of another.
     pub fn extend(&mut self, other: Diagnostics) {
         other.list.into_iter().for_each(|d| self.push(d));
+        for (mine, theirs) in self.more.iter_mut().zip(other.more) {
+            *mine += theirs;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::FileId;
+
+    #[test]
+    fn too_many_are_counted_but_hide_neither_errors_nor_warnings() {
+        let at = |start: u32| Span {
+            file: FileId(0),
+            start,
+            end: start + 1,
+        };
+        let mut all = Diagnostics::default();
+        (0..150).for_each(|i| all.push(Diagnostic::new(Code::Unused, at(i), "unused")));
+        assert!(!all.has_errors());
+        (0..130).for_each(|i| all.push(Diagnostic::new(Code::UnknownName, at(i), "unknown")));
+        all.push(Diagnostic::new(Code::UnknownName, at(0), "unknown"));
+        assert!(all.has_errors());
+        let counts = |s| (all.told(s), all.more(s));
+        assert_eq!((counts(Severity::Error), counts(Severity::Warning)), ((100, 30), (100, 50)));
+        assert_eq!((all.len(), all.iter().count()), (280, 200));
+        let mut twice = all.clone();
+        twice.extend(all);
+        assert_eq!(twice.more(Severity::Error), 60, "what is told is not counted again");
     }
 }

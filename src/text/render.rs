@@ -49,8 +49,13 @@ fn is_empty_path(line: &str) -> bool {
 /// "2 errors, 1 warning"; `None` if there is nothing to say.
 pub fn summary(diagnostics: &Diagnostics) -> Option<String> {
     let count = |severity: Severity, word: &str| {
-        let n = diagnostics.iter().filter(|d| d.severity == severity).count();
-        (n > 0).then(|| format!("{n} {word}{}", if n == 1 { "" } else { "s" }))
+        let (told, more) = (diagnostics.told(severity), diagnostics.more(severity));
+        let plural = if told == 1 { "" } else { "s" };
+        match (told, more) {
+            (0, _) => None,
+            (_, 0) => Some(format!("{told} {word}{plural}")),
+            _ => Some(format!("{} {word}{plural}, the first {told} are shown", told + more)),
+        }
     };
     let counts = [count(Severity::Error, "error"), count(Severity::Warning, "warning")];
     let counts: Vec<String> = counts.into_iter().flatten().collect();
@@ -137,7 +142,7 @@ fn groups<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Group<'a>
         .help
         .iter()
         .cloned()
-        .chain(diagnostic.fix.as_ref().and_then(|f| mend(f, sources)));
+        .chain(diagnostic.fix.as_ref().and_then(|f| mend(f, &diagnostic.help, sources)));
     let mut help: Vec<String> = help.map(|line| plain(&line)).collect();
     let mut elements: Vec<Element> = snippets(&shown, true, sources);
     elements.extend(remarks);
@@ -167,11 +172,13 @@ fn plain(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
-/// A fix as a help line, if it can be told in one.
-fn mend(fix: &Fix, sources: &Sources) -> Option<String> {
+/// A fix as a help line, if it can be told in one and the help so far does not say it.
+fn mend(fix: &Fix, help: &[String], sources: &Sources) -> Option<String> {
     let old = sources.text(fix.span).trim();
     let new = fix.replacement.trim();
+    let asked = format!("did you mean `{new}`?");
     match () {
+        () if help.contains(&asked) => None,
         () if old.contains('\n') || new.contains('\n') || old.len() > 80 => None,
         () if old.is_empty() && new.is_empty() => None,
         () if old.is_empty() => Some(format!("insert `{new}`")),
@@ -200,7 +207,7 @@ fn snippets<'a>(shown: &[(&'a Label, AnnotationKind)], with_text: bool, sources:
             marks.into_iter().for_each(|mark| elements.extend(excerpt(mark, file)));
             continue;
         }
-        let given = file.name.starts_with("--set ");
+        let given = file.is_argument();
         let mut snippet = Snippet::source(window.text).line_start(window.line);
         if !given {
             snippet = snippet.path(plain(&file.name));

@@ -55,6 +55,13 @@ pub struct SourceFile {
     pub library: bool,
 }
 
+impl SourceFile {
+    /// Whether this is what an argument of the command line says, which has no lines of its own.
+    pub fn is_argument(&self) -> bool {
+        self.name.starts_with("--set ")
+    }
+}
+
 /// All files that a compilation read.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -102,9 +109,10 @@ impl Sources {
         )
     }
 
-    /// `file:line:column` of a span.
+    /// `file:line:column` of a span; of an argument of the command line the argument alone.
     pub fn place(&self, span: Span) -> String {
         match self.file(span.file) {
+            Some(file) if file.is_argument() => file.name.clone(),
             Some(file) => {
                 let (line, column) = self.position(span);
                 format!("{}:{line}:{column}", file.name)
