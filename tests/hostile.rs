@@ -104,6 +104,38 @@ fn enormous_repeats() {
 }
 
 #[test]
+fn as_many_layers_as_are_allowed() {
+    // Each has parameters, initialisers and optimizer states: none of them may be searched for among all others.
+    refused(spec("", "    repeat 4096 { linear(16) }"), Code::TooMuchWork);
+}
+
+#[test]
+fn mistakes_everywhere() {
+    let mut unused = String::new();
+    for i in 0..10_000 {
+        unused += &format!("def q{i}(x[..]) = x -> nothing{i}\n");
+    }
+    for (text, count) in [
+        (spec("", &"    relux\n".repeat(30_000)), 30_000),
+        (spec(&unused, "    relux"), 10_001),
+    ] {
+        let start = Instant::now();
+        let said = said(text.as_bytes());
+        assert_eq!(said.len(), count);
+        assert!(said.iter().count() <= 200, "{} are told", said.iter().count());
+        let mut sources = mspec::text::Sources::default();
+        sources.add("hostile.ms", text, false);
+        let shown = mspec::text::render::text(&said, &sources, false);
+        assert!(
+            shown.ends_with(" are shown\n") || shown.contains(" are shown, "),
+            "{}",
+            &shown[shown.len() - 200..]
+        );
+        assert!(start.elapsed() < MOST_TIME, "took {:?}", start.elapsed());
+    }
+}
+
+#[test]
 fn definitions_that_double() {
     let mut definitions = "def d0(x[..]) = x + 1\n".to_string();
     for i in 1..=60 {

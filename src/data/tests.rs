@@ -401,7 +401,7 @@ fn tensor_errors_say_what_the_file_has() {
     let file = safetensors(&[("x", F32, &[2], le(&[0, 1])), ("y", I32, &[2], le(&[0, 1]))]);
     insta::assert_snapshot!(check(&file, &tensors(&[], None, 1.0, 0.0)), @r"
     t.safetensors: `y` holds whole numbers, and nothing says how far they go
-    help: say it: `ids y < 65`, one beyond the greatest id
+    help: say it: `ids y < 2`, one beyond the greatest id
     ");
     insta::assert_snapshot!(check(&file, &tensors(&[("y", 2), ("z", 3)], None, 1.0, 0.0)), @r"
     t.safetensors has no tensor `z`

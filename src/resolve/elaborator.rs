@@ -9,7 +9,7 @@ use crate::ir::experiment::{Schema, SchemaTensor};
 use crate::ir::graph::{Element, InputDeclaration, InputId, MapFunction, NumberId, ParamId, StateId};
 use crate::ir::model::{Axis, BATCH, Definition, Equation, Expr, Place, Program, Tensor, TensorId};
 use crate::ir::number::Number;
-use crate::text::{Code, Diagnostic, Diagnostics, Label, Sources, Span, suggest};
+use crate::text::{Code, Diagnostic, Diagnostics, Label, Severity, Sources, Span, suggest};
 use std::collections::HashMap;
 
 /// What the weights of classes are called with which all classes count alike.
@@ -158,6 +158,9 @@ impl<'a> Elaborator<'a> {
     /// Reports an unknown name with the nearest known ones.
     pub fn unknown<T>(&mut self, what: &str, name: &str, span: Span, known: &[String]) -> Checked<T> {
         let mut diagnostic = Diagnostic::new(Code::UnknownName, span, format!("unknown {what} `{name}`"));
+        if self.diagnostics.is_full(Severity::Error) {
+            return self.wrong(diagnostic);
+        }
         if let Some(help) = suggest::did_you_mean(name, known.iter().map(String::as_str)) {
             diagnostic = diagnostic.help(help);
         }

@@ -52,7 +52,11 @@ impl<'a> Elaborator<'a> {
     /// The outermost of the bodies at work whose own parameters disagree about `..`, told at its call; `inside` is
     /// where it showed.
     fn heads_disagree(&self, inside: Span) -> Option<Diagnostic> {
-        let disagreeing = self.bodies.iter().rev().map_while(|body| Some((body, self.pair(body)?)));
+        let disagreeing = self
+            .bodies
+            .iter()
+            .rev()
+            .map_while(|body| Some((body, self.pair(body)?)));
         let (body, (one, other)) = disagreeing.last()?;
         let (a, b) = (&one.parameter.name.text, &other.parameter.name.text);
         let message = format!(
@@ -116,7 +120,9 @@ fn sizes(axes: &[Axis]) -> impl Iterator<Item = usize> {
 fn surplus(output: &[Axis], target: &[Axis]) -> Option<String> {
     let more = output.len() > target.len() && sizes(output).take(target.len()).eq(sizes(target));
     match (more, &output[target.len().min(output.len())..]) {
-        (true, [last]) if last.size == 1 => Some("leave the axis of one element out, as `def only(x[.., k]) { y[..] = x[.., 0] }` does".into()),
+        (true, [last]) if last.size == 1 => {
+            Some("leave the axis of one element out, as `def only(x[.., k]) { y[..] = x[.., 0] }` does".into())
+        }
         (true, _) => Some("`flatten` before the last layer makes one axis of all behind the batch".into()),
         _ => None,
     }

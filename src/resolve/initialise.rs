@@ -24,21 +24,14 @@ impl<'a> Elaborator<'a> {
     /// Works out the first value of every parameter.
     pub fn settle_initialisers(&mut self) {
         for deferred in std::mem::take(&mut self.initialisers) {
-            let (fan_in, fan_out) = self.fans(deferred.param);
-            if let Ok(initialiser) = self.initialiser(deferred.text, &deferred.scope, fan_in, fan_out) {
+            if let Ok(initialiser) = self.initialiser(deferred.text, &deferred.scope, deferred.param) {
                 self.program.params[deferred.param.0 as usize].initialiser = initialiser;
             }
         }
     }
 
-    /// Evaluates an initialiser for a parameter with these fans.
-    pub fn initialiser(
-        &mut self,
-        text: &'a Expr,
-        scope: &Rc<Scope<'a>>,
-        fan_in: usize,
-        fan_out: usize,
-    ) -> Checked<Initialiser> {
+    /// Evaluates an initialiser for a parameter.
+    pub fn initialiser(&mut self, text: &'a Expr, scope: &Rc<Scope<'a>>, param: ParamId) -> Checked<Initialiser> {
         let (name, place, arguments): (&'a str, Span, &'a [Argument]) = match &*text.kind {
             ExprKind::Name(name) => (name, text.span, &[]),
             ExprKind::Call { callee, arguments } => match &*callee.kind {
@@ -56,6 +49,7 @@ impl<'a> Elaborator<'a> {
                 return Err(Wrong);
             }
             let inner = Scope::body(scope.path.clone());
+            let (fan_in, fan_out) = self.fans(param);
             for (name, value) in [("fan_in", fan_in), ("fan_out", fan_out)] {
                 let quantity = Quantity {
                     value: Known::whole(value as i128),
@@ -89,7 +83,7 @@ impl<'a> Elaborator<'a> {
             self.calls.push(text.span);
             let rest = &definition.body.statements[..definition.body.statements.len() - 1];
             let _ = self.statements(rest, &inner);
-            let result = self.initialiser(value, &inner, fan_in, fan_out);
+            let result = self.initialiser(value, &inner, param);
             self.calls.pop();
             return result;
         }

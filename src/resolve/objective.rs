@@ -92,8 +92,7 @@ impl<'a> Elaborator<'a> {
             let chosen = self.matching(&line.on)?;
             for at in 0..chosen.len() {
                 if chosen[at] && !std::mem::replace(&mut settled[at], true) {
-                    let (fan_in, fan_out) = self.fans(ParamId(at as u32));
-                    let initialiser = self.initialiser(expr, scope, fan_in, fan_out)?;
+                    let initialiser = self.initialiser(expr, scope, ParamId(at as u32))?;
                     self.program.params[at].initialiser = initialiser;
                 }
             }

@@ -114,9 +114,9 @@ impl Diagnostics {
             return;
         }
         let severity = diagnostic.severity;
-        match self.told(severity) < TOLD {
-            true => self.list.push(diagnostic),
-            false => self.more[usize::from(severity == Severity::Warning)] += 1,
+        match self.is_full(severity) {
+            false => self.list.push(diagnostic),
+            true => self.more[usize::from(severity == Severity::Warning)] += 1,
         }
     }
 
@@ -143,6 +143,11 @@ impl Diagnostics {
     /// How many of a severity are told.
     pub fn told(&self, severity: Severity) -> usize {
         self.list.iter().filter(|d| d.severity == severity).count()
+    }
+
+    /// Whether no more of a severity are told, so that working one out is in vain.
+    pub fn is_full(&self, severity: Severity) -> bool {
+        self.told(severity) >= TOLD
     }
 
     /// How many of a severity are not told, as there were too many.
@@ -178,7 +183,10 @@ mod tests {
         all.push(Diagnostic::new(Code::UnknownName, at(0), "unknown"));
         assert!(all.has_errors());
         let counts = |s| (all.told(s), all.more(s));
-        assert_eq!((counts(Severity::Error), counts(Severity::Warning)), ((100, 30), (100, 50)));
+        assert_eq!(
+            (counts(Severity::Error), counts(Severity::Warning)),
+            ((100, 30), (100, 50))
+        );
         assert_eq!((all.len(), all.iter().count()), (280, 200));
         let mut twice = all.clone();
         twice.extend(all);

@@ -2,7 +2,11 @@
 
 /// Up to three of `known` that are close to `name`, nearest first, ties in the given order.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    let limit = (name.chars().count() / 3).clamp(1, 3);
+    // One letter instead of another is another name.
+    let limit = match name.chars().count() {
+        0 | 1 => 0,
+        length => (length / 3).clamp(1, 3),
+    };
     let mut close: Vec<(usize, &str)> = vec![];
     for candidate in known {
         let distance = strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase());
