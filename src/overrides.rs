@@ -124,7 +124,11 @@ fn argument(file: &mut File, (section, key, parameter): (&str, &str, &str), give
     };
     let expr = expr.clone();
     let settings = settings_of(file, section)?;
-    let known: Vec<String> = settings.iter().flat_map(|s| s.key.first()).map(|k| k.text.clone()).collect();
+    let known: Vec<String> = settings
+        .iter()
+        .flat_map(|s| s.key.first())
+        .map(|k| k.text.clone())
+        .collect();
     let Some(line) = settings.iter_mut().find(|s| s.key.len() == 1 && s.key[0].text == key) else {
         let help = suggest::did_you_mean(key, known.iter().map(String::as_str))
             .unwrap_or_else(|| format!("it has {}", known.join(", ")));
@@ -177,12 +181,17 @@ fn number(file: &mut File, model: &str, name: &str, given: &mut Given) -> Applie
         return given.not_one_value();
     }
     let defines = |kind: &StatementKind| match kind {
-        StatementKind::Equation { name, indices: None, .. } => Some(name.text.clone()),
+        StatementKind::Equation {
+            name, indices: None, ..
+        } => Some(name.text.clone()),
         _ => None,
     };
     let statements = &mut found.body.statements;
     let known: Vec<String> = statements.iter().filter_map(|s| defines(&s.kind)).collect();
-    if let Some(old) = statements.iter_mut().find(|s| defines(&s.kind).is_some_and(|n| n == name)) {
+    if let Some(old) = statements
+        .iter_mut()
+        .find(|s| defines(&s.kind).is_some_and(|n| n == name))
+    {
         *old = parsed.body.statements.remove(0);
         return Ok(());
     }

@@ -549,7 +549,7 @@ train { loss cross_entropy(next) ; optimizer adam(lr = 0.1) ; batch 8 ; tokens 2
     expect(
         &mspec(at, &["generate", "run", "--prompt", "xyz"]),
         2,
-        "the prompt has `x`",
+        "the prompt has `x`, which is not in the vocabulary that the run has learned: abc",
     );
 }
 
@@ -727,4 +727,154 @@ fn errors_of_a_regression_are_in_the_unit_of_the_data() {
     assert!((150.0..300.0).contains(&ratio), "{value}");
     assert!(number("mae") > 1.0 && number("mae") <= number("rmse"), "{value}");
     assert!(number("r2") < 1.0, "{value}");
+}
+
+/// What a program with these streams did.
+fn ended(command: &mut Command) -> (Option<i32>, String) {
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+/// A pipe that nobody reads any more.
+fn closed() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn who_stops_reading_does_no_harm() {
+    let folder = folder();
+    let at = folder.path();
+    assert_eq!(
+        ended(command(at, &["explain"]).stdout(closed())),
+        (Some(0), String::new())
+    );
+    // A training goes on, and its result is kept.
+    let train = ["train", "tiny.ms", "--run", "run"];
+    let status = command(at, &train).stdout(closed()).stderr(closed()).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(at.join("run/model.safetensors").exists());
+    // A result that can't be written is a failure.
+    let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    for arguments in [
+        &["explain"][..],
+        &["eval", "run", "--split", "validation"],
+        &["compile", "tiny.ms"],
+    ] {
+        let (code, said) = ended(command(at, arguments).stdout(full()));
+        assert_eq!(
+            (code, said.as_str()),
+            (Some(3), "error: can't write standard output: the disk is full\n"),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn files_without_an_end_are_not_read_to_it() {
+    let folder = folder();
+    let at = folder.path();
+    let endless = |spec: &str| {
+        std::fs::write(at.join("tiny.ms"), spec).unwrap();
+        mspec(at, &["check", "tiny.ms"])
+    };
+    expect(
+        &endless(&format!("import \"/dev/zero\"\n{SPEC}")),
+        1,
+        "the file has more than 8 MB",
+    );
+    let data = endless(&SPEC.replace("line.csv", "/dev/zero"));
+    expect(&data, 3, "/dev/zero is a device or a pipe, expected a file");
+    expect(&data, 3, " --> tiny.ms:3:");
+    expect(&mspec(at, &["check", "/dev/zero"]), 1, "the file has more than 8 MB");
+    expect(&mspec(at, &["check", "."]), 3, "can't read .: it is a folder");
+}
+
+#[test]
+fn a_run_has_a_folder_of_its_own() {
+    let folder = folder();
+    let at = folder.path();
+    let train = |run: &str| mspec(at, &["train", "tiny.ms", "--run", run]);
+    // The folder of the spec is no place for a run: its `spec.ms` could be the user's.
+    expect(&train("."), 5, ". is not empty, and no run");
+    expect(
+        &train("line.csv"),
+        3,
+        "can't make line.csv/ckpt: a part of the path is a file, not a folder",
+    );
+    // A run that died before its first checkpoint can't be continued, and is started again.
+    expect(&train("run"), 0, "");
+    let first = weights(&folder, "run");
+    std::fs::remove_dir_all(at.join("run/ckpt")).unwrap();
+    std::fs::create_dir(at.join("run/ckpt")).unwrap();
+    let resumed = mspec(at, &["train", "--resume", "run"]);
+    expect(&resumed, 5, "there is no checkpoint in run/ckpt");
+    expect(&resumed, 5, "start it again");
+    expect(&train("run"), 0, "");
+    assert_eq!(weights(&folder, "run"), first);
+    // The folder of runs leads to its newest.
+    expect(&mspec(at, &["train", "tiny.ms"]), 0, "");
+    for parent in ["runs", "runs/tiny"] {
+        expect(&mspec(at, &["eval", parent]), 5, "the newest run in it is runs/tiny/2");
+    }
+    expect(
+        &mspec(at, &["eval", "run"]),
+        3,
+        "say `--split validation` or `--split train`",
+    );
+}
+
+#[test]
+fn one_process_trains_in_a_run() {
+    let folder = folder();
+    let mut child = started(&folder, "run");
+    let second = mspec(folder.path(), &["train", "--resume", "run"]);
+    expect(&second, 5, "another process is training in run");
+    send(&child, "-INT");
+    assert_eq!(
+        child.wait().unwrap().code(),
+        Some(130),
+        "the first one was not disturbed"
+    );
+}
+
+#[test]
+fn fmt_keeps_links_and_permissions() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = folder();
+    let at = folder.path();
+    let file = at.join("tiny.ms");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("tiny.ms", at.join("link.ms")).unwrap();
+    expect(&mspec(at, &["fmt", "link.ms"]), 0, "");
+    assert_ne!(
+        std::fs::read_to_string(&file).unwrap(),
+        SPEC,
+        "its layout was not the canonical one"
+    );
+    assert!(std::fs::symlink_metadata(at.join("link.ms")).unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+    expect(&mspec(at, &["fmt", "--check", "tiny.ms"]), 0, "");
+}
+
+#[test]
+fn numbers_of_generate_are_checked() {
+    let folder = folder();
+    let generate = |arguments: &[&str]| mspec(folder.path(), &[&["generate", "run"], arguments].concat());
+    expect(&generate(&["--top-k", "0"]), 2, "0 is not in 1..");
+    expect(
+        &generate(&["--temperature", "-1"]),
+        2,
+        "--temperature is a number of at least 0",
+    );
+    expect(
+        &generate(&["--temperature", "nan"]),
+        2,
+        "--temperature is a number of at least 0",
+    );
 }

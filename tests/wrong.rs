@@ -48,7 +48,9 @@ fn every_code_has_a_wrong_spec() {
 /// What the lines `# --set PATH=VALUE` of a spec ask for.
 fn overrides(spec: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(spec);
-    let given = text.lines().filter_map(|line| line.strip_prefix("# --set ")?.split_once('='));
+    let given = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# --set ")?.split_once('='));
     given.map(|(path, value)| (path.into(), value.into())).collect()
 }
 

@@ -6,7 +6,7 @@ use super::compile::contract_flops;
 use super::failure::Failure;
 use super::session::{self, Built};
 use super::train::load_init;
-use super::{SpecArguments, threads};
+use super::{SpecArguments, streams, threads};
 use crate::data::Batch;
 use crate::data::random::Stream;
 use crate::ir::graph::OutputKind;
@@ -123,13 +123,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn machine(threads: usize, as_json: bool) -> Result<(), Failure> {
     let Ceilings { gflops, copy_gb_per_s } = ceilings(threads)?;
     match as_json {
-        true => println!(
-            "{}",
-            json!({ "threads": threads, "gflops": gflops, "copy_gb_per_s": copy_gb_per_s })
-        ),
-        false => println!("{gflops:.0} GFLOP/s and {copy_gb_per_s:.1} GB/s copied, on {threads} threads"),
+        true => streams::result_line(json!({ "threads": threads, "gflops": gflops, "copy_gb_per_s": copy_gb_per_s })),
+        false => streams::result_line(format_args!(
+            "{gflops:.0} GFLOP/s and {copy_gb_per_s:.1} GB/s copied, on {threads} threads"
+        )),
     }
-    Ok(())
 }
 
 /// Steps without log, evaluation and checkpoints.
@@ -228,8 +226,7 @@ fn record(stepper: &mut Stepper, steps: u64, map: &NameMap, file: &std::path::Pa
     let value = json!({ "losses": losses, "grad_norms": map.export_norms(&gradients)?, "param_norms": norms });
     let text = serde_json::to_string_pretty(&value).expect("numbers are always JSON") + "\n";
     disk::write_file(file, |out| out.write_all(text.as_bytes()))?;
-    println!("{steps} losses in {}", file.display());
-    Ok(())
+    streams::result_line(format_args!("{steps} losses in {}", file.display()))
 }
 
 /// The protocol of the peers: five untimed steps, then steps for some seconds, short ones in groups.
@@ -295,14 +292,13 @@ fn measure(
         "losses": losses,
     });
     match arguments.json {
-        true => println!("{value}"),
-        false => println!(
+        true => streams::result_line(value),
+        false => streams::result_line(format_args!(
             "{workload}: {best:.2} ms a step (median {median:.2}), {:.0} a second, {:.1} GFLOP/s, {compile_s:.2} s to the first step",
             units as f64 / best * 1e3,
             gflop / best * 1e3
-        ),
+        )),
     }
-    Ok(())
 }
 
 /// The most memory that the process has had, where the system tells.

@@ -1,7 +1,7 @@
 //! `mspec check FILE`: every mistake, without training.
 
 use super::failure::Failure;
-use super::{SpecArguments, diagnostics, session};
+use super::{SpecArguments, diagnostics, session, streams};
 use crate::text::render;
 
 #[derive(clap::Args)]
@@ -20,15 +20,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ok(session) => {
             let experiment = &session.experiment;
             if arguments.json {
-                println!("{}", render::json(&experiment.warnings, &experiment.spec.sources));
+                streams::result_line(render::json(&experiment.warnings, &experiment.spec.sources))?;
             } else {
                 diagnostics::print(&experiment.spec.sources, &experiment.warnings);
-                anstream::eprintln!("{}: no mistakes", arguments.spec.spec.display());
+                streams::say(format_args!("{}: no mistakes", arguments.spec.spec.display()));
             }
             Ok(())
         }
         Err(Failure::Spec(failure)) if arguments.json => {
-            println!("{}", render::json(&failure.diagnostics, &failure.sources));
+            streams::result_line(render::json(&failure.diagnostics, &failure.sources))?;
             Err(Failure::Told)
         }
         Err(failure) => Err(failure),

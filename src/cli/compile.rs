@@ -1,7 +1,7 @@
 //! `mspec compile FILE`: a summary, or what one stage made.
 
 use super::failure::Failure;
-use super::{SpecArguments, diagnostics, session, threads};
+use super::{SpecArguments, diagnostics, session, streams, threads};
 use crate::codegen::clif::{assembly_text, clif_text};
 use crate::codegen::target::Target;
 use crate::ir::graph::{Graph, Op, ParamDeclaration, elements};
@@ -61,27 +61,25 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let started = Instant::now();
     let loaded = session::load(&arguments.spec.spec, &arguments.spec.overrides)?;
     if arguments.emit == Some(Stage::Ast) {
-        print!("{}", loaded.spec.file);
-        return Ok(());
+        return streams::result(&loaded.spec.file);
     }
     let session = session::open(loaded, None)?;
     let opened = started.elapsed();
     let experiment = &session.experiment;
     diagnostics::print(&experiment.spec.sources, &experiment.warnings);
     match arguments.emit {
-        Some(stage) => print!("{}", emit(experiment, stage)?),
+        Some(stage) => streams::result(emit(experiment, stage)?),
         None => {
             let threads = threads(arguments.threads.map(usize::from));
             let compiling = Instant::now();
             let summary = Summary::of(experiment, threads)?;
             let seconds = compiling.elapsed().as_secs_f64();
             match arguments.json {
-                true => println!("{}", summary.json(seconds)),
-                false => print!("{}", summary.text(opened.as_secs_f64(), seconds)),
+                true => streams::result_line(summary.json(seconds)),
+                false => streams::result(summary.text(opened.as_secs_f64(), seconds)),
             }
         }
     }
-    Ok(())
 }
 
 fn emit(experiment: &Experiment, stage: Stage) -> Result<String, Failure> {

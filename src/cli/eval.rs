@@ -1,7 +1,7 @@
 //! `mspec eval RUN`: a run's loss and metrics on one part of its data.
 
 use super::failure::Failure;
-use super::{report, session, threads};
+use super::{report, session, streams, threads};
 use crate::data::Part;
 use crate::ir::experiment::EMA;
 use crate::train::TrainError;
@@ -54,9 +54,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             session.experiment.data.split.span,
             format!("the data has no {part} part"),
         );
-        return Err(
-            session.failure(error.help("name another one with --split, or give it a share in the spec's `split`"))
-        );
+        let parts = [
+            (Part::Test, "test"),
+            (Part::Validation, "validation"),
+            (Part::Train, "train"),
+        ];
+        let given = parts.into_iter().filter(|(p, _)| session.dataset.samples(*p) > 0);
+        let given: Vec<String> = given.map(|(_, word)| format!("`--split {word}`")).collect();
+        let help = format!("say {}, or give it a share in the spec's `split`", given.join(" or "));
+        return Err(session.failure(error.help(help)));
     };
     let memory = Memory::of(&built.machine, &built.declarations.states);
     let (weights, origin, progress) = match arguments.ema {
@@ -80,12 +86,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "metrics": report::metrics(&scores),
             "weights": origin,
         });
-        println!("{value}");
+        streams::result_line(value)
     } else {
-        println!("{part} part, {} samples, {origin}", session.dataset.samples(part));
-        print!("{}", report::text(&scores, &session.class_names()));
+        let head = format!("{part} part, {} samples, {origin}", session.dataset.samples(part));
+        streams::result(format_args!(
+            "{head}\n{}",
+            report::text(&scores, &session.class_names())
+        ))
     }
-    Ok(())
 }
 
 /// The running means of a run's weights, at its end or else of its newest checkpoint.

@@ -1,6 +1,7 @@
 //! `mspec explain CODE`.
 
 use super::failure::Failure;
+use super::streams;
 use crate::text::Code;
 use crate::text::suggest::did_you_mean;
 
@@ -14,21 +15,17 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Some(wanted) = &arguments.code else {
         for code in Code::ALL {
-            println!("{code}  {}", code.title());
+            streams::result_line(format_args!("{code}  {}", code.title()))?;
         }
         return Ok(());
     };
     match Code::find(wanted) {
-        Some(code) => {
-            println!("{code}: {}\n\n{}", code.title(), code.explanation());
-            Ok(())
-        }
+        Some(code) => streams::result_line(format_args!("{code}: {}\n\n{}", code.title(), code.explanation())),
         None => {
             let known: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
-            let close = did_you_mean(wanted, known.iter().map(String::as_str)).unwrap_or_default();
-            Err(Failure::Usage(
-                format!("there is no code `{wanted}`. {close}").trim_end().to_string(),
-            ))
+            let close = did_you_mean(wanted, known.iter().map(String::as_str));
+            let close = close.map_or(String::new(), |close| format!("; {close}"));
+            Err(Failure::Usage(format!("there is no code `{wanted}`{close}")))
         }
     }
 }

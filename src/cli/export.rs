@@ -2,6 +2,7 @@
 
 use super::eval::weights;
 use super::failure::Failure;
+use super::streams;
 use crate::train::disk;
 use crate::train::name_map::NameMap;
 use crate::train::run_folder::RunFolder;
@@ -46,6 +47,5 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map(|(name, t)| (name.as_str(), t.shape.as_slice(), t.values.as_slice()))
         .collect();
     disk::write_file(&arguments.out, |out| write_safetensors(out, &list))?;
-    println!("{} tensors in {}", theirs.len(), arguments.out.display());
-    Ok(())
+    streams::result_line(format_args!("{} tensors in {}", theirs.len(), arguments.out.display()))
 }

@@ -30,6 +30,8 @@ pub enum Failure {
     Machine(MachineError),
     /// A signal ended the training, after saving.
     Interrupted(i32),
+    /// Who reads standard output has closed it.
+    ReaderLeft,
 }
 
 impl Failure {
@@ -56,6 +58,7 @@ impl Failure {
                 BUG
             }
             Failure::Interrupted(signal) => 128 + signal as u8,
+            Failure::ReaderLeft => 0,
         };
         ExitCode::from(code)
     }

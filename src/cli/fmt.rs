@@ -2,11 +2,12 @@
 
 use super::diagnostics;
 use super::failure::Failure;
+use super::session::read_text;
+use super::streams;
 use crate::format;
-use crate::parse::{self, limits};
+use crate::parse;
 use crate::text::{Diagnostics, FileId, Sources};
-use crate::train::TrainError;
-use std::io::{Read, Write};
+use crate::train::{TrainError, disk};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -32,11 +33,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn file(path: &Path, check: bool) -> Result<bool, Failure> {
     let standard_input = path == Path::new("-");
     let name = path.display().to_string();
-    let bytes = match standard_input {
-        true => read(std::io::stdin().lock()),
-        false => std::fs::File::open(path).and_then(read),
-    };
-    let bytes = bytes.map_err(|error| TrainError::file("read", path, &error))?;
+    let bytes = read_text(path).map_err(|error| TrainError::file("read", path, &error))?;
     let text = match parse::decode(FileId(0), bytes) {
         Ok(text) => text,
         Err(refused) => {
@@ -57,22 +54,24 @@ fn file(path: &Path, check: bool) -> Result<bool, Failure> {
     };
     if check {
         if formatted != text {
-            println!("{name}");
+            streams::result_line(&name)?;
         }
         return Ok(formatted == text);
     }
     let written = match standard_input {
-        true => std::io::stdout().write_all(formatted.as_bytes()),
+        true => streams::result(formatted),
         false if formatted == text => Ok(()),
-        false => std::fs::write(path, formatted),
+        false => replace(path, &formatted),
     };
-    written.map_err(|error| TrainError::file("write", path, &error))?;
-    Ok(true)
+    written.map(|()| true)
 }
 
-/// One byte more than a spec may have is enough to refuse it.
-fn read(source: impl Read) -> std::io::Result<Vec<u8>> {
-    let mut bytes = vec![];
-    source.take(limits::FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// Writes the new text in the place of the old one, or leaves that as it is. A link stays one.
+fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    let fail = |error: std::io::Error| TrainError::file("write", path, &error);
+    let target = path.canonicalize().map_err(fail)?;
+    let permissions = std::fs::metadata(&target).map_err(fail)?.permissions();
+    disk::write_file(&target, |out| out.write_all(text.as_bytes()))?;
+    std::fs::set_permissions(&target, permissions).map_err(fail)?;
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use super::eval::weights;
 use super::failure::Failure;
 use super::session::{self, KeptData};
-use super::threads;
+use super::{streams, threads};
 use crate::data::random::Stream;
 use crate::data::{Values, Vocabulary};
 use crate::ir::graph::OutputKind;
@@ -30,11 +30,11 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 200)]
     tokens: usize,
     /// Below 1 likelier, above 1 more varied; 0 always takes the likeliest
-    #[arg(long, value_name = "T", default_value_t = 0.8)]
+    #[arg(long, value_name = "T", default_value_t = 0.8, allow_negative_numbers = true)]
     temperature: f64,
     /// Only this many likeliest tokens are candidates
-    #[arg(long, value_name = "K")]
-    top_k: Option<usize>,
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    top_k: Option<u32>,
     /// Of the draws
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -72,11 +72,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut window = Values::Id(vec![0; input.shape.iter().product()]);
     let stream = Stream::new(arguments.seed, "generate");
     let mut out = std::io::stdout().lock();
-    let fail = |e: std::io::Error| TrainError::file("write", "standard output".as_ref(), &e);
+    let fail = |e: std::io::Error| streams::unwritten(&e);
     out.write_all(arguments.prompt.as_bytes()).map_err(fail)?;
     let sampling = Sampling {
         temperature: arguments.temperature,
-        top_k: arguments.top_k,
+        top_k: arguments.top_k.map(|k| k as usize),
     };
     for index in 0..arguments.tokens as u64 {
         let Values::Id(ids) = &mut window else {
@@ -102,8 +102,12 @@ fn encode(vocabulary: &Vocabulary, prompt: &str) -> Result<Vec<i32>, Failure> {
         return Err(Failure::Usage("--prompt needs at least one character".into()));
     }
     vocabulary.encode(prompt).map_err(|character| {
+        let known = match vocabulary {
+            Vocabulary::Characters(known) => format!(": {}", known.escape_debug()),
+            _ => String::new(),
+        };
         Failure::Usage(format!(
-            "the prompt has `{character}`, which is not in the vocabulary that the run has learned"
+            "the prompt has `{character}`, which is not in the vocabulary that the run has learned{known}"
         ))
     })
 }

@@ -16,6 +16,7 @@ mod profile;
 mod progress;
 mod report;
 mod session;
+mod streams;
 mod train;
 
 use clap::{Args, Parser, Subcommand};

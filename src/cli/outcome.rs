@@ -1,7 +1,8 @@
 //! How a training ended: the final weights, `result.json`, and the words of the report.
 
+use super::failure::Failure;
 use super::progress::scores_text;
-use super::report;
+use super::{report, streams};
 use crate::ir::experiment::TrainSettings;
 use crate::train::checkpoint::{self, Best, Memory};
 use crate::train::fit::{self, Point, Verdict};
@@ -48,10 +49,10 @@ pub fn keep_weights(
 }
 
 /// Tells the result on standard output.
-pub fn tell(ending: &Ending, folder: &RunFolder, json: bool) {
+pub fn tell(ending: &Ending, folder: &RunFolder, json: bool) -> Result<(), Failure> {
     match json {
-        true => println!("{}", as_json(ending, folder)),
-        false => print!("{}", as_text(ending, folder)),
+        true => streams::result_line(as_json(ending, folder)),
+        false => streams::result(as_text(ending, folder)),
     }
 }
 

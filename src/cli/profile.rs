@@ -3,7 +3,7 @@
 
 use super::bench::{SteppedData, Stepper};
 use super::failure::Failure;
-use super::{SpecArguments, threads};
+use super::{SpecArguments, streams, threads};
 use crate::ir::kernel::{Kernel, KernelBody};
 use crate::ir::plan::Plan;
 use crate::machine::ceiling::{Ceilings, ceilings};
@@ -66,10 +66,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let rows = rows(&plan, &seconds, sources);
     match arguments.json {
-        true => println!("{}", report(&rows, &ceilings, threads)),
-        false => print_table(&rows, &ceilings, threads),
+        true => streams::result_line(report(&rows, &ceilings, threads)),
+        false => streams::result(table(&rows, &ceilings, threads)),
     }
-    Ok(())
 }
 
 /// The shortest time of each launch over all steps, in seconds.
@@ -139,16 +138,16 @@ fn work(kernel: &Kernel) -> (f64, f64) {
     (flops as f64, 4.0 * elements as f64)
 }
 
-fn print_table(rows: &[Row], ceilings: &Ceilings, threads: usize) {
+fn table(rows: &[Row], ceilings: &Ceilings, threads: usize) -> String {
     let total: f64 = rows.iter().map(|r| r.seconds).sum();
-    println!("    ms  share  calls   GFLOP/s      GB/s  kernel");
+    let mut text = "    ms  share  calls   GFLOP/s      GB/s  kernel\n".to_string();
     for row in rows {
         let rate = |amount: f64, ceiling: f64| match amount / row.seconds / 1e9 {
             _ if amount == 0.0 => "         ".to_string(),
             rate => format!("{rate:5.0} {:>2.0}%", 100.0 * rate / ceiling),
         };
-        println!(
-            "{:6.3} {:5.1}% {:6} {} {}  {}  {}",
+        text += &format!(
+            "{:6.3} {:5.1}% {:6} {} {}  {}  {}\n",
             1e3 * row.seconds,
             100.0 * row.seconds / total,
             row.calls,
@@ -158,13 +157,14 @@ fn print_table(rows: &[Row], ceilings: &Ceilings, threads: usize) {
             row.place
         );
     }
-    println!(
-        "{:.3} ms in kernels on {threads} thread{}; this machine reaches {:.0} GFLOP/s and copies {:.1} GB/s",
+    text += &format!(
+        "{:.3} ms in kernels on {threads} thread{}; this machine reaches {:.0} GFLOP/s and copies {:.1} GB/s\n",
         1e3 * total,
         if threads == 1 { "" } else { "s" },
         ceilings.gflops,
         ceilings.copy_gb_per_s
     );
+    text
 }
 
 fn report(rows: &[Row], ceilings: &Ceilings, threads: usize) -> Value {

@@ -1,5 +1,6 @@
 //! How a training goes, on standard error: a bar on a terminal, plain lines otherwise.
 
+use super::streams;
 use crate::train::evaluate::Scores;
 use crate::train::run::{StepReport, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -41,7 +42,7 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.println(line),
             None if self.quiet => {}
-            None => anstream::eprintln!("{line}"),
+            None => streams::say(line),
         }
     }
 
@@ -76,14 +77,10 @@ impl Watch for Progress {
         let due = self.told.is_none_or(|t| t.elapsed() >= TOLD_EVERY) || report.step == report.steps;
         if due && !self.quiet {
             self.told = Some(Instant::now());
-            anstream::eprintln!(
+            streams::say(format_args!(
                 "step {}/{}  loss {:.4}  {:.0} {}/s",
-                report.step,
-                report.steps,
-                report.loss,
-                report.speed,
-                self.units
-            );
+                report.step, report.steps, report.loss, report.speed, self.units
+            ));
         }
     }
 

@@ -1,12 +1,14 @@
 //! From a path to an experiment with its data, and from there to a machine with all programs that a command needs.
 
 use super::failure::Failure;
+use crate::data::file::plain;
 use crate::data::{self, DataError, Dataset, Part};
 use crate::ir::experiment::{Evaluation, Schema, Source, TrainSettings};
 use crate::ir::graph::Graph;
 use crate::ir::number::StepVariable;
 use crate::ir::plan::PersistentLayout;
 use crate::machine::{Machine, Program, ProgramId};
+use crate::parse::limits;
 use crate::pipeline::{self, Compiled, Declarations, Experiment, Spec};
 use crate::text::Span;
 use crate::train::evaluate::{Evaluator, batch_sizes};
@@ -40,20 +42,14 @@ pub struct Loaded {
 
 /// Loads a spec from a file, or from standard input if the path is `-`.
 pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, Failure> {
-    if path != Path::new("-")
-        && let Err(error) = std::fs::File::open(path).and_then(|mut f| f.read(&mut [0]))
-    {
-        return Err(TrainError::file("read", path, &error).into());
-    }
+    // That the spec itself can't be read is no mistake in it.
+    let spec = RefCell::new(Some(read_text(path).map_err(|e| TrainError::file("read", path, &e))?));
     let texts = RefCell::new(vec![]);
     let read = |asked: &Path| {
-        let bytes = if asked == Path::new("-") {
-            let mut bytes = vec![];
-            std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-        } else {
-            std::fs::read(asked)
+        let bytes = match spec.take() {
+            Some(bytes) => bytes,
+            None => read_text(asked).map_err(|e| plain(&e))?,
         };
-        let bytes = bytes.map_err(|e| e.to_string())?;
         texts.borrow_mut().push(ReadText {
             path: asked.to_path_buf(),
             bytes: bytes.clone(),
@@ -69,13 +65,24 @@ pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, Failu
     })
 }
 
+/// A text, from standard input if the path is `-`: one byte more than it may have is enough to refuse it.
+pub fn read_text(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    let most = limits::FILE_BYTES as u64 + 1;
+    match path == Path::new("-") {
+        true => std::io::stdin().lock().take(most).read_to_end(&mut bytes)?,
+        false => std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?,
+    };
+    Ok(bytes)
+}
+
 /// Loads the spec of a run as it was when the run began.
 pub fn load_run(run: &RunFolder, resolved: &Resolved) -> Result<Loaded, Failure> {
     let texts = RefCell::new(vec![]);
     let read = |asked: &Path| {
         let kept = resolved.files.iter().find(|f| f.path == asked);
         let kept = kept.ok_or_else(|| "the run has no copy of this file".to_string())?;
-        let bytes = std::fs::read(run.path().join(&kept.kept)).map_err(|e| e.to_string())?;
+        let bytes = read_text(&run.path().join(&kept.kept)).map_err(|e| plain(&e))?;
         texts.borrow_mut().push(ReadText {
             path: asked.to_path_buf(),
             bytes: bytes.clone(),

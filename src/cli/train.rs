@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::outcome::{self, Ending, Sparsity};
 use super::progress::Progress as Bar;
 use super::session::{self, Built, KeptData, Session};
-use super::{diagnostics, threads};
+use super::{diagnostics, streams, threads};
 use crate::data::Part;
 use crate::ir::graph::elements;
 use crate::train::checkpoint::{self, Memory, Progress};
@@ -94,6 +94,7 @@ fn begin(arguments: &Arguments, spec: &Path, threads: usize) -> Result<(), Failu
         None => RunFolder::default_path(&session.experiment.name, &run_content(&session, arguments)),
     };
     let folder = RunFolder::create(&folder)?;
+    let _held = folder.hold()?;
     keep(&folder, &session, &built, spec, arguments, threads)?;
     let progress = Progress {
         step: 0,
@@ -130,26 +131,26 @@ pub fn load_init(built: &mut Built, file: &Path, map: &NameMap) -> Result<(), Fa
 /// A run that exists.
 fn resume(arguments: &Arguments, folder: Option<&Path>, threads: usize) -> Result<(), Failure> {
     let folder = folder.map_or_else(RunFolder::newest, RunFolder::open)?;
+    let _held = folder.hold()?;
     folder.sweep()?;
     let resolved: Resolved = folder.read_json("resolved.json")?;
     let session = session::open(session::load_run(&folder, &resolved)?, None)?;
     check_data(&session, &resolved)?;
     let mut built = session::build(&session, true, &[Part::Validation], threads)?;
     let memory = Memory::of(&built.machine, &built.declarations.states);
-    // A run that died before its first checkpoint begins again; `--init` would be lost, so it needs one.
     let loaded = checkpoint::newest(&folder.checkpoints())?;
     for reason in &loaded.damaged {
-        anstream::eprintln!("warning: passed over a damaged checkpoint, {reason}");
+        streams::say(format_args!("warning: passed over a damaged checkpoint, {reason}"));
     }
     let origin = loaded.path.display().to_string();
     built.restore(&loaded.weights, &memory.model, &origin)?;
     built.restore(&loaded.weights, &memory.optimizer, &origin)?;
     if !arguments.json {
-        anstream::eprintln!(
+        streams::say(format_args!(
             "continuing {} behind step {}",
             folder.path().display(),
             loaded.progress.step
-        );
+        ));
     }
     go_on(&session, built, memory, &folder, loaded.progress, arguments.json)
 }
@@ -236,12 +237,13 @@ fn go_on(
                 points,
                 sparsity: Sparsity::of(machine, &built.declarations.penalised),
             };
-            outcome::tell(&ending, folder, json);
-            Ok(())
+            outcome::tell(&ending, folder, json)
         }
         Outcome::Interrupted { signal, step } => {
             let continues = format!("mspec train --resume {}", folder.path().display());
-            anstream::eprintln!("stopped behind step {step} and saved; `{continues}` goes on");
+            streams::say(format_args!(
+                "stopped behind step {step} and saved; `{continues}` goes on"
+            ));
             Err(Failure::Interrupted(signal))
         }
     }

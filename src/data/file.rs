@@ -39,6 +39,11 @@ pub fn read(path: &DataPath, at: &Path) -> Result<(Vec<u8>, Fingerprint), DataEr
         }
     };
     let size = std::fs::metadata(at).map_err(fail)?;
+    // What is no file, as a device, may have no end.
+    if !size.is_file() && !size.is_dir() {
+        let message = format!("{} is a device or a pipe, expected a file", at.display());
+        return Err(DataError::new(path.span, message));
+    }
     if size.is_dir() {
         return Err(DataError::new(
             path.span,
@@ -86,6 +91,11 @@ pub fn plain(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "there is no such file".into(),
         std::io::ErrorKind::PermissionDenied => "permission denied".into(),
         std::io::ErrorKind::StorageFull => "the disk is full".into(),
+        std::io::ErrorKind::QuotaExceeded => "the disk quota is used up".into(),
+        std::io::ErrorKind::FileTooLarge => "the file would be larger than is allowed".into(),
+        std::io::ErrorKind::ReadOnlyFilesystem => "the disk can only be read".into(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".into(),
+        std::io::ErrorKind::NotADirectory => "a part of the path is a file, not a folder".into(),
         _ => error.to_string(),
     }
 }

@@ -5,7 +5,7 @@ pub mod augment;
 mod batch;
 mod csv;
 mod error;
-mod file;
+pub mod file;
 mod images;
 mod order;
 mod pairs;

@@ -269,6 +269,11 @@ pub fn newest(folder: &Path) -> Result<Loaded, TrainError> {
             Err(reason) => damaged.push(format!("{}: {reason}", path.display())),
         }
     }
+    if damaged.is_empty() {
+        let message = format!("there is no checkpoint in {}", folder.display());
+        let help = "the run was stopped before its first one: start it again with `mspec train FILE`";
+        return Err(TrainError::does_not_fit(message).help(help));
+    }
     let error = TrainError::does_not_fit(format!("there is no intact checkpoint in {}", folder.display()));
     Err(damaged.into_iter().fold(error, TrainError::help))
 }

@@ -50,14 +50,12 @@ impl TrainError {
         );
         let reason = match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such file or folder".to_string(),
-            std::io::ErrorKind::PermissionDenied => "permission denied".to_string(),
-            std::io::ErrorKind::StorageFull => "the disk is full".to_string(),
-            std::io::ErrorKind::QuotaExceeded => "the disk quota is used up".to_string(),
-            std::io::ErrorKind::FileTooLarge => "the file would be larger than is allowed".to_string(),
-            _ => error.to_string(),
+            _ => crate::data::file::plain(error),
         };
         let help = match full {
-            true => vec!["make room, then continue from the last checkpoint with `mspec train --resume`".to_string()],
+            true => {
+                vec!["make room, then continue from the last checkpoint with `mspec train --resume DIR`".to_string()]
+            }
             false => vec![],
         };
         TrainError::File {

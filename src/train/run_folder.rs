@@ -2,13 +2,13 @@
 //! (`env.json`), what was fitted (`data.json`), how it went (`metrics.jsonl`, `ckpt/`) and what came out
 //! (`model.safetensors`, `result.json`). Whoever has the folder can continue, evaluate or repeat the run.
 
-use super::checkpoint::Best;
+use super::checkpoint::{self, Best};
 use super::run::Places;
 use super::{TrainError, disk};
 use crate::data::{Fingerprint, sha256};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -83,9 +83,10 @@ impl RunFolder {
             .expect("numbers do not end")
     }
 
-    /// Makes the folder of a new run; it must not hold one already.
+    /// Makes the folder of a new run; it must hold nothing but what a run left that died before its first checkpoint.
     pub fn create(path: &Path) -> Result<RunFolder, TrainError> {
-        if path.join("resolved.json").exists() || path.join("ckpt").exists() {
+        let checkpoints = path.join("ckpt");
+        if !checkpoint::list(&checkpoints).is_empty() {
             return Err(
                 TrainError::does_not_fit(format!("{} already holds a run", path.display())).help(format!(
                     "continue it with `mspec train --resume {}`, or name another folder",
@@ -93,8 +94,13 @@ impl RunFolder {
                 )),
             );
         }
-        let checkpoints = path.join("ckpt");
-        fs::create_dir_all(&checkpoints).map_err(|e| TrainError::file("make", &checkpoints, &e))?;
+        let something = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        if something && !checkpoints.exists() {
+            let error = TrainError::does_not_fit(format!("{} is not empty, and no run", path.display()));
+            return Err(error.help("a run writes into a folder of its own: name a new one"));
+        }
+        fs::create_dir_all(&checkpoints)
+            .map_err(|e| TrainError::file("make", &checkpoints, &e).help("name another folder with `--run DIR`"))?;
         Ok(RunFolder {
             path: path.to_path_buf(),
         })
@@ -104,7 +110,11 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<RunFolder, TrainError> {
         if !path.join("resolved.json").exists() {
             let error = TrainError::does_not_fit(format!("{} is not a run: it has no resolved.json", path.display()));
-            return Err(error.help("a run is a folder that `mspec train` made, as runs/NAME/UTC-HASH"));
+            let families = std::iter::once(path.to_path_buf()).chain(folders(path));
+            return Err(match newest(families) {
+                Some(newest) => error.help(format!("the newest run in it is {}", newest.display())),
+                None => error.help("a run is a folder that `mspec train` made, as runs/NAME/UTC-HASH"),
+            });
         }
         Ok(RunFolder {
             path: path.to_path_buf(),
@@ -113,19 +123,24 @@ impl RunFolder {
 
     /// The newest run in the current folder, by the time in its name.
     pub fn newest() -> Result<RunFolder, TrainError> {
-        let mut runs: Vec<(String, PathBuf)> = vec![];
-        for family in fs::read_dir(RUNS).into_iter().flatten().flatten() {
-            for run in fs::read_dir(family.path()).into_iter().flatten().flatten() {
-                if run.path().join("resolved.json").exists() {
-                    runs.push((run.file_name().to_string_lossy().into_owned(), run.path()));
-                }
-            }
-        }
-        runs.sort();
-        match runs.pop() {
-            Some((_, path)) => Ok(RunFolder { path }),
+        match newest(folders(Path::new(RUNS))) {
+            Some(path) => Ok(RunFolder { path }),
             None => Err(TrainError::does_not_fit("there is no run to continue in ./runs")
                 .help("name its folder: `mspec train --resume DIR`")),
+        }
+    }
+
+    /// Keeps other processes from training in the folder, as long as the value lives.
+    pub fn hold(&self) -> Result<File, TrainError> {
+        let path = self.checkpoints();
+        let folder = File::open(&path).map_err(|e| TrainError::file("open", &path, &e))?;
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("another process is training in {}", self.path.display());
+                Err(TrainError::does_not_fit(message).help("wait for its end, or stop it with Ctrl-C, which saves"))
+            }
+            // Not every file system can lock.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(folder),
         }
     }
 
@@ -191,6 +206,19 @@ impl RunFolder {
     }
 }
 
+/// The folders in a folder.
+fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir())
+}
+
+/// The newest run in some folders, by the time in its name.
+fn newest(families: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    let runs = families.flat_map(|family| folders(&family).collect::<Vec<_>>());
+    let runs = runs.filter(|run| run.join("resolved.json").exists());
+    runs.max_by_key(|run| run.file_name().map(ToOwned::to_owned))
+}
+
 /// `20261123T185726Z` (Hinnant's civil calendar from days).
 fn utc(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -235,10 +263,41 @@ mod tests {
         run.write_json("resolved.json", &[1, 2]).unwrap();
         assert_eq!(RunFolder::open(&path).unwrap(), run);
         assert_eq!(run.read_json::<Vec<u32>>("resolved.json").unwrap(), [1, 2]);
-        assert!(matches!(RunFolder::create(&path), Err(TrainError::DoesNotFit { .. })));
-        let half = path.join("ckpt/.step-000010.unfinished");
+        let half = path.join("ckpt/.step-000000.unfinished");
         fs::create_dir(&half).unwrap();
+        assert_eq!(
+            RunFolder::create(&path).unwrap(),
+            run,
+            "it died before its first checkpoint"
+        );
         run.sweep().unwrap();
         assert!(!half.exists());
+        fs::create_dir(path.join("ckpt/step-000000")).unwrap();
+        assert!(matches!(RunFolder::create(&path), Err(TrainError::DoesNotFit { .. })));
+    }
+
+    #[test]
+    fn a_folder_with_something_else_is_no_place_for_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(RunFolder::create(folder.path()).is_ok(), "it is empty");
+        let other = folder.path().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("spec.ms"), "mine").unwrap();
+        let error = RunFolder::create(&other).unwrap_err();
+        assert!(error.to_string().ends_with("is not empty, and no run"), "{error}");
+    }
+
+    #[test]
+    fn one_process_trains_in_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(folder.path()).unwrap();
+        let held = run.hold().unwrap();
+        let error = run.hold().unwrap_err();
+        assert!(
+            error.to_string().starts_with("another process is training in "),
+            "{error}"
+        );
+        drop(held);
+        assert!(run.hold().is_ok());
     }
 }
