@@ -96,18 +96,24 @@ fn a_step_allocates_nothing() {
         transient_bytes: 4 * elements,
         ..Plan::default()
     };
+    assert!(ALLOCATIONS.load(Ordering::SeqCst) > 0, "the allocator counts");
     for threads in [1, 2, 3] {
         let program = Program::compile(&plan, 1).expect("a correct plan");
         let mut machine = Machine::new(vec![program], threads).expect("memory and threads");
         // Threads have started, and registered themselves, when they have run once.
         machine.run(ProgramId(0));
-        let before = ALLOCATIONS.load(Ordering::SeqCst);
-        for _ in 0..50 {
+        // The test harness has a thread that allocates now and then: what a step allocates, it does each time.
+        let allocated = |machine: &mut Machine| {
+            let before = ALLOCATIONS.load(Ordering::SeqCst);
+            for _ in 0..50 {
+                machine.run(ProgramId(0));
+            }
+            // A worker that sleeps or wakes allocates nothing either.
+            std::thread::sleep(std::time::Duration::from_millis(30));
             machine.run(ProgramId(0));
-        }
-        // A worker that sleeps or wakes allocates nothing either.
-        std::thread::sleep(std::time::Duration::from_millis(30));
-        machine.run(ProgramId(0));
-        assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0, "{threads} threads");
+            ALLOCATIONS.load(Ordering::SeqCst) - before
+        };
+        let fewest = (0..5).map(|_| allocated(&mut machine)).min();
+        assert_eq!(fewest, Some(0), "{threads} threads");
     }
 }
