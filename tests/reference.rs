@@ -121,6 +121,26 @@ fn schema(spec: &str) -> Schema {
     }
 }
 
+/// What is said about a whole spec, from its text to its kernels; nothing if it has no mistake.
+fn said(spec: &str) -> String {
+    let read = |_: &Path| Ok(spec.as_bytes().to_vec());
+    let compiled = pipeline::load(Path::new("example.ms"), &[], &read)
+        .and_then(|loaded| loaded.resolve(schema(spec)))
+        .and_then(|experiment| {
+            let graph = experiment.training_graph()?;
+            pipeline::compile(&graph, None);
+            if experiment.train.is_some() {
+                experiment.evaluation(4)?;
+            }
+            Ok((experiment.warnings, experiment.spec.sources))
+        });
+    let (said, sources) = match compiled {
+        Ok(said) => said,
+        Err(failure) => (failure.diagnostics, failure.sources),
+    };
+    render::text(&said, &sources, false)
+}
+
 #[test]
 fn every_example_compiles_without_a_word() {
     let reference = std::fs::read_to_string("grammar/REFERENCE.md").unwrap();
@@ -128,27 +148,48 @@ fn every_example_compiles_without_a_word() {
     assert!(blocks.len() > 8, "{} examples", blocks.len());
     let mut wrong = String::new();
     for (line, block) in &blocks {
-        let spec = whole(block, &blocks[0].1);
-        let read = |_: &Path| Ok(spec.clone().into_bytes());
-        let compiled = pipeline::load(Path::new("example.ms"), &[], &read)
-            .and_then(|loaded| loaded.resolve(schema(&spec)))
-            .and_then(|experiment| {
-                let graph = experiment.training_graph()?;
-                pipeline::compile(&graph, None);
-                if experiment.train.is_some() {
-                    experiment.evaluation(4)?;
-                }
-                Ok((experiment.warnings, experiment.spec.sources))
-            });
-        let (said, sources) = match compiled {
-            Ok(said) => said,
-            Err(failure) => (failure.diagnostics, failure.sources),
-        };
+        let said = said(&whole(block, &blocks[0].1));
         if !said.is_empty() {
-            wrong += &format!("REFERENCE.md, line {line}:\n{}\n", render::text(&said, &sources, false));
+            wrong += &format!("REFERENCE.md, line {line}:\n{said}\n");
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn the_readme_shows_what_is_there() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let blocks = blocks(&readme);
+    let block = |start: &str| &blocks.iter().find(|b| b.1.starts_with(start)).unwrap().1;
+    let spec = block("data {");
+    assert_eq!(said(spec), "");
+    assert_eq!(said(&format!("{}{spec}", block("def layer_norm("))), "");
+    // The mistake is the spec's with five heads.
+    assert!(spec.contains("heads = 4\n"));
+    let mistake = said(&spec.replace("heads = 4\n", "heads = 5\n"));
+    assert_eq!(mistake.lines().next(), block("error").lines().next(), "{mistake}");
+    // What the first command trains has no mistake, and every command is in the table.
+    let command = block("cargo run").lines().next().unwrap();
+    let arguments = command.split("-- train ").nth(1).unwrap().split('#').next().unwrap();
+    let mspec = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_mspec"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    mspec(&[&["check"], &arguments.split_whitespace().collect::<Vec<_>>()[..]].concat());
+    let help = mspec(&["--help"]);
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names: Vec<&str> = commands.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names.iter().filter(|n| **n != "help") {
+        assert!(
+            readme.contains(&format!("| `mspec {name}")),
+            "the README does not tell of `{name}`"
+        );
+    }
 }
 
 #[test]
