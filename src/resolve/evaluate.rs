@@ -6,7 +6,7 @@ use super::number;
 use super::scope::Scope;
 use super::value::{Layer, Quantity, Value};
 use crate::ir::ast::{DefinitionKind, Expr, ExprKind, Name, Unit};
-use crate::text::{Code, Diagnostic, Span};
+use crate::text::{Code, Diagnostic, Severity, Span, suggest};
 use std::rc::Rc;
 
 /// How the place of an expression bears on calls in it.
@@ -220,6 +220,14 @@ impl<'a> Elaborator<'a> {
                 .names(&[DefinitionKind::Layer, DefinitionKind::Loss, DefinitionKind::Metric]),
         );
         known.extend(number::FUNCTIONS.iter().map(|f| f.0.to_string()));
+        let vague = !self.diagnostics.is_full(Severity::Error)
+            && self.library.kind(name).is_none()
+            && suggest::nearest(name, known.iter().map(String::as_str)).is_empty();
+        if vague && !self.schema.tensors.is_empty() {
+            let given: Vec<String> = self.schema.tensors.iter().map(|t| format!("`{}`", t.name)).collect();
+            let diagnostic = Diagnostic::new(Code::UnknownName, span, format!("unknown name `{name}`"));
+            return self.wrong(diagnostic.help(format!("the data gives {}", given.join(", "))));
+        }
         self.unknown("name", name, span, &known)
     }
 

@@ -25,6 +25,14 @@ impl<'a> Elaborator<'a> {
         let Some(groups) = split(pattern, &axes) else {
             return self.wrong_rank(name, pattern, id, span);
         };
+        let takes_batch = |(index, group): (&Index, &[Axis])| match index {
+            Index::Named { name, .. } => name.text != BATCH && group[0].is_batch(),
+            _ => false,
+        };
+        let rest = pattern.iter().any(|i| matches!(i, Index::Rest(_)));
+        if rest && pattern.iter().zip(groups.iter().copied()).any(takes_batch) {
+            return self.wrong_rank(name, pattern, id, span);
+        }
         let mut behind = axes.len();
         for (index, group) in pattern.iter().zip(groups) {
             behind -= group.len();
@@ -55,8 +63,13 @@ impl<'a> Elaborator<'a> {
             format!("`{name}` has no `..` for the batch, but {shape} has one")
         } else {
             let axes = if named == 1 { "axis" } else { "axes" };
-            let at_least = if rest { "at least " } else { "" };
-            format!("`{name}` needs {at_least}{named} {axes}, found {shape}")
+            let batched = tensor.axes.first().is_some_and(Axis::is_batch);
+            let (at_least, behind) = match (rest, batched) {
+                (true, true) => ("at least ", " behind the batch"),
+                (true, false) => ("at least ", ""),
+                _ => ("", ""),
+            };
+            format!("`{name}` needs {at_least}{named} {axes}{behind}, found {shape}")
         };
         let place = self.calls.last().copied().unwrap_or(span);
         let mut diagnostic = Diagnostic::new(Code::WrongRank, place, message).note(span, "these axes are expected");

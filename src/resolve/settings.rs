@@ -20,7 +20,8 @@ impl<'a, 'd> Reader<'a, 'd> {
             let Some(key) = setting.key.first() else { continue };
             if let Some(second) = setting.key.get(1) {
                 let message = format!("a setting of `{}` is one word", section.name.text);
-                diagnostics.push(Diagnostic::new(Code::UnknownSetting, key.span.to(second.span), message));
+                let help = "arguments stand in the line's call, as `optimizer adamw(lr = 1e-4)`";
+                diagnostics.push(Diagnostic::new(Code::UnknownSetting, key.span.to(second.span), message).help(help));
                 continue;
             }
             let name = key.text.as_str();
