@@ -15,6 +15,7 @@ pub mod parse;
 pub mod pipeline;
 pub mod plan;
 pub mod precision;
+pub mod reference;
 pub mod resolve;
 pub mod standard;
 pub mod text;

@@ -876,5 +876,23 @@ fn numbers_of_generate_are_checked() {
         &generate(&["--temperature", "nan"]),
         2,
         "--temperature is a number of at least 0",
+
+#[test]
+fn std_tells_about_definitions() {
+    let folder = folder();
+    let list = stdout(&mspec(folder.path(), &["std"]));
+    assert!(
+        list.contains("std/losses.ms") && list.contains("cross_entropy"),
+        "{list}"
+    );
+    let linear = stdout(&mspec(folder.path(), &["std", "linear"]));
+    assert!(
+        linear.contains("def linear(x[.., i < in], out") && linear.contains("schedule linear("),
+        "{linear}"
+    );
+    expect(
+        &mspec(folder.path(), &["std", "crossentropy"]),
+        2,
+        "did you mean `cross_entropy`?",
     );
 }

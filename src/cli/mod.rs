@@ -16,6 +16,7 @@ mod profile;
 mod progress;
 mod report;
 mod session;
+mod standard;
 mod streams;
 mod train;
 
@@ -57,6 +58,8 @@ enum Command {
     Fmt(fmt::Arguments),
     /// Explains the code of a diagnostic
     Explain(explain::Arguments),
+    /// Lists what the standard library defines, or tells all about one definition
+    Std(standard::Arguments),
     /// Writes a run's weights under other names
     Export(export::Arguments),
     /// Measures training steps, and records them for comparisons
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Std(arguments) => standard::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
