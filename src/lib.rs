@@ -7,6 +7,7 @@ pub mod format;
 pub mod fuse;
 pub mod grad;
 pub mod ir;
+pub mod lint;
 pub mod machine;
 pub mod metrics;
 pub mod ops;

@@ -11,7 +11,7 @@ use crate::resolve::library::Library;
 use crate::resolve::schedule::RunLength;
 use crate::resolve::{Context, Mode};
 use crate::text::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
-use crate::{build, fuse, grad, overrides, parse, plan, precision, resolve, standard};
+use crate::{build, fuse, grad, lint, overrides, parse, plan, precision, resolve, standard};
 use std::path::{Component, Path, PathBuf};
 
 /// Files that imports may lead to.
@@ -282,6 +282,50 @@ impl Experiment {
         };
         let (program, said) = resolve::resolve(&parts, &context, mode);
         program.ok_or_else(|| self.spec.failure(said))
+    }
+
+    /// What is suspicious: what was found on the way, and what the rules of [`crate::lint`] say, but for what the spec
+    /// allows.
+    pub fn lint(&self) -> Result<Diagnostics, Failure> {
+        let mode = match self.train {
+            Some(_) => Mode::Training,
+            None => Mode::Prediction,
+        };
+        let program = self.program(mode, self.part())?;
+        let evaluation = match self.train {
+            Some(_) => Some(self.program(Mode::Evaluation, self.part())?),
+            None => None,
+        };
+        let (graph, made_for) = build::build_traced(&program);
+        let parts = resolve::parts(&self.spec.file, self.spec.end, &mut Diagnostics::default());
+        let section = parts.and_then(|p| p.train);
+        let length = self.run_length();
+        let run = self.train.as_ref().zip(section).map(|(settings, section)| lint::Run {
+            settings,
+            section,
+            steps: length.steps,
+            steps_per_epoch: length.steps_per_epoch,
+        });
+        let programs = (&program, evaluation.as_ref());
+        let files: Vec<&File> = std::iter::once(&self.spec.file).chain(&self.spec.others).collect();
+        let traced = (&graph, &made_for[..]);
+        let subject = lint::Subject::new(&files, &self.data, &self.schema, programs, traced, run);
+        let mut said = Diagnostics::default();
+        let allowed = self.train.iter().flat_map(|t| &t.allowed);
+        let allowed: Vec<Code> = allowed.copied().collect();
+        for diagnostic in self.warnings.iter().chain(lint::lint(&subject).iter()) {
+            if !allowed.contains(&diagnostic.code) && !self.told_before(diagnostic, &said) {
+                said.push(diagnostic.clone());
+            }
+        }
+        Ok(said)
+    }
+
+    /// Whether a parameter without a gradient is one whose layer's name was found to be unused, on the same line.
+    fn told_before(&self, diagnostic: &Diagnostic, said: &Diagnostics) -> bool {
+        let line = |d: &Diagnostic| (d.primary.span.file, self.spec.sources.position(d.primary.span).0);
+        let mut unused = said.iter().filter(|d| d.code == Code::Unused);
+        diagnostic.code == Code::NoGradient && unused.any(|d| line(d) == line(diagnostic))
     }
 
     /// The training program as a graph with gradients: not yet simplified. Where a step's batch goes part by part, the

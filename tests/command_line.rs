@@ -876,6 +876,8 @@ fn numbers_of_generate_are_checked() {
         &generate(&["--temperature", "nan"]),
         2,
         "--temperature is a number of at least 0",
+    );
+}
 
 #[test]
 fn std_tells_about_definitions() {
@@ -895,4 +897,37 @@ fn std_tells_about_definitions() {
         2,
         "did you mean `cross_entropy`?",
     );
+}
+
+#[test]
+fn warnings_are_told_by_check_and_train_and_stop_neither() {
+    let folder = folder();
+    let at = folder.path();
+    edit(&folder, "linear(classes)", "linear(classes) -> softmax");
+    expect(
+        &mspec(at, &["check", "tiny.ms"]),
+        0,
+        "warning[W0903]: these are probabilities already",
+    );
+    let checked = mspec(at, &["check", "tiny.ms", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&stdout(&checked)).unwrap();
+    assert_eq!(
+        (&list[0]["code"], &list[0]["severity"]),
+        (&"W0903".into(), &"warning".into())
+    );
+    assert_eq!(list[0]["line"], 9);
+    expect(&mspec(at, &["compile", "tiny.ms"]), 0, "warning[W0903]");
+    let steps = ["train", "tiny.ms", "--set", "train.steps=2", "--run", "r"];
+    expect(&mspec(at, &steps), 0, "warning[W0903]");
+    expect(&mspec(at, &["explain", "W0903"]), 0, "");
+    let allowed = mspec(at, &["check", "tiny.ms", "--set", "train.allow=W0903"]);
+    expect(&allowed, 0, "no mistakes");
+    assert!(!String::from_utf8_lossy(&allowed.stderr).contains("W0903"));
+}
+
+#[test]
+fn check_finds_a_batch_that_the_data_can_not_fill() {
+    let folder = folder();
+    let checked = mspec(folder.path(), &["check", "tiny.ms", "--set", "train.batch=1000"]);
+    expect(&checked, 3, "fewer than a batch of 1000");
 }

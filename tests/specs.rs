@@ -167,6 +167,22 @@ fn stages(name: &str, experiment: &Experiment, wanted: Option<&str>) -> Plan {
     compiled.plan
 }
 
+/// What experts would say on reading a shipped spec as it is: nothing.
+#[test]
+fn no_spec_gives_a_warning() {
+    let mut told = String::new();
+    for name in specs() {
+        let Small { data, .. } = small(&name);
+        // Made batches of two would be too small for a batch norm.
+        let data = data.map(|made| made.replace("[2", "[4"));
+        let (experiment, _, _folder) = open(&name, &[], data.as_deref());
+        let warnings = experiment.lint().map_err(messages).unwrap();
+        let said = render::text(&warnings, &experiment.spec.sources, false);
+        write!(told, "{said}").unwrap();
+    }
+    assert!(told.is_empty(), "{told}");
+}
+
 /// All that is asked of one spec.
 fn check(name: &str) {
     let Small {

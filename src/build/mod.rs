@@ -16,6 +16,11 @@ use crate::ops::construct::GraphBuilder;
 
 /// Builds the graph of a program: what its outputs need, and all its declarations.
 pub fn build(program: &Program) -> Graph {
+    build_traced(program).0
+}
+
+/// As [`build`]; also tells for each node the tensor that it was first made for.
+pub fn build_traced(program: &Program) -> (Graph, Vec<TensorId>) {
     let Program {
         inputs,
         params,
@@ -28,6 +33,7 @@ pub fn build(program: &Program) -> Graph {
     let needed = needed(program);
     let steps = scan::Steps::of(program, &needed);
     let mut nodes: Vec<Option<NodeId>> = vec![None; program.tensors.len()];
+    let mut made_for = vec![];
     for (at, tensor) in program.tensors.iter().enumerate() {
         if !needed[at] || steps.inside(at) {
             continue;
@@ -47,16 +53,17 @@ pub fn build(program: &Program) -> Graph {
             Definition::Carry { .. } => unreachable!("a carry is inside of its scan"),
             Definition::WholeSplit(_) => unreachable!("only metrics see whole splits, and `evaluation` takes them out"),
         });
+        made_for.resize(builder.graph().len(), TensorId(at as u32));
     }
     for output in &program.outputs {
         let node = nodes[output.tensor.0 as usize].expect("an output's tensor is needed");
         builder.output(output.kind.clone(), node);
     }
-    builder.finish()
+    (builder.finish(), made_for)
 }
 
 /// Which tensors the outputs depend on.
-fn needed(program: &Program) -> Vec<bool> {
+pub fn needed(program: &Program) -> Vec<bool> {
     let mut needed = vec![false; program.tensors.len()];
     program.outputs.iter().for_each(|o| needed[o.tensor.0 as usize] = true);
     for at in (0..program.tensors.len()).rev() {

@@ -1,4 +1,4 @@
-//! `mspec check FILE`: every mistake, without training.
+//! `mspec check FILE`: every mistake, and what experts would say, without training.
 
 use super::failure::Failure;
 use super::{SpecArguments, diagnostics, session, streams};
@@ -19,10 +19,16 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match result {
         Ok(session) => {
             let experiment = &session.experiment;
+            // A batch that the data can't fill is a mistake as well.
+            if let Some(settings) = &experiment.train {
+                let sampler = session.dataset.sampler(settings.seed, settings.batch);
+                sampler.map_err(|e| session.failure(e))?;
+            }
+            let warnings = experiment.lint()?;
             if arguments.json {
-                streams::result_line(render::json(&experiment.warnings, &experiment.spec.sources))?;
+                streams::result_line(render::json(&warnings, &experiment.spec.sources))?;
             } else {
-                diagnostics::print(&experiment.spec.sources, &experiment.warnings);
+                diagnostics::print(&experiment.spec.sources, &warnings);
                 streams::say(format_args!("{}: no mistakes", arguments.spec.spec.display()));
             }
             Ok(())

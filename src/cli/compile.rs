@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let session = session::open(loaded, None)?;
     let opened = started.elapsed();
     let experiment = &session.experiment;
-    diagnostics::print(&experiment.spec.sources, &experiment.warnings);
+    diagnostics::print(&experiment.spec.sources, &experiment.lint()?);
     match arguments.emit {
         Some(stage) => streams::result(emit(experiment, stage)?),
         None => {

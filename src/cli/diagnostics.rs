@@ -9,7 +9,7 @@ pub fn print(sources: &Sources, diagnostics: &Diagnostics) {
     if !text.is_empty() {
         streams::say(text.trim_end());
     }
-    if diagnostics.has_errors() {
+    if !diagnostics.is_empty() {
         streams::say("`mspec explain CODE` says more about each");
     }
 }

@@ -204,6 +204,7 @@ mod tests {
                 patience: 2,
                 minimum_change: 0.01,
             }),
+            allowed: vec![],
             span: Span::NOWHERE,
         };
         let points = [(100, 1.0, 1.1), (200, 0.8, 0.9), (300, 0.6, 1.0), (400, 0.4, 1.2)];

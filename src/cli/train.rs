@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn begin(arguments: &Arguments, spec: &Path, threads: usize) -> Result<(), Failure> {
     let session = session::open(session::load(spec, &arguments.overrides)?, None)?;
     let settings = session.settings()?.clone();
-    diagnostics::print(&session.experiment.spec.sources, &session.experiment.warnings);
+    diagnostics::print(&session.experiment.spec.sources, &session.experiment.lint()?);
     let mut built = session::build(&session, true, &[Part::Validation], threads)?;
     let memory = Memory::of(&built.machine, &built.declarations.states);
     built.initialise(settings.seed);

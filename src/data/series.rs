@@ -5,6 +5,7 @@
 
 use super::order::{Order, Selection};
 use super::split::{cut, empty};
+use super::table::columns::range;
 use super::table::fit::Scale;
 use super::table::{Table, is_number};
 use super::{DataError, Dataset, Part, Row, Source, file};
@@ -65,7 +66,7 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Re
     if source.known.iter().all(|&known| known) {
         source.known.clear();
     }
-    let schema = source.schema(evaluation[0].len());
+    let schema = source.schema(evaluation[0].len(), ends[0]);
     Ok(Dataset {
         source: Box::new(source),
         schema,
@@ -215,7 +216,7 @@ impl Series {
         Ok(())
     }
 
-    fn schema(&self, epoch_samples: usize) -> Schema {
+    fn schema(&self, epoch_samples: usize, training_rows: usize) -> Schema {
         let tensor = |name: &str, axes: &[(&str, usize)], element| SchemaTensor {
             name: name.into(),
             axes: axes.iter().map(|(label, size)| (label.to_string(), *size)).collect(),
@@ -241,9 +242,15 @@ impl Series {
             .iter()
             .chain(future)
             .map(|(label, size)| (label.to_string(), *size));
+        let width = self.scales.len();
+        let training = &self.values[..training_rows * width];
+        let told = (0..training_rows).flat_map(|row| self.targets.iter().map(move |t| training[row * width + t]));
+        let ranges = [("past", range(training.iter().copied())), ("future", range(told))];
+        let ranges = ranges.into_iter().filter_map(|(name, r)| Some((name.to_string(), r?)));
         Schema {
             tensors,
             sizes: sizes.collect(),
+            ranges: ranges.collect(),
             epoch_samples: Some(epoch_samples),
             ..Schema::default()
         }

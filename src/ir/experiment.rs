@@ -2,7 +2,7 @@
 //! Paths are as written; whoever opens them resolves them against the file that named them.
 
 use super::graph::{Element, Graph, ReduceFunction};
-use crate::text::Span;
+use crate::text::{Code, Span};
 use serde::{Deserialize, Serialize};
 
 /// A path of the spec with the place that names it, for errors about the file behind it.
@@ -285,6 +285,9 @@ pub struct Schema {
     /// Weights of the classes with which all count alike, for `weight = balanced`; empty where there are no classes.
     #[serde(default)]
     pub balanced: Vec<f64>,
+    /// Tensors of real numbers whose least and greatest value is known, as the model sees them.
+    #[serde(default)]
+    pub ranges: Vec<(String, (f64, f64))>,
 }
 
 impl Schema {
@@ -362,6 +365,9 @@ pub struct TrainSettings {
     pub early_stop: Option<EarlyStop>,
     /// Minutes of steps and evaluations after which the run ends.
     pub minutes: Option<f64>,
+    /// Warnings that are not given.
+    #[serde(skip)]
+    pub allowed: Vec<Code>,
     /// The section.
     #[serde(skip)]
     pub span: Span,

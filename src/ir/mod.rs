@@ -4,6 +4,7 @@
 pub mod affine;
 pub mod ast;
 pub mod ast_print;
+pub mod ast_walk;
 pub mod experiment;
 pub mod graph;
 pub mod graph_print;

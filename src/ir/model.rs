@@ -272,6 +272,8 @@ pub enum Better {
 pub struct Program {
     /// In the order of definition: an equation reads only tensors above it.
     pub tensors: Vec<Tensor>,
+    /// For each tensor, the place in the user's own files that led to it: a call, where a definition of the library made it.
+    pub callers: Vec<Span>,
     /// What a batch brings.
     pub inputs: Vec<InputDeclaration>,
     /// What is trained.
@@ -356,11 +358,13 @@ impl Program {
             }
         }
         self.outputs.iter_mut().for_each(|o| renumber(&mut o.tensor));
+        self.callers.splice(at..at, tensors.iter().map(|t| t.span));
         self.tensors.splice(at..at, tensors);
     }
 
     /// Adds a tensor.
     pub fn add(&mut self, tensor: Tensor) -> TensorId {
+        self.callers.push(tensor.span);
         self.tensors.push(tensor);
         TensorId(self.tensors.len() as u32 - 1)
     }

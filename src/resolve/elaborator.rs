@@ -121,6 +121,15 @@ impl<'a> Elaborator<'a> {
         }
     }
 
+    /// The place itself, or where it lies in the standard library, the user's call that led there.
+    fn caller(&self, place: Span) -> Span {
+        let library = |span: Span| self.sources.file(span.file).is_none_or(|f| f.library);
+        match self.calls.iter().rev().find(|c| !library(**c)) {
+            Some(&call) if library(place) => call,
+            _ => place,
+        }
+    }
+
     /// Reports a mistake; where it lies in the standard library, the user's call is shown and the library as a note.
     pub fn wrong<T>(&mut self, mut diagnostic: Diagnostic) -> Checked<T> {
         let library = |span: Span| self.sources.file(span.file).is_none_or(|f| f.library);
@@ -226,7 +235,9 @@ impl<'a> Elaborator<'a> {
             return self.wrong(diagnostic);
         }
         self.spend(tensor.span)?;
+        let caller = self.caller(tensor.span);
         let id = self.program.add(tensor);
+        self.program.callers[id.0 as usize] = caller;
         self.note_inside(id);
         Ok(id)
     }

@@ -48,6 +48,9 @@ impl<'a> Elaborator<'a> {
                 self.diagnostics
                     .push(diagnostic.help("what follows it is never reached; shorten it or train longer"));
             }
+            if last {
+                self.compare_lengths(phase, &factor, (start, length), run);
+            }
             start += length;
             factors.push((start, factor));
         }
@@ -63,6 +66,36 @@ impl<'a> Elaborator<'a> {
             result = Number::apply(NumberFunction::Where, vec![inside, factor, result]);
         }
         Ok(result)
+    }
+
+    /// Warns of a last phase with a length of its own that falls for a shorter time than the run lasts, or that the run
+    /// does not let come to its end.
+    fn compare_lengths(&mut self, phase: &'a Expr, factor: &Number, (start, length): (u64, u64), run: RunLength) {
+        let at = |step: u64| {
+            factor.at(&|v| match v {
+                StepVariable::Step => step as f64,
+                StepVariable::StepsPerEpoch => run.steps_per_epoch.unwrap_or(0) as f64,
+                _ => 1.0,
+            })
+        };
+        let end = start + length;
+        let (first, last) = (at(start + 1), at(end + 1));
+        let (message, help) = match () {
+            () if end < run.steps && last < first => (
+                format!("this phase ends at step {end}, but the run has {} steps", run.steps),
+                format!(
+                    "the rate stays at {:.2} % of the optimizer's: leave the length out, or say it by `-> constant(…)`",
+                    100.0 * last
+                ),
+            ),
+            () if end > run.steps && (at(run.steps) - last).abs() > 0.01 => (
+                format!("this phase ends at step {end}, but the run has {} steps", run.steps),
+                "it does not come to its end: shorten it, or train longer".to_string(),
+            ),
+            () => return,
+        };
+        let diagnostic = Diagnostic::new(Code::ScheduleLength, phase.span, message);
+        self.diagnostics.push(diagnostic.help(help));
     }
 
     fn phase(

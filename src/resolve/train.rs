@@ -3,7 +3,7 @@
 use super::settings::Reader;
 use crate::ir::ast::{Section, Unit};
 use crate::ir::experiment::{EarlyStop, Interval, LossScale, Precision, TrainSettings};
-use crate::text::{Code, Diagnostic, Diagnostics};
+use crate::text::{Code, Diagnostic, Diagnostics, Severity};
 
 /// Settings that stand once.
 pub const ONCE: &[&str] = &[
@@ -24,6 +24,7 @@ pub const ONCE: &[&str] = &[
     "keep",
     "seed",
     "early_stop",
+    "allow",
 ];
 /// Settings that may repeat.
 pub const REPEATED: &[&str] = &[
@@ -87,6 +88,7 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
         None => None,
     };
     let loss_scale = loss_scale(&mut reader, precision)?;
+    let allowed = allowed(&mut reader)?;
     if let (Some(line), Some(_), Some(_)) = (reader.find("precision"), precision, sharpness) {
         let message = "a precision of 16 bits and `sam` are not compiled together yet";
         let diagnostic = Diagnostic::new(Code::NotSupported, line.span, message);
@@ -106,6 +108,7 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
         keep,
         seed,
         early_stop,
+        allowed,
         span: section.span,
     })
 }
@@ -132,6 +135,29 @@ fn loss_scale(reader: &mut Reader<'_, '_>, precision: Option<Precision>) -> Opti
         (Some("dynamic"), _) => Some(LossScale::Dynamic),
         (_, Some((value, None))) if value.real() > 0.0 && value.real() <= 1e30 => Some(LossScale::Static(value.real())),
         _ => reader.expected(what, item.span),
+    }
+}
+
+/// `allow W0904, W0910`: warnings that the user knows of.
+fn allowed(reader: &mut Reader<'_, '_>) -> Option<Vec<Code>> {
+    let Some(line) = reader.find("allow") else {
+        return Some(vec![]);
+    };
+    let mut allowed = vec![];
+    for group in &line.groups {
+        let what = "the code of a warning, as `allow W0904`; several are separated by commas";
+        let [item] = &group[..] else {
+            return reader.expected(what, line.span);
+        };
+        let code = reader.word(item).filter(|w| w.starts_with('W')).and_then(Code::find);
+        match code.filter(|c| c.severity() == Severity::Warning) {
+            Some(code) => allowed.push(code),
+            None => return reader.expected(what, item.span),
+        }
+    }
+    match allowed.is_empty() {
+        true => reader.expected("the code of a warning, as `allow W0904`", line.span),
+        false => Some(allowed),
     }
 }
 

@@ -1,8 +1,9 @@
-//! Names of the user's own definitions that nothing mentions: often a typing slip.
+//! Names in the user's own files that nothing mentions: definitions, their parameters, and what their bodies and the
+//! blocks of a model name. Often a typing slip.
 
 use crate::ir::ast::{
-    Block, Definition, DefinitionKind, Expr, ExprKind, File, Index, Item, Parameter, ParameterKind, Section, Statement,
-    StatementKind,
+    Block, Definition, DefinitionKind, Expr, ExprKind, File, Index, Item, Name, Parameter, ParameterKind, Section,
+    Statement, StatementKind,
 };
 use crate::text::{Code, Diagnostic, Diagnostics};
 use std::collections::HashSet;
@@ -28,6 +29,73 @@ pub fn warn(file: &File, others: &[File], diagnostics: &mut Diagnostics) {
             diagnostics.push(Diagnostic::new(Code::Unused, name.span, message).help(help));
         }
         parameters(definition, diagnostics);
+        let mut read = Mentions::default();
+        read.definition(definition);
+        names(&definition.body, &read, diagnostics);
+    }
+    // The names of the model's own level are told when it is resolved; here follow those of its blocks.
+    for item in &file.items {
+        if let Item::Model(model) = item {
+            let inner = model.body.statements.iter().flat_map(|s| blocks(s));
+            inner.for_each(|block| names(block, &called, diagnostics));
+        }
+    }
+}
+
+/// Warns of values, parameters and states that a block defines and nothing mentions; the last line is its value.
+fn names(block: &Block, read: &Mentions<'_>, diagnostics: &mut Diagnostics) {
+    let mut unused = |name: &Name| {
+        if !read.0.contains(name.text.as_str()) {
+            let message = format!("`{}` is never used", name.text);
+            diagnostics.push(Diagnostic::new(Code::Unused, name.span, message).help("remove it, or use it"));
+        }
+    };
+    for (at, statement) in block.statements.iter().enumerate() {
+        match &statement.kind {
+            StatementKind::Equation { name, .. } if at + 1 < block.statements.len() => unused(name),
+            StatementKind::Param(list) => list.iter().for_each(|p| unused(&p.name)),
+            StatementKind::State(list) | StatementKind::Carry(list) => list.iter().for_each(|s| unused(&s.name)),
+            _ => {}
+        }
+    }
+    for statement in &block.statements {
+        blocks(statement)
+            .into_iter()
+            .for_each(|inner| names(inner, read, diagnostics));
+    }
+}
+
+/// The blocks right inside of a statement.
+fn blocks(statement: &Statement) -> Vec<&Block> {
+    let mut found = vec![];
+    match &statement.kind {
+        StatementKind::Value(e) | StatementKind::Penalty(e) | StatementKind::Yield(e) => blocks_in(e, &mut found),
+        StatementKind::Equation { value, .. } | StatementKind::Update { value, .. } => blocks_in(value, &mut found),
+        _ => {}
+    }
+    found
+}
+
+fn blocks_in<'a>(expr: &'a Expr, found: &mut Vec<&'a Block>) {
+    match &*expr.kind {
+        ExprKind::Block(block) => found.push(block),
+        ExprKind::Repeat { body, .. } | ExprKind::Scan { body, .. } => found.push(body),
+        ExprKind::If { then, otherwise, .. } => found.extend([then].into_iter().chain(otherwise)),
+        ExprKind::Flow { value, layer } => {
+            blocks_in(value, found);
+            blocks_in(layer, found);
+        }
+        ExprKind::Named { layer, .. } => blocks_in(layer, found),
+        ExprKind::Unary { operand, .. } => blocks_in(operand, found),
+        ExprKind::Binary { left, right, .. } => {
+            blocks_in(left, found);
+            blocks_in(right, found);
+        }
+        ExprKind::Call { callee, arguments } => {
+            blocks_in(callee, found);
+            arguments.iter().for_each(|a| blocks_in(&a.value, found));
+        }
+        _ => {}
     }
 }
 

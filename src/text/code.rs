@@ -99,7 +99,41 @@ codes! {
     Unused 901 Warning "a name is never used"
         "Often a typing slip: the value was meant to be used somewhere.";
     ScheduleLength 902 Warning "a schedule and the run have different lengths"
-        "Each phase lasts its `length`, the last one the rest of the run; a phase behind the end is never reached.";
+        "Each phase lasts its `length`, the last one the rest of the run. A phase behind the end is never reached, and behind a schedule that has come to 0 nothing is learned.";
+    NormalisedTwice 903 Warning "a loss normalises what is normalised already"
+        "Cross-entropies, focal losses and others take logits, of any size, and apply softmax or sigmoid themselves. Given probabilities they can never come near 0: the softmax of (1, 0, 0) is (0.58, 0.21, 0.21). Let the model end with a linear layer.";
+    CancelledBias 904 Warning "a bias that the following norm takes off again"
+        "A batch norm subtracts each feature's mean, and with it every bias that was added before. The bias costs memory and time and learns nothing: `linear(64, bias = false) -> batch_norm`.";
+    NoGradient 905 Warning "a parameter gets no gradient"
+        "The loss does not depend on the parameter, or only through what has no gradient: `stop`, conditions, `argmax`, ids, `floor`. It stays as it starts, but for weight decay. A metric of such a parameter says nothing of what is trained.";
+    UnreachableTarget 906 Warning "values that can't reach what they are compared with"
+        "An activation limits its values: relu to 0 and more, sigmoid to 0 and 1, tanh to -1 and 1. Targets that were normalised lie on both sides of 0, prices far beyond 1. Let a regression end with a linear layer.";
+    MisplacedDropout 907 Warning "dropout where it does harm"
+        "Dropout belongs between layers. On the model's results it sets what the loss compares to 0; in front of a batch norm the variance in training is another than the one that an evaluation sees (Li et al. 2019).";
+    RandomEvaluation 908 Warning "an evaluation draws random numbers"
+        "A layer that draws while it is evaluated gives other results each time. Definitions draw under `if training { … } else { … }`.";
+    BatchStatistics 909 Warning "statistics of other samples than it seems"
+        "A batch norm takes mean and variance over the samples that are computed together: over each part of a batch that goes in parts, over very few if the batch is small, and without running statistics also over those that happen to be evaluated together.";
+    DecayedScale 910 Warning "weight decay on the scales of norms"
+        "A norm's scale starts at 1 and has no reason to be near 0: decay is for matrices. `weight_decay = 0 on vectors` leaves out scales and biases.";
+    NotEvaluated 911 Warning "a validation part that is hardly used"
+        "Whether a run over-fits shows in the validation loss beside the training loss, step by step. Without `evaluate every …` there is one evaluation, at the end.";
+    NeverActs 912 Warning "a setting that this run is too short for"
+        "`early_stop` counts evaluations without improvement: there must be more of them than its patience.";
+    UnclippedRecurrence 913 Warning "a recurrent net without a limit on its gradient"
+        "A gradient that goes back through many steps of a recurrence may grow at each of them (Pascanu et al. 2012). `clip_norm 1.0` limits it.";
+    LearningRate 914 Warning "a learning rate far beyond what the optimizer takes"
+        "Adam and its kin divide by the gradient's size, so that each update moves a parameter by about the rate: 1e-3 is a good start. Plain gradient descent multiplies the gradient: 0.01 to 0.1 are usual.";
+    OneClass 915 Warning "a softmax over a single class"
+        "The softmax of one number is 1, whatever the number, so its cross-entropy is 0. Two classes need two outputs and `cross_entropy`, or one output and `binary_cross_entropy`.";
+    LinearTwice 916 Warning "two linear layers with nothing between them"
+        "A linear map of a linear map is a linear map: two layers can say no more than one, unless the way between them is narrower than both ends. Put an activation between them.";
+    UnscaledInput 917 Warning "large numbers that are not normalised"
+        "Weights start so that inputs of about 1 give results of about 1. A column of thousands drowns the others and makes the first steps go astray. `normalise standard` brings each column to mean 0 and variance 1.";
+    UnreadColumn 918 Warning "a column that the model does not read"
+        "A table gives its numbers as `features` and each category column by its own name. One that the model does not mention has no effect.";
+    InertDropout 919 Warning "dropout where the model does not train"
+        "Dropout and its kin draw while training alone. In the branch of an `if training { … } else { … }` that is taken otherwise they do nothing.";
 }
 
 impl Code {

@@ -250,6 +250,7 @@ impl Setup {
                 keep: 2,
                 seed: 7,
                 early_stop: None,
+                allowed: vec![],
                 span: Span::NOWHERE,
             },
             poison: None,

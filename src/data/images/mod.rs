@@ -102,7 +102,9 @@ fn open_keeping(
         .map(|a| (action(a.name), a.values.clone()))
         .collect();
     let mixes = changes.iter().any(|(action, _)| matches!(action, Action::Mix(_)));
-    let (schema, contents) = schema(images, store.shape(), classes.len(), training.len(), mixes);
+    let (mut schema, contents) = schema(images, store.shape(), classes.len(), training.len(), mixes);
+    let range = normal.as_ref().map_or((0.0, 1.0), Normal::range);
+    schema.ranges.push(("image".into(), range));
     let source = Images {
         store,
         labels,

@@ -41,6 +41,13 @@ impl Normal {
         Ok(Normal { mean, deviation })
     }
 
+    /// What black becomes at least, and white at most.
+    pub(super) fn range(&self) -> (f64, f64) {
+        let ends = self.mean.iter().zip(&self.deviation);
+        let ends = ends.map(|(&m, &d)| (f64::from(-m / d), f64::from((1.0 - m) / d)));
+        ends.fold((0.0, 0.0), |r, end| (f64::min(r.0, end.0), f64::max(r.1, end.1)))
+    }
+
     /// Pixels from 0 to 1 in, normalised ones out.
     pub(super) fn apply<'a>(
         &'a self,

@@ -104,6 +104,10 @@ impl Columns {
             let axes = [axes, std::slice::from_ref(&columns)].concat();
             schema.tensors.push(tensor("features", &axes, Element::Real));
             schema.sizes.push(columns);
+            let width = self.scales.len();
+            let rows = training.iter().map(|&r| r as usize * width);
+            let seen = rows.flat_map(|r| self.features[r..r + width].iter().copied());
+            schema.ranges.extend(range(seen).map(|r| ("features".to_string(), r)));
         }
         for category in &self.categories {
             let (bound, count) = (category.bound(), format!("{}_count", category.name));
@@ -116,8 +120,10 @@ impl Columns {
         }
         let name = &request.target.name;
         match &self.target {
-            Target::Number { scale, .. } => {
+            Target::Number { scale, values, .. } => {
                 schema.tensors.push(tensor(name, of_target, Element::Real));
+                let seen = training.iter().map(|&r| values[r as usize]);
+                schema.ranges.extend(range(seen).map(|r| (name.to_string(), r)));
                 schema
                     .units
                     .extend(scale.iter().map(|s| (name.to_string(), s.deviation)));
@@ -185,6 +191,15 @@ impl Target {
             classes,
         })
     }
+}
+
+/// The least and the greatest of some values.
+pub(in super::super) fn range(values: impl Iterator<Item = f32>) -> Option<(f64, f64)> {
+    let both = |r: Option<(f64, f64)>, value: f32| {
+        let (low, high) = r.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
+        Some((low.min(f64::from(value)), high.max(f64::from(value))))
+    };
+    values.fold(None, both)
 }
 
 fn unknown_class(table: &Table, row: usize, cell: &str, target: &ColumnName) -> DataError {
