@@ -16,6 +16,7 @@ mod mathematics;
 #[cfg(test)]
 mod mathematics_test;
 mod normalise;
+mod partition;
 mod position;
 mod program;
 mod random;

@@ -3,6 +3,7 @@
 use super::emit::Memory;
 use super::group::{GroupKind, Groups};
 use super::lower::lowered;
+use super::partition::partitioned;
 use super::position::composed;
 use super::program::{Program, storage};
 use super::reason;
@@ -419,6 +420,22 @@ impl Builder<'_> {
         })
     }
 
+    /// A kernel in its canonical form, and the tensors of its buffers.
+    fn kernel(&self, mut body: KernelBody, tensors: &[TensorId]) -> (Kernel, Vec<TensorId>) {
+        let tensors = canonical(&mut body, tensors);
+        let writes = written(&mut body);
+        let buffers = tensors.iter().enumerate().map(|(i, t)| {
+            let tensor = &self.tensors[t.0 as usize];
+            Buffer {
+                storage: tensor.storage,
+                elements: tensor.elements,
+                written: writes.contains(&BufferId(i as u32)),
+            }
+        });
+        let buffers = buffers.collect();
+        (Kernel { buffers, body }, tensors)
+    }
+
     fn schedule(mut self, order: &[usize]) -> Schedule {
         let mut kernels = Kernels::default();
         let mut calls = vec![];
@@ -432,7 +449,7 @@ impl Builder<'_> {
                 embedded.put(&mut kernels, &mut calls, &mut loops);
                 continue;
             }
-            let (mut body, tensors, nodes, name) = match self.units[unit] {
+            let (body, tensors, nodes, name) = match self.units[unit] {
                 Unit::Copy { from, to, node } => {
                     let length = self.tensors[from.0 as usize].elements;
                     (LoopKernel::copy(length), vec![from, to], vec![node], "copy".to_string())
@@ -443,27 +460,19 @@ impl Builder<'_> {
                     (made.body, made.tensors, members, name(self.program, self.groups, at))
                 }
             };
-            let tensors = canonical(&mut body, &tensors);
-            let writes = written(&mut body);
-            let buffers = tensors.iter().enumerate().map(|(i, t)| {
-                let tensor = &self.tensors[t.0 as usize];
-                Buffer {
-                    storage: tensor.storage,
-                    elements: tensor.elements,
-                    written: writes.contains(&BufferId(i as u32)),
-                }
-            });
-            let buffers = buffers.collect();
             let origin = |id: &NodeId| self.program.origin[id.0 as usize];
-            let span = self.program.node(nodes[0]).span;
-            calls.push(Call {
-                kernel: kernels.number(Kernel { buffers, body }),
-                tensors,
-                slices: vec![],
-                nodes: nodes.iter().map(origin).collect(),
-                span,
-                name,
-            });
+            let storage_of = |buffer: BufferId| self.tensors[tensors[buffer.0 as usize].0 as usize].storage;
+            for body in partitioned(body, &storage_of) {
+                let (kernel, tensors) = self.kernel(body, &tensors);
+                calls.push(Call {
+                    kernel: kernels.number(kernel),
+                    tensors,
+                    slices: vec![],
+                    nodes: nodes.iter().map(origin).collect(),
+                    span: self.program.node(nodes[0]).span,
+                    name: name.clone(),
+                });
+            }
         }
         let mut decisions = self.program.decisions.clone();
         decisions.extend(self.decisions);

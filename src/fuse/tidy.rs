@@ -7,10 +7,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Takes out definitions without use.
 pub fn without_unused(slots: &mut [Slot]) {
+    let mut bodies: Vec<&mut Body> = slots.iter_mut().map(|s| &mut s.body).collect();
+    without_unused_in(&mut bodies);
+}
+
+/// The same in bodies that run one after the other.
+pub fn without_unused_in(bodies: &mut [&mut Body]) {
     let mut used: HashSet<ValueId> = HashSet::new();
-    for slot in slots.iter_mut().rev() {
+    for body in bodies.iter_mut().rev() {
         let mut kept: Body = vec![];
-        for mut define in std::mem::take(&mut slot.body).into_iter().rev() {
+        for mut define in std::mem::take(*body).into_iter().rev() {
             let effect = matches!(
                 define.instruction,
                 Instruction::Store { .. } | Instruction::KeptStore(..)
@@ -23,7 +29,7 @@ pub fn without_unused(slots: &mut [Slot]) {
             }
         }
         kept.reverse();
-        slot.body = kept;
+        **body = kept;
     }
 }
 

@@ -2,6 +2,7 @@
 //! Nothing here decides anything; stages do.
 
 pub mod affine;
+pub mod arithmetic;
 pub mod ast;
 pub mod ast_print;
 pub mod ast_walk;
