@@ -136,6 +136,23 @@ fn mistakes_everywhere() {
 }
 
 #[test]
+fn one_line_of_most_of_a_file() {
+    let line = |piece: &str| piece.repeat(60_000);
+    refused(
+        spec("", &format!("    n = {}", line(&format!("f(){}", " ".repeat(110))))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    n = {}{}", " ".repeat(4 << 20), line("f()"))),
+        Code::NestingTooDeep,
+    );
+    refused(
+        spec("", &format!("    n = {}{}", "f() ".repeat(60_000), " ".repeat(4 << 20))),
+        Code::NestingTooDeep,
+    );
+}
+
+#[test]
 fn definitions_that_double() {
     let mut definitions = "def d0(x[..]) = x + 1\n".to_string();
     for i in 1..=60 {

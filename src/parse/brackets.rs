@@ -35,6 +35,8 @@ struct Pairing<'a> {
     file: FileId,
     text: &'a str,
     tokens: &'a [Token],
+    /// How far the line of each token is indented.
+    indents: Vec<u32>,
     open: Vec<usize>,
     /// A brace that closes one which was opened on a more indented line: probably one is missing in between.
     suspect: Option<(usize, usize)>,
@@ -52,6 +54,7 @@ impl<'a> Pairing<'a> {
             file,
             text,
             tokens,
+            indents: indents(text, tokens),
             open: vec![],
             suspect: None,
             result,
@@ -105,7 +108,7 @@ impl<'a> Pairing<'a> {
         let opener = self.open.pop().expect("its position was found");
         self.result.partners[opener] = Some(i as u32);
         self.result.partners[i] = Some(opener as u32);
-        if self.suspect.is_none() && self.indent(i) < self.indent(opener) {
+        if self.suspect.is_none() && self.indents[i] < self.indents[opener] {
             self.suspect = Some((opener, i));
         }
     }
@@ -134,16 +137,6 @@ impl<'a> Pairing<'a> {
 
     fn symbol(&self, i: usize) -> &'a str {
         self.tokens[i].text(self.text)
-    }
-
-    /// How far the line of a token is indented.
-    fn indent(&self, i: usize) -> usize {
-        let start = self.tokens[i].start as usize;
-        let line = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        self.text[line..]
-            .bytes()
-            .take_while(|b| matches!(b, b' ' | b'\t'))
-            .count()
     }
 
     /// Whether a word at the very left can only be the start of an item.
@@ -205,4 +198,20 @@ fn closing(opening: &str) -> &'static str {
         "[" => "]",
         _ => "}",
     }
+}
+
+/// How far the line of each token is indented. The text is walked once: one line may hold most of a file.
+fn indents(text: &str, tokens: &[Token]) -> Vec<u32> {
+    let blank = |line: &str| line.bytes().take_while(|b| matches!(b, b' ' | b'\t')).count() as u32;
+    let mut indents = Vec::with_capacity(tokens.len());
+    let (mut seen, mut indent) = (0, blank(text));
+    for token in tokens {
+        let start = token.start as usize;
+        if let Some(newline) = text[seen..start].rfind('\n') {
+            indent = blank(&text[seen + newline + 1..]);
+        }
+        seen = start;
+        indents.push(indent);
+    }
+    indents
 }
