@@ -94,10 +94,11 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
             others.push(imported);
         }
     }
+    let first = FileId(sources.files().count() as u32);
     for (name, text) in standard::FILES {
-        let id = sources.add(*name, *text, true);
-        others.push(parse::parse(id, text, &mut diagnostics));
+        sources.add(*name, *text, true);
     }
+    others.extend(standard::trees(first).iter().cloned());
     overrides::apply(&mut file, set, &mut sources, &mut diagnostics);
     if diagnostics.has_errors() {
         return Err(Failure { sources, diagnostics });

@@ -5,8 +5,8 @@ use crate::ir::ast::{
     BinaryOperator, Definition, DefinitionKind, Expr, ExprKind, Item, Parameter, ParameterKind, StatementKind,
 };
 use crate::resolve::library::names_in;
-use crate::text::{Diagnostics, FileId, Span};
-use crate::{parse, standard};
+use crate::standard;
+use crate::text::{FileId, Span};
 use std::fmt::Write;
 
 /// The page, from the repository's root.
@@ -57,10 +57,8 @@ pub struct ParameterEntry {
 
 /// The library, file by file.
 pub fn chapters() -> Vec<Chapter> {
-    let mut diagnostics = Diagnostics::default();
     let mut chapters = vec![];
-    for (number, (file, text)) in standard::FILES.iter().enumerate() {
-        let tree = parse::parse(FileId(number as u32), text, &mut diagnostics);
+    for ((file, text), tree) in standard::FILES.iter().zip(standard::trees(FileId(0)).iter()) {
         let definitions = tree.items.iter().filter_map(|item| match item {
             Item::Definition(definition) => Some(entry(definition, text)),
             _ => None,

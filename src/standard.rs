@@ -1,4 +1,10 @@
-//! The standard library's texts, embedded.
+//! The standard library's texts, embedded, and their trees.
+
+use crate::ir::ast::File;
+use crate::parse;
+use crate::text::{Diagnostics, FileId};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
 
 /// Name and text of each file.
 pub const FILES: &[(&str, &str)] = &[
@@ -17,3 +23,22 @@ pub const FILES: &[(&str, &str)] = &[
     ("std/schedules.ms", include_str!("std/schedules.ms")),
     ("std/initialisers.ms", include_str!("std/initialisers.ms")),
 ];
+
+/// Trees by the number of the first file: places in them name their files.
+type Trees = HashMap<FileId, Arc<[File]>>;
+
+static PARSED: LazyLock<Mutex<Trees>> = LazyLock::new(Mutex::default);
+
+/// The tree of each file, `first` being the id of the first of them. The texts do not change, so they are parsed once in
+/// a process for each id.
+pub fn trees(first: FileId) -> Arc<[File]> {
+    let mut parsed = PARSED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let tree = |(number, (name, text)): (usize, &(&str, &str))| {
+        let mut diagnostics = Diagnostics::default();
+        let file = parse::parse(FileId(first.0 + number as u32), text, &mut diagnostics);
+        assert!(diagnostics.is_empty(), "{name} has mistakes: {diagnostics:?}");
+        file
+    };
+    let trees = || FILES.iter().enumerate().map(tree).collect();
+    parsed.entry(first).or_insert_with(trees).clone()
+}

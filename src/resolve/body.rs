@@ -225,7 +225,7 @@ impl<'a> Elaborator<'a> {
         self.wrong(diagnostic.help("give one of them another name"))
     }
 
-    fn require(&mut self, condition: &'a Expr, message: &str, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
+    pub(super) fn require(&mut self, condition: &'a Expr, message: &str, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
         let holds = match self.evaluate(condition, scope, Position::Value)? {
             // A scheduled number is held against what it is at the first step.
             Value::StepCondition(number) => number.at(&|_| 1.0) != 0.0,

@@ -7,7 +7,7 @@ use super::report::UNIT_OF;
 use super::scope::{PathScope, Scope};
 use super::value::{Layer, Value};
 use super::{limits, number};
-use crate::ir::ast::{Argument, Definition, DefinitionKind, Expr, ExprKind, Parameter, ParameterKind};
+use crate::ir::ast::{Argument, Definition, DefinitionKind, Expr, ExprKind, Parameter, ParameterKind, StatementKind};
 use crate::ir::graph::Element;
 use crate::ir::model;
 use crate::text::{Code, Diagnostic, Span, suggest};
@@ -451,6 +451,7 @@ impl<'a> Elaborator<'a> {
             }
             scope.define(&parameter.name.text, value, parameter.name.span);
         }
+        self.early_requirements(definition, scope)?;
         for (at, parameter) in parameters().filter(|(at, _)| given(*at).is_none()) {
             let Some(default) = &parameter.default else {
                 if at == 0 && has_leading_tensor(definition) {
@@ -477,6 +478,21 @@ impl<'a> Elaborator<'a> {
                 },
             };
             scope.define(&parameter.name.text, value, parameter.name.span);
+        }
+        Ok(())
+    }
+
+    /// Checks the requirements that name nothing but what is given, before defaults are made of wrong values.
+    fn early_requirements(&mut self, definition: &'a Definition, scope: &Rc<Scope<'a>>) -> Checked<()> {
+        for statement in &definition.body.statements {
+            let StatementKind::Require { condition, message } = &statement.kind else {
+                continue;
+            };
+            let mut names = vec![];
+            super::library::names_in(condition, &mut names);
+            if names.iter().all(|name| scope.find(name).is_some()) {
+                self.require(condition, message, scope)?;
+            }
         }
         Ok(())
     }
