@@ -132,7 +132,7 @@ fn said(spec: &str) -> String {
             if experiment.train.is_some() {
                 experiment.evaluation(4)?;
             }
-            Ok((experiment.warnings, experiment.spec.sources))
+            Ok((experiment.lint()?, experiment.spec.sources))
         });
     let (said, sources) = match compiled {
         Ok(said) => said,
