@@ -47,3 +47,60 @@ fn every_rule_has_its_own_warning() {
     codes.dedup();
     assert_eq!(codes.len(), lint::CATALOG.len());
 }
+
+/// Rates that are usual for each optimizer, and rates that no one means; optimizers are told apart by trying them out.
+const RATES: &[(&str, &[&str], &[&str])] = &[
+    ("sgd(lr = #)", &["0.01", "1"], &["10", "100"]),
+    ("sgd(lr = #, momentum = 0.9, nesterov = true)", &["0.1", "3.2"], &["10"]),
+    ("adam(lr = #, weight_decay = 1e-4)", &["1e-3"], &["0.5"]),
+    ("adam(lr = #)", &["1e-5", "1e-3", "0.1"], &["0.5", "10"]),
+    ("adamw(lr = #, weight_decay = 0.1)", &["6e-4", "3e-3"], &["0.5"]),
+    ("amsgrad(lr = #)", &["1e-3"], &["1"]),
+    ("nadam(lr = #)", &["2e-3"], &["1"]),
+    ("radam(lr = #)", &["1e-3"], &["1"]),
+    ("adamax(lr = #)", &["2e-3"], &["1"]),
+    ("rmsprop(lr = #)", &["1e-3", "1e-2"], &["1"]),
+    ("adagrad(lr = #)", &["1e-2", "1"], &["100"]),
+    ("adadelta(lr = #)", &["1", "0.1"], &[]),
+    ("lamb(lr = #)", &["1e-3", "1e-2"], &["1"]),
+    ("lars(lr = #)", &["0.1", "10"], &["1000"]),
+    ("lion(lr = #)", &["1e-4"], &["0.5"]),
+    ("sophia(lr = #)", &["1e-4", "1e-3"], &["0.5"]),
+    ("adafactor(lr = #)", &["1e-2", "1e-3"], &[]),
+    ("lookahead(adam(lr = #))", &["1e-3"], &["1"]),
+];
+
+#[test]
+fn rates_are_judged_by_what_an_optimizer_makes_of_them() {
+    let mut wrong = String::new();
+    for (optimizer, usual, unusual) in RATES {
+        let cases = usual
+            .iter()
+            .map(|r| (r, false))
+            .chain(unusual.iter().map(|r| (r, true)));
+        for (rate, expected) in cases {
+            for extra in ["", "clip_norm 1.0 ; schedule warmup(50) -> cosine ;"] {
+                let told = warns_of_rate(&optimizer.replace('#', rate), extra);
+                if told != expected {
+                    wrong += &format!("{} {extra} told: {told}\n", optimizer.replace('#', rate));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+fn warns_of_rate(optimizer: &str, extra: &str) -> bool {
+    let text = format!(
+        "data {{ text \"text.txt\" ; window 8 }}\n\
+         model net {{ tokens -> embedding(vocab, 8) -> linear(8) -> relu -> linear(vocab) }}\n\
+         train {{ loss cross_entropy(next) ; steps 1000 ; batch 4 ; {extra} optimizer {optimizer} }}\n"
+    );
+    let said = |failure: pipeline::Failure| render::text(&failure.diagnostics, &failure.sources, false);
+    let spec = pipeline::load(Path::new("x.ms"), &[], &|_| Ok(text.clone().into_bytes())).map_err(said);
+    let spec = spec.unwrap();
+    let dataset = data::open(&spec.data().map_err(said).unwrap(), Path::new("tests/data")).unwrap();
+    let experiment = spec.resolve(dataset.schema().clone()).map_err(said).unwrap();
+    let warnings = experiment.lint().map_err(said).unwrap();
+    warnings.iter().any(|d| d.code == Code::LearningRate)
+}
