@@ -10,7 +10,7 @@ mod update;
 
 pub use subject::{Run, Subject};
 
-use crate::text::{Code, Diagnostics};
+use crate::text::{Code, Diagnostic, Diagnostics};
 
 /// One thing that experts would say.
 pub struct Rule {
@@ -42,11 +42,26 @@ pub const CATALOG: &[Rule] = &[
     rules::inert_dropout::RULE,
 ];
 
-/// All that the rules have to say.
+/// All that the rules have to say, once for each place: a `repeat` or a definition makes the same mistake many times.
 pub fn lint(subject: &Subject<'_>) -> Diagnostics {
-    let mut said = Diagnostics::default();
+    let mut all = Diagnostics::default();
     for rule in CATALOG {
-        (rule.check)(subject, &mut said);
+        (rule.check)(subject, &mut all);
     }
-    said
+    let mut said: Vec<(Diagnostic, usize)> = vec![];
+    for diagnostic in all.iter() {
+        let same = |d: &Diagnostic| d.code == diagnostic.code && d.primary.span == diagnostic.primary.span;
+        match said.iter_mut().find(|(d, _)| same(d)) {
+            Some((_, more)) => *more += 1,
+            None => said.push((diagnostic.clone(), 0)),
+        }
+    }
+    let mut once = Diagnostics::default();
+    for (diagnostic, more) in said {
+        once.push(match more {
+            0 => diagnostic,
+            n => diagnostic.help(format!("it is so {} times at this place", n + 1)),
+        });
+    }
+    once
 }
