@@ -459,6 +459,31 @@ fn missing_and_bad_files_exit_with_3() {
 }
 
 #[test]
+fn a_model_is_looked_at_without_its_data_where_the_spec_states_all_sizes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let spec = SPEC.replace(
+        "csv   \"line.csv\"\n    target kind",
+        "text \"none.txt\"\n    window 8\n    vocab 50",
+    );
+    let spec = spec.replace("features ->", "tokens -> embedding(vocab, 3) ->");
+    let spec = spec
+        .replace("linear(classes)", "linear(vocab)")
+        .replace("(kind)", "(next)");
+    std::fs::write(at.join("text.ms"), &spec).unwrap();
+    let checked = mspec(at, &["check", "text.ms"]);
+    expect(&checked, 0, "none.txt is not there: sizes are as the spec states them");
+    let parameters = 50 * 3 + (3 * 4 + 4) + (4 * 50 + 50);
+    expect(&checked, 0, &format!("text.ms: no mistakes, {parameters} parameters"));
+    let compiled = mspec(at, &["compile", "text.ms"]);
+    expect(&compiled, 0, "none.txt is not there");
+    assert!(stdout(&compiled).contains(&format!("tiny: {parameters} parameters")));
+    expect(&mspec(at, &["train", "text.ms"]), 3, "can't read none.txt");
+    std::fs::write(at.join("open.ms"), spec.replace("vocab 50\n", "\n")).unwrap();
+    expect(&mspec(at, &["check", "open.ms"]), 3, "can't read none.txt");
+}
+
+#[test]
 fn a_full_disk_exits_with_3_and_leaves_the_last_checkpoint() {
     let folder = folder();
     let at = folder.path();

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::{SpecArguments, diagnostics, session, streams};
+use crate::ir::graph::elements;
 use crate::text::render;
 
 #[derive(clap::Args)]
@@ -15,21 +16,23 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let result = session::load(&arguments.spec.spec, &arguments.spec.overrides).and_then(|l| session::open(l, None));
+    let result = session::load(&arguments.spec.spec, &arguments.spec.overrides).and_then(session::examine);
     match result {
-        Ok(session) => {
-            let experiment = &session.experiment;
+        Ok((experiment, dataset)) => {
             // A batch that the data can't fill is a mistake as well.
-            if let Some(settings) = &experiment.train {
-                let sampler = session.dataset.sampler(settings.seed, settings.batch);
-                sampler.map_err(|e| session.failure(e))?;
+            if let Some((settings, dataset)) = experiment.train.as_ref().zip(dataset) {
+                let sampler = dataset.sampler(settings.seed, settings.batch);
+                sampler.map_err(|e| Failure::Train(e.into(), experiment.spec.sources.clone()))?;
             }
             let warnings = experiment.lint()?;
             if arguments.json {
                 streams::result_line(render::json(&warnings, &experiment.spec.sources))?;
             } else {
                 diagnostics::print(&experiment.spec.sources, &warnings);
-                streams::say(format_args!("{}: no mistakes", arguments.spec.spec.display()));
+                let params = experiment.declarations()?.params;
+                let count: usize = params.iter().map(|p| elements(&p.shape)).sum();
+                let file = arguments.spec.spec.display();
+                streams::say(format_args!("{file}: no mistakes, {count} parameters"));
             }
             Ok(())
         }

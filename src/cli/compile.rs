@@ -63,9 +63,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.emit == Some(Stage::Ast) {
         return streams::result(&loaded.spec.file);
     }
-    let session = session::open(loaded, None)?;
+    let (experiment, _) = &session::examine(loaded)?;
     let opened = started.elapsed();
-    let experiment = &session.experiment;
     diagnostics::print(&experiment.spec.sources, &experiment.lint()?);
     match arguments.emit {
         Some(stage) => streams::result(emit(experiment, stage)?),

@@ -1,6 +1,7 @@
 //! From a path to an experiment with its data, and from there to a machine with all programs that a command needs.
 
 use super::failure::Failure;
+use super::streams;
 use crate::data::file::plain;
 use crate::data::{self, DataError, Dataset, Part};
 use crate::ir::experiment::{Evaluation, Schema, Source, TrainSettings};
@@ -130,6 +131,25 @@ pub fn open(loaded: Loaded, tensors: Option<&Path>) -> Result<Session, Failure> 
         texts: loaded.texts,
         folder: loaded.folder,
     })
+}
+
+/// An experiment to look at, and its data. Where these are not there, it has the sizes that the spec states.
+pub fn examine(loaded: Loaded) -> Result<(Experiment, Option<Dataset>), Failure> {
+    let settings = loaded.spec.data()?;
+    let missing = data::missing(&settings, &loaded.folder);
+    match missing.zip(data::stated(&settings)) {
+        Some((at, schema)) => {
+            streams::say(format_args!(
+                "{} is not there: sizes are as the spec states them",
+                at.display()
+            ));
+            Ok((loaded.spec.resolve(schema)?, None))
+        }
+        None => {
+            let session = open(loaded, None)?;
+            Ok((session.experiment, Some(session.dataset)))
+        }
+    }
 }
 
 impl Session {

@@ -13,6 +13,7 @@ pub mod random;
 mod rows;
 mod series;
 mod split;
+mod stated;
 mod table;
 mod tensors;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use file::{Fingerprint, sha256};
 #[cfg(test)]
 pub(crate) use images::open_decoding;
 pub use order::{Order, Sampler, Selection};
+pub use stated::{missing, stated};
 pub use text::{Tokenizer, Vocabulary};
 
 use crate::ir::experiment::{DataSettings, Schema, Source as Settings};
@@ -101,9 +103,19 @@ pub fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, DataError> 
         Settings::Text {
             path,
             tokens,
+            vocab,
             window,
             masked,
-        } => text::open(settings, base, path, tokens, *window, *masked),
+        } => {
+            let asked = text::Asked {
+                path,
+                tokens,
+                vocab: *vocab,
+                window: *window,
+                masked: *masked,
+            };
+            text::open(settings, base, &asked)
+        }
         Settings::Pairs(pairs) => pairs::open(settings, base, pairs),
         Settings::Images(images) => images::open(settings, base, images),
         Settings::Csv { .. } => csv::open(settings, base),

@@ -5,7 +5,7 @@
 use super::order::{Order, Selection};
 use super::split::{Assignment, divide};
 use super::text::{Encoding, Vocabulary};
-use super::{DataError, Dataset, Row, Source, file};
+use super::{DataError, Dataset, Row, Source, file, stated};
 use crate::ir::experiment::{DataSettings, Longer, Pairs as Settings, Schema, SchemaTensor};
 use crate::ir::graph::Element;
 use serde_json::json;
@@ -64,7 +64,8 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Re
         false => Assignment::InOrder,
     };
     let parts = divide(n, &settings.split, assignment, &format!("pairs of {}", at.display()))?.parts;
-    let schema = schema(encoding.bound, asked.window, parts[0].len());
+    let bound = stated::bound(asked.vocab, encoding.bound, "vocab", &asked.path, &at)?;
+    let schema = schema(bound, asked.window, parts[0].len());
     let [training, validation, test] = parts.map(Selection::List);
     let mut fingerprints = vec![fingerprint];
     fingerprints.extend(encoding.fingerprint);
@@ -145,7 +146,8 @@ fn lines(bytes: &[u8], asked: &Settings, at: &Path) -> Result<Vec<Line>, DataErr
     }
 }
 
-fn schema(bound: usize, window: usize, epoch_samples: usize) -> Schema {
+/// What a sample has.
+pub(super) fn schema(bound: usize, window: usize, epoch_samples: usize) -> Schema {
     let tensor = |name: &str, axis: &str, ids: bool| SchemaTensor {
         name: name.into(),
         axes: vec![(axis.into(), window)],

@@ -5,7 +5,7 @@
 use super::order::{Order, Selection};
 use super::split::{Assignment, divide};
 use super::{DataError, Dataset, Row, Source, file};
-use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor};
+use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor, StatedIds};
 use crate::ir::graph::Element;
 use crate::text::suggest;
 use safetensors::{Dtype, SafeTensors};
@@ -45,7 +45,7 @@ pub(super) fn open(
     settings: &DataSettings,
     base: &Path,
     path: &DataPath,
-    ids: &[(String, usize)],
+    ids: &[StatedIds],
     ignore: Option<i64>,
 ) -> Result<Dataset, DataError> {
     let at = file::resolve(path, base);
@@ -54,7 +54,7 @@ pub(super) fn open(
     let read = SafeTensors::deserialize(&bytes)
         .map_err(|e| fail(format!("{} is not a whole safetensors file: {e}", at.display())))?;
     let groups = group(&read).map_err(|m| fail(format!("{}: {m}", at.display())))?;
-    if let Some((name, _)) = ids.iter().find(|(name, _)| !groups.contains_key(name)) {
+    if let Some(StatedIds { name, .. }) = ids.iter().find(|stated| !groups.contains_key(&stated.name)) {
         let known: Vec<&str> = groups.keys().map(String::as_str).collect();
         let help = suggest::did_you_mean(name, known.iter().copied());
         return Err(fail(format!("{} has no tensor `{name}`", at.display()))
@@ -88,14 +88,7 @@ pub(super) fn open(
         }
         add(&mut source, &mut schema, column, &shape[1..]);
     }
-    for (name, bound) in ids {
-        if *bound > i32::MAX as usize {
-            return Err(fail(format!(
-                "the bound {bound} of `{name}` is beyond the greatest id, {}",
-                i32::MAX
-            )));
-        }
-    }
+    check_sizes(ids, &groups).map_err(|m| fail(format!("{}: {m}", source.at.display())))?;
     let samples = samples.unwrap_or(0);
     schema.batch = source.batch;
     let (parts, order) = parts(settings, samples, &source)?;
@@ -110,6 +103,18 @@ pub(super) fn open(
         fingerprints: vec![fingerprint],
         settings: settings.clone(),
     })
+}
+
+/// Samples have the sizes that the section states.
+fn check_sizes(ids: &[StatedIds], groups: &BTreeMap<String, Vec<Piece>>) -> Result<(), String> {
+    for stated in ids {
+        let (name, shape) = (&stated.name, groups[&stated.name][0].1.shape());
+        let sizes = shape.get(1..).unwrap_or_default();
+        if let Some(stated) = stated.sizes(ids).filter(|s| s != sizes) {
+            return Err(format!("a sample of `{name}` is {sizes:?}, the spec says {stated:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn parts(settings: &DataSettings, samples: usize, source: &Tensors) -> Result<([Vec<u32>; 3], Order), DataError> {
@@ -139,14 +144,46 @@ fn parts(settings: &DataSettings, samples: usize, source: &Tensors) -> Result<([
     Ok((divide(samples, split, assignment, &what)?.parts, order))
 }
 
+/// What a sample has, by what the section says alone: all of it are ids, whose sizes are said.
+pub(super) fn stated(ids: &[StatedIds], ignores: bool, epoch_samples: usize) -> Option<Schema> {
+    let mut schema = Schema {
+        epoch_samples: Some(epoch_samples),
+        ..Schema::default()
+    };
+    for stated in ids {
+        let axes = axes(&stated.name, &stated.sizes(ids)?);
+        let id = Element::Id { bound: stated.bound };
+        schema.sizes.extend(axes.clone());
+        schema.tensors.push(tensor(stated.name.clone(), &axes, id));
+        if ignores {
+            let name = format!("{}_counted", stated.name);
+            schema.tensors.push(tensor(name, &axes, Element::Condition));
+        }
+    }
+    Some(schema)
+}
+
+fn axes(name: &str, shape: &[usize]) -> Vec<(String, usize)> {
+    let numbered = shape.iter().zip(1..);
+    numbered
+        .map(|(&size, number)| (format!("{name}_{number}"), size))
+        .collect()
+}
+
+fn tensor(name: String, axes: &[(String, usize)], element: Element) -> SchemaTensor {
+    SchemaTensor {
+        name,
+        axes: axes.to_vec(),
+        element,
+        bound_name: None,
+        category: false,
+    }
+}
+
 /// Puts a column into the source and the schema, with a `NAME_counted` behind ids that are ignored somewhere.
 fn add(source: &mut Tensors, schema: &mut Schema, column: Column, shape: &[usize]) {
     let name = column.name.clone();
-    let axes: Vec<(String, usize)> = shape
-        .iter()
-        .zip(1..)
-        .map(|(&s, i)| (format!("{name}_{i}"), s))
-        .collect();
+    let axes = axes(&name, shape);
     let element = match &column.values {
         Elements::Id { bound, .. } => Element::Id { bound: *bound },
         Elements::Real(_) => Element::Real,
@@ -156,20 +193,13 @@ fn add(source: &mut Tensors, schema: &mut Schema, column: Column, shape: &[usize
         (Elements::Id { values, .. }, Some(ignore)) => values.contains(&ignore),
         _ => false,
     };
-    let tensor = |name: String, element| SchemaTensor {
-        name,
-        axes: axes.clone(),
-        element,
-        bound_name: None,
-        category: false,
-    };
     schema.sizes.extend(axes.clone());
-    schema.tensors.push(tensor(name.clone(), element));
+    schema.tensors.push(tensor(name.clone(), &axes, element));
     let sample_elements = column.sample_elements;
     source.columns.push(column);
     if ignored {
         let name = format!("{name}_counted");
-        schema.tensors.push(tensor(name.clone(), Element::Condition));
+        schema.tensors.push(tensor(name.clone(), &axes, Element::Condition));
         let values = Elements::Counted {
             column: source.columns.len() - 1,
         };
@@ -222,7 +252,7 @@ fn group<'a>(file: &'a SafeTensors) -> Result<BTreeMap<String, Vec<Piece<'a>>>, 
 type ColumnError = (String, Option<String>);
 
 /// Converts a tensor's pieces, which must have one shape, and gives that shape.
-fn column(name: &str, pieces: &[Piece], ids: &[(String, usize)]) -> Result<(Column, Vec<usize>), ColumnError> {
+fn column(name: &str, pieces: &[Piece], ids: &[StatedIds]) -> Result<(Column, Vec<usize>), ColumnError> {
     let (shape, dtype) = (pieces[0].1.shape().to_vec(), pieces[0].1.dtype());
     if shape.is_empty() {
         return Err((format!("`{name}` is one number: it has no axis for the samples"), None));
@@ -240,7 +270,7 @@ fn column(name: &str, pieces: &[Piece], ids: &[(String, usize)]) -> Result<(Colu
             ));
         }
     }
-    let bound = ids.iter().find(|(n, _)| n == name).map(|(_, bound)| *bound);
+    let bound = ids.iter().find(|s| s.name == name).map(|s| s.bound);
     let data = pieces.iter().map(|p| p.1.data());
     let values = match (dtype, bound) {
         (Dtype::F32, None) => Elements::Real(data.flat_map(|d| words::<4>(d).map(f32::from_le_bytes)).collect()),

@@ -1,13 +1,14 @@
 //! Tiny files in, batches or errors out, for every source.
 
 use super::*;
-use crate::ir::experiment::{ColumnName, DataPath, ImageSettings, Missing, Split, Tokens};
+use crate::ir::experiment::{ColumnName, DataPath, ImageSettings, Missing, Split, StatedIds, Tokens};
 use crate::ir::graph::Element;
 use crate::text::Span;
 use std::io::Write;
 use tempfile::TempDir;
 
 mod sequences;
+mod stated;
 
 fn path(name: &str) -> DataPath {
     DataPath {
@@ -81,6 +82,7 @@ fn text(window: usize, tokens: Tokens) -> Settings {
     Settings::Text {
         path: path("a.txt"),
         tokens,
+        vocab: None,
         window,
         masked: None,
     }
@@ -137,6 +139,7 @@ fn text_errors_say_what_to_do() {
     missing.source = Settings::Text {
         path: path("b.txt"),
         tokens: Tokens::Bytes,
+        vocab: None,
         window: 4,
         masked: None,
     };
@@ -164,6 +167,7 @@ fn images(train: f64, validation: f64) -> DataSettings {
         path: path("."),
         size: None,
         channels: None,
+        classes: None,
         masks: None,
         ignore: None,
         augment: vec![],
@@ -340,10 +344,18 @@ fn le(values: &[i32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
+fn stated_ids(name: &str, bound: usize) -> StatedIds {
+    StatedIds {
+        name: name.into(),
+        bound,
+        sizes: None,
+    }
+}
+
 fn tensors(ids: &[(&str, usize)], ignore: Option<i64>, train: f64, validation: f64) -> DataSettings {
     let source = Settings::Tensors {
         path: path("t.safetensors"),
-        ids: ids.iter().map(|(n, b)| (n.to_string(), *b)).collect(),
+        ids: ids.iter().map(|&(name, bound)| stated_ids(name, bound)).collect(),
         ignore,
     };
     DataSettings {

@@ -60,6 +60,8 @@ pub enum Source {
         path: DataPath,
         /// How it becomes ids.
         tokens: Tokens,
+        /// What ids are below, if it is said; else what the tokens need.
+        vocab: Option<usize>,
         /// Ids in a sample.
         window: usize,
         /// The share of tokens to be found again: gives `tokens`, `original` and `chosen[time]`, and no `next`.
@@ -95,11 +97,30 @@ pub enum Source {
     Tensors {
         /// The file.
         path: DataPath,
-        /// Stated ranges of ids: name and bound (`ids inputs < 65`).
-        ids: Vec<(String, usize)>,
+        /// What is said of ids.
+        ids: Vec<StatedIds>,
         /// A target value that does not count (`ignore -100`): its id becomes 0 and `NAME_counted` is false there.
         ignore: Option<i64>,
     },
+}
+
+/// Ids of a `tensors` source: `ids inputs < 65`, or with the sizes of a sample `ids inputs[128] < 65`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct StatedIds {
+    /// The tensor.
+    pub name: String,
+    /// One beyond the greatest id.
+    pub bound: usize,
+    /// The sizes of its axes behind that of the samples, if they are said.
+    pub sizes: Option<Vec<usize>>,
+}
+
+impl StatedIds {
+    /// The sizes of its axes; where some tensor's are said, one without has one id for each sample.
+    pub fn sizes(&self, all: &[StatedIds]) -> Option<Vec<usize>> {
+        let said = all.iter().any(|s| s.sizes.is_some());
+        self.sizes.clone().or_else(|| said.then(Vec::new))
+    }
 }
 
 /// What a `pairs` source says.
@@ -113,6 +134,8 @@ pub struct Pairs {
     pub target: String,
     /// How both become ids.
     pub tokens: Tokens,
+    /// What ids are below, if it is said; else what the tokens need.
+    pub vocab: Option<usize>,
     /// Ids that each is padded to.
     pub window: usize,
     /// What becomes of longer ones.
@@ -176,6 +199,8 @@ pub struct ImageSettings {
     pub size: Option<usize>,
     /// Channels that a folder's pictures are brought to: 1 or 3.
     pub channels: Option<usize>,
+    /// What labels are below, if it is said; else how many classes there are.
+    pub classes: Option<usize>,
     /// A folder with a mask for each picture, whose pixels are classes.
     pub masks: Option<DataPath>,
     /// A pixel of a mask that does not count: its id becomes 0 and `label_counted` is false there.

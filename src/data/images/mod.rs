@@ -16,7 +16,7 @@ mod training;
 use super::augment::{Action, Shape, find};
 use super::order::{Order, Selection};
 use super::split::{Assignment, divide};
-use super::{DataError, Dataset, Fingerprint, Row, Source, TrainingSamples, file};
+use super::{DataError, Dataset, Fingerprint, Row, Source, TrainingSamples, file, stated as sizes};
 use crate::ir::experiment::{DataPath, DataSettings, ImageSettings, Schema, SchemaTensor, Split};
 use crate::ir::graph::Element;
 use normal::Normal;
@@ -101,8 +101,8 @@ fn open_keeping(
         .iter()
         .map(|a| (action(a.name), a.values.clone()))
         .collect();
-    let mixes = changes.iter().any(|(action, _)| matches!(action, Action::Mix(_)));
-    let (mut schema, contents) = schema(images, store.shape(), classes.len(), training.len(), mixes);
+    let bound = sizes::bound(images.classes, classes.len(), "classes", &images.path, &folder)?;
+    let (mut schema, contents) = schema(images, store.shape(), bound, training.len());
     let range = normal.as_ref().map_or((0.0, 1.0), Normal::range);
     schema.ranges.push(("image".into(), range));
     let source = Images {
@@ -189,13 +189,7 @@ fn parts(settings: &DataSettings, found: &Found, what: &str) -> Result<[Vec<u32>
     Ok(parts)
 }
 
-fn schema(
-    images: &ImageSettings,
-    shape: Shape,
-    classes: usize,
-    epoch_samples: usize,
-    mixes: bool,
-) -> (Schema, Vec<Content>) {
+fn schema(images: &ImageSettings, shape: Shape, classes: usize, epoch_samples: usize) -> (Schema, Vec<Content>) {
     let sizes = [
         ("rows", shape.rows),
         ("columns", shape.columns),
@@ -213,6 +207,8 @@ fn schema(
         bound_name: matches!(element, Element::Id { .. }).then(|| "classes".into()),
         category: false,
     };
+    let action = |name: &str| find(name).expect("names are checked with the spec").action();
+    let mixes = images.augment.iter().any(|a| matches!(action(a.name), Action::Mix(_)));
     let id = Element::Id { bound: classes };
     let mut tensors = vec![
         (tensor("image", &sizes, Element::Real), Content::Image),
@@ -235,6 +231,22 @@ fn schema(
         ..Schema::default()
     };
     (schema, contents)
+}
+
+/// What a sample has, by what the section says alone.
+pub(super) fn stated(
+    images: &ImageSettings,
+    side: usize,
+    channels: usize,
+    classes: usize,
+    epoch_samples: usize,
+) -> Schema {
+    let shape = Shape {
+        rows: side,
+        columns: side,
+        channels,
+    };
+    schema(images, shape, classes, epoch_samples).0
 }
 
 impl Images {

@@ -19,6 +19,7 @@ fn images() -> ImageSettings {
         path: path("."),
         size: None,
         channels: None,
+        classes: None,
         masks: None,
         ignore: None,
         augment: vec![],

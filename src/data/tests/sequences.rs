@@ -7,6 +7,7 @@ fn masked(share: f64) -> Settings {
     Settings::Text {
         path: path("a.txt"),
         tokens: Tokens::Bytes,
+        vocab: None,
         window: 50,
         masked: Some(share),
     }
@@ -51,6 +52,7 @@ fn pairs(window: usize, longer: Longer) -> DataSettings {
         source: "de".into(),
         target: "en".into(),
         tokens: Tokens::Characters,
+        vocab: None,
         window,
         longer,
     });

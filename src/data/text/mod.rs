@@ -13,7 +13,7 @@ pub use tokenizer::Tokenizer;
 pub use vocabulary::Vocabulary;
 
 use super::order::{Order, Selection};
-use super::{Batch, DataError, Dataset, Part, Row, Source, TrainingSamples, file, split};
+use super::{Batch, DataError, Dataset, Part, Row, Source, TrainingSamples, file, split, stated};
 use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor, Tokens};
 use crate::ir::graph::Element;
 use masking::{Masking, Remade};
@@ -28,14 +28,23 @@ struct Text {
     masking: Option<Masking>,
 }
 
-pub(super) fn open(
-    settings: &DataSettings,
-    base: &Path,
-    path: &DataPath,
-    tokens: &Tokens,
-    window: usize,
-    masked: Option<f64>,
-) -> Result<Dataset, DataError> {
+/// What the section says of a text.
+pub(super) struct Asked<'a> {
+    pub(super) path: &'a DataPath,
+    pub(super) tokens: &'a Tokens,
+    pub(super) vocab: Option<usize>,
+    pub(super) window: usize,
+    pub(super) masked: Option<f64>,
+}
+
+pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Asked<'_>) -> Result<Dataset, DataError> {
+    let &Asked {
+        path,
+        tokens,
+        vocab,
+        window,
+        masked,
+    } = asked;
     let at = file::resolve(path, base);
     let (bytes, fingerprint) = file::read_unpacked(path, &at)?;
     let encoding = Encoding::open(tokens, base, || vocabulary::utf8(&bytes, path, &at))?;
@@ -50,7 +59,8 @@ pub(super) fn open(
         Some(share) => Some(Masking::new(share, &encoding, settings.span)?),
         None => None,
     };
-    let bound = masking.as_ref().map_or(encoding.bound, |m| m.bound);
+    let needed = masking.as_ref().map_or(encoding.bound, |m| m.bound);
+    let bound = stated::bound(vocab, needed, "vocab", path, &at)?;
     let ends = split::cut(ids.len(), &settings.split);
     let shares = [settings.split.train, settings.split.validation, settings.split.test];
     let mut evaluation = Part::ALL.map(|_| Selection::List(vec![]));
@@ -117,7 +127,8 @@ pub(super) fn open(
     })
 }
 
-fn schema(bound: usize, window: usize, masked: bool, epoch_samples: Option<usize>) -> Schema {
+/// What a sample has.
+pub(super) fn schema(bound: usize, window: usize, masked: bool, epoch_samples: Option<usize>) -> Schema {
     let ids = |name: &str| SchemaTensor {
         name: name.into(),
         axes: vec![("time".into(), window)],

@@ -40,7 +40,7 @@ impl Vocabulary {
     /// The bytes that an id stands for.
     pub fn decode(&self, id: usize) -> Vec<u8> {
         match self {
-            Vocabulary::Bytes => vec![id as u8],
+            Vocabulary::Bytes => u8::try_from(id).map_or(vec![], |byte| vec![byte]),
             Vocabulary::Characters(known) => known.chars().nth(id).map_or(vec![], |c| c.to_string().into_bytes()),
             Vocabulary::Tokenizer(tokenizer) => tokenizer.decode(id as u32),
         }

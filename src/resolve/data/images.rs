@@ -9,6 +9,8 @@ use crate::text::{Code, Diagnostic, suggest};
 
 /// The greatest side of a picture.
 const SIDE_MAX: u64 = 1 << 14;
+/// The most classes.
+const CLASSES_MAX: u64 = 1 << 24;
 
 /// Reads the settings that belong to `images`.
 pub(super) fn images(reader: &mut Reader<'_, '_>, path: DataPath) -> Option<Source> {
@@ -21,6 +23,10 @@ pub(super) fn images(reader: &mut Reader<'_, '_>, path: DataPath) -> Option<Sour
             2 => return reader.expected("1 (grey) or 3 (colours)", line.span),
             channels => Some(channels as usize),
         },
+        None => None,
+    };
+    let classes = match reader.find("classes") {
+        Some(line) => Some(reader.whole(line, 1, CLASSES_MAX)? as usize),
         None => None,
     };
     let masks = match reader.find("masks") {
@@ -45,6 +51,7 @@ pub(super) fn images(reader: &mut Reader<'_, '_>, path: DataPath) -> Option<Sour
         path,
         size,
         channels,
+        classes,
         masks,
         ignore,
         augment,

@@ -15,6 +15,7 @@ use crate::text::{Code, Diagnostic, Diagnostics, Span};
 const ONCE: &[&str] = &[
     "text",
     "tokens",
+    "vocab",
     "window",
     "masked",
     "pairs",
@@ -22,6 +23,7 @@ const ONCE: &[&str] = &[
     "images",
     "size",
     "channels",
+    "classes",
     "masks",
     "augment",
     "csv",
@@ -44,11 +46,13 @@ const SOURCES: &[&str] = &["text", "pairs", "images", "csv", "rows", "series", "
 /// For each key that belongs to some sources only, these.
 const BELONGS: &[(&str, &[&str])] = &[
     ("tokens", &["text", "pairs"]),
+    ("vocab", &["text", "pairs"]),
     ("window", &["text", "pairs", "rows"]),
     ("masked", &["text"]),
     ("longer", &["pairs", "rows"]),
     ("size", &["images"]),
     ("channels", &["images"]),
+    ("classes", &["images"]),
     ("masks", &["images"]),
     ("augment", &["images"]),
     ("target", &["csv", "rows", "series"]),

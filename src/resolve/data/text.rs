@@ -8,11 +8,14 @@ use crate::text::Span;
 
 /// The most ids of a sample.
 const WINDOW_MAX: u64 = 1 << 20;
+/// What ids are at most below.
+const BOUND_MAX: u64 = 1 << 24;
 
 /// Reads the settings that belong to `text`.
 pub(super) fn text<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, section: Span) -> Option<Source> {
     let path = reader.path(source)?;
     let tokens = tokens(reader)?;
+    let vocab = vocab(reader)?;
     let message = "a text needs `window`: how many ids a sample has";
     let Some(window) = window(reader)? else {
         return missing(reader, "window", section, message, "for example `window 64`");
@@ -30,6 +33,7 @@ pub(super) fn text<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, section
     Some(Source::Text {
         path,
         tokens,
+        vocab,
         window,
         masked,
     })
@@ -56,6 +60,7 @@ pub(super) fn pairs<'a>(reader: &mut Reader<'a, '_>, line: &'a Setting, section:
         None => ("source".into(), "target".into()),
     };
     let tokens = tokens(reader)?;
+    let vocab = vocab(reader)?;
     let message = "pairs need `window`: to how many ids each text is padded";
     let Some(window) = window(reader)? else {
         return missing(reader, "window", section, message, "for example `window 64`");
@@ -66,6 +71,7 @@ pub(super) fn pairs<'a>(reader: &mut Reader<'a, '_>, line: &'a Setting, section:
         source,
         target,
         tokens,
+        vocab,
         window,
         longer,
     }))
@@ -86,6 +92,14 @@ fn field(reader: &mut Reader<'_, '_>, item: &Expr) -> Option<String> {
     match &*item.kind {
         ExprKind::Text(name) | ExprKind::Name(name) => Some(name.clone()),
         _ => reader.expected("the name of a field, as \"de\"", item.span),
+    }
+}
+
+/// `vocab N`, if it is given.
+fn vocab(reader: &mut Reader<'_, '_>) -> Option<Option<usize>> {
+    match reader.find("vocab") {
+        Some(line) => Some(Some(reader.whole(line, 1, BOUND_MAX)? as usize)),
+        None => Some(None),
     }
 }
 
