@@ -417,6 +417,7 @@ const OWN: &[OwnCase] = &[
     ("x -> class_token -> at_start", &[("x", &[2, 3, 4])]),
     ("x -> mean_over_time", &[("x", &[2, 3, 4])]),
     ("x -> positions(4)", &[("x", &[2, 3])]),
+    ("x -> learned_positions", &[("x", &[2, 3, 4])]),
     ("x -> patches(2)", &[("x", &[2, 4, 2, 3])]),
     ("x -> as_image(2, 3)", &[("x", &[2, 12])]),
     ("x -> squeeze_excitation(ratio = 2)", &[("x", &[2, 3, 2, 4])]),
@@ -437,6 +438,7 @@ const OWN: &[OwnCase] = &[
         "x -> decoder_block(2, 8, memory = z)",
         &[("x", &[2, 3, 4]), ("z", &[2, 5, 6])],
     ),
+    ("x -> bidirectional_rnn(3)", &[("x", &[2, 4, 3])]),
     ("x -> bidirectional_lstm(3)", &[("x", &[2, 4, 3])]),
     ("x -> bidirectional_gru(3)", &[("x", &[2, 4, 3])]),
     (

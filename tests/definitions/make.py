@@ -7,6 +7,7 @@ they are the same in every precision and functions are not met at their kinks.
     python tests/definitions/make.py          # writes goldens.json beside this file; needs PyTorch and NumPy
 """
 import json
+import math
 import pathlib
 import zlib
 
@@ -104,6 +105,10 @@ activation("glu", "glu", lambda x: F.glu(x, -1), shape=(2, 3, 6))
 case("prelu", "x -> prelu", {"x": real(2, 3, 5)}, {"net.prelu.slope": real()},
      lambda i, p: F.prelu(i["x"], p["net.prelu.slope"].reshape(1)))
 
+activation("swish", "swish(beta = 1.5)", lambda x: x * torch.sigmoid(1.5 * x))
+case("prelu of each", "x -> prelu(shared = false)", {"x": real(2, 3, 5, low=-4, high=4)}, {"net.prelu.slope": real(5)},
+     lambda i, p: F.prelu(i["x"].flatten(0, 1), p["net.prelu.slope"]).reshape(2, 3, 5))
+
 # ------------------------------------------------------------------------------------------------ linear, embeddings
 case("linear", "x -> linear(4)", {"x": real(2, 3, 5)}, {"net.linear.w": real(5, 4), "net.linear.b": real(4)},
      lambda i, p: i["x"] @ p["net.linear.w"] + p["net.linear.b"])
@@ -146,6 +151,16 @@ case("conv_transpose2d", "x -> conv_transpose2d(2, kernel = 3, stride = 2, pad =
 C1 = "net.conv1d.w"
 case("conv1d", "x -> conv1d(3, kernel = 3, stride = 2)", {"x": real(2, 7, 2)}, {C1: real(3, 2, 3), "net.conv1d.b": real(3)},
      lambda i, p: F.conv1d(i["x"].transpose(1, 2), p[C1].permute(2, 1, 0), p["net.conv1d.b"], stride=2, padding=1).transpose(1, 2))
+C2 = "net.grouped_conv1d.w"
+case("grouped_conv1d", "x -> grouped_conv1d(6, kernel = 3, groups = 2, dilation = 2)", {"x": real(2, 7, 4)},
+     {C2: real(3, 2, 2, 3), "net.grouped_conv1d.b": real(6)},
+     lambda i, p: F.conv1d(i["x"].transpose(1, 2), p[C2].permute(1, 3, 2, 0).reshape(6, 2, 3), p["net.grouped_conv1d.b"],
+                           padding=2, dilation=2, groups=2).transpose(1, 2))
+C3 = "net.conv_transpose1d.w"
+case("conv_transpose1d", "x -> conv_transpose1d(2, kernel = 3, stride = 2, pad = 1, extra = 1)", {"x": real(2, 4, 3)},
+     {C3: real(3, 3, 2), "net.conv_transpose1d.b": real(2)},
+     lambda i, p: F.conv_transpose1d(i["x"].transpose(1, 2), p[C3].permute(1, 2, 0), p["net.conv_transpose1d.b"], stride=2,
+                                     padding=1, output_padding=1).transpose(1, 2))
 case("max_pool", "x -> max_pool(3, stride = 2, pad = 1)", {"x": real(2, 5, 6, 2)}, {},
      lambda i, p: image(lambda x: F.max_pool2d(x, 3, 2, 1))(i["x"]))
 case("average_pool", "x -> average_pool(3, stride = 2, pad = 1)", {"x": real(2, 5, 6, 2)}, {},
@@ -158,6 +173,13 @@ case("global_average_pool", "x -> global_average_pool", {"x": real(2, 3, 4, 2)},
 case("global_max_pool", "x -> global_max_pool", {"x": real(2, 3, 4, 2)}, {}, lambda i, p: F.adaptive_max_pool2d(i["x"].permute(0, 3, 1, 2), 1)[:, :, 0, 0])
 case("upsample", "x -> upsample(3)", {"x": real(2, 2, 3, 2)}, {},
      lambda i, p: image(lambda x: F.interpolate(x, scale_factor=3, mode="nearest"))(i["x"]))
+
+case("adaptive_average_pool", "x -> adaptive_average_pool(3, 2)", {"x": real(2, 5, 3, 2)}, {},
+     lambda i, p: image(lambda x: F.adaptive_avg_pool2d(x, (3, 2)))(i["x"]))
+case("adaptive_max_pool", "x -> adaptive_max_pool(2)", {"x": real(2, 5, 3, 2)}, {},
+     lambda i, p: image(lambda x: F.adaptive_max_pool2d(x, 2))(i["x"]))
+case("resize", "x -> resize(5, 2)", {"x": real(2, 3, 4, 2)}, {},
+     lambda i, p: image(lambda x: F.interpolate(x, size=(5, 2), mode="bilinear", align_corners=False))(i["x"]))
 
 # ------------------------------------------------------------------------------------------------ norms
 N = {"net.layer_norm.scale": real(5), "net.layer_norm.b": real(5)}
@@ -248,6 +270,38 @@ case("alibi", "x -> attention(4, causal = true, position = alibi)", {"x": real(2
      lambda i, p: attend(i["x"], i["x"], p, 4, 4, earlier(4), change=lambda s: s - torch.tensor([2.0 ** (-2 * (h + 1)) for h in range(4)])[:, None, None]
                          * (torch.arange(4)[:, None] - torch.arange(4)).abs()))
 
+
+
+def bucket(query, key, buckets, longest, causal):
+    """Of the distance from a query to a key, as T5's appendix and its program tell it, one pair at a time."""
+    ahead, first = key - query, 0
+    if causal:
+        far = max(-ahead, 0)
+    else:
+        buckets //= 2
+        first, far = (buckets if ahead > 0 else 0), abs(ahead)
+    exact = buckets // 2
+    if far < exact:
+        return first + far
+    return first + min(exact + int(math.log(far / exact) / math.log(longest / exact) * (buckets - exact)), buckets - 1)
+
+
+def biased(table, buckets, longest, causal=False):
+    def change(score):
+        t, s = score.shape[-2:]
+        chosen = torch.tensor([[bucket(q, k, buckets, longest, causal) for k in range(s)] for q in range(t)])
+        return score + table[chosen].permute(2, 0, 1)
+    return change
+
+
+RB = "net.relative_bias.table"
+case("relative_bias", "x -> relative_bias(buckets = 8, longest = 12)", {"x": real(2, 3, 11, 13)}, {RB: real(8, 3)},
+     lambda i, p: biased(p[RB], 8, 12)(i["x"]))
+case("relative_bias causal", "x -> relative_bias(buckets = 6, longest = 10, causal = true)", {"x": real(2, 2, 12, 12)}, {RB: real(6, 2)},
+     lambda i, p: biased(p[RB], 6, 10, True)(i["x"]))
+case("attention unscaled", "x -> attention(2, scale = 1, bias = false)", {"x": real(2, 4, 6)}, attention_params(6, 6, 6, 6, bias=False),
+     lambda i, p: attend(i["x"], i["x"], p, 2, 2, change=lambda s: s * 3 ** 0.5))
+
 R = "net.lstm"
 
 
@@ -318,6 +372,39 @@ loss("triplet", "triplet(y, z, margin = 1.5)", {"x": real(4, 3), "y": real(4, 3)
      lambda i: F.triplet_margin_loss(i["x"], i["y"], i["z"], margin=1.5))
 loss("info_nce", "info_nce(y, temperature = 0.5)", {"x": real(4, 3), "y": real(4, 3)},
      lambda i: F.cross_entropy(F.normalize(i["x"], dim=-1) @ F.normalize(i["y"], dim=-1).T / 0.5, torch.arange(4)))
+
+loss("hinge_binary", "hinge_binary(y, margin = 0.8)", {"x": real(7, low=-3, high=3), "y": ids(2, 7)},
+     lambda i: (0.8 - (2 * i["y"].double() - 1) * i["x"]).clamp(min=0).mean(), {"y": 2})
+loss("contrastive", "contrastive(y, z, margin = 2)", {"x": real(6, 3), "y": real(6, 3), "z": ids(2, 6)},
+     lambda i: torch.where(i["z"] == 1, (i["x"] - i["y"]).square().sum(-1),
+                           (2 - (i["x"] - i["y"]).norm(dim=-1)).clamp(min=0).square()).mean(), {"z": 2})
+WEIGHTED = {"x": real(4, 3), "y": real(4, 3), "w": real(4, 3, low=0.1)}
+loss("mse weighted", "mse(y, sample_weight = w)", WEIGHTED, lambda i: (i["w"] * (i["x"] - i["y"]) ** 2).mean())
+loss("mae weighted", "mae(y, sample_weight = w)", WEIGHTED, lambda i: (i["w"] * (i["x"] - i["y"]).abs()).mean())
+loss("huber weighted", "huber(y, sample_weight = w)", WEIGHTED,
+     lambda i: (i["w"] * F.huber_loss(i["x"], i["y"], reduction="none")).mean())
+loss("cross_entropy weighted", "cross_entropy(y, sample_weight = w)", {**K, "w": real(6, low=0.1)},
+     lambda i: (i["w"] * F.cross_entropy(i["x"], i["y"], reduction="none")).mean(), {"y": 5})
+loss("binary_cross_entropy of weighted samples", "binary_cross_entropy(y, sample_weight = w)",
+     {"x": real(6, low=-3, high=3), "y": ids(2, 6), "w": real(6, low=0.1)},
+      lambda i: (i["w"] * F.binary_cross_entropy_with_logits(i["x"], i["y"].double(), reduction="none")).mean(), {"y": 2})
+
+
+def ctc(i, blank, steps, lengths):
+    logp = F.log_softmax(i["x"], -1).transpose(0, 1)
+    return F.ctc_loss(logp, i["y"], torch.tensor(steps), torch.tensor(lengths), blank=blank)
+
+
+def until(*lengths, longest):
+    return lambda d: torch.tensor([[at < length for at in range(longest)] for length in lengths])
+
+
+SPOKEN = lambda d: torch.tensor([[1, 1, 2], [3, 2, 3], [2, 4, 1]])
+loss("ctc", "ctc(y)", {"x": real(3, 7, 5, low=-3, high=3), "y": SPOKEN}, lambda i: ctc(i, 0, [7, 7, 7], [3, 3, 3]), {"y": 5})
+loss("ctc of padded sequences", "ctc(y, mask = m, target_mask = n, blank = 4)",
+     {"x": real(3, 7, 5, low=-3, high=3), "y": lambda d: torch.tensor([[1, 1, 0], [3, 2, 3], [2, 0, 0]]),
+      "m": until(5, 7, 3, longest=7), "n": until(2, 3, 1, longest=3)},
+     lambda i: ctc(i, 4, [5, 7, 3], [2, 3, 1]), {"y": 5})
 
 path = pathlib.Path(__file__).with_name("goldens.json")
 path.write_text("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
