@@ -7,6 +7,7 @@ mod made;
 
 use mspec::build;
 use mspec::data::{self, Batch, Dataset};
+use mspec::ir::experiment::SUM;
 use mspec::ir::graph::OutputKind;
 use mspec::ir::plan::Plan;
 use mspec::machine::{Machine, Program, ProgramId};
@@ -93,7 +94,8 @@ fn open(name: &str, overrides: &[(String, String)], made: Option<&str>) -> (Expe
     (experiment, dataset, folder)
 }
 
-/// Trains one step from the spec's initialisers; gives the loss and how many parameters have changed.
+/// Trains one step from the spec's initialisers; gives the loss and how many parameters have changed, or the sums of
+/// their gradients where a step goes part by part.
 fn step(experiment: &Experiment, dataset: &Dataset, plan: &Plan) -> (f32, usize) {
     let program = ProgramId(0);
     let mut machine = Machine::new(vec![Program::compile(plan, 2).unwrap()], 2).unwrap();
@@ -108,6 +110,8 @@ fn step(experiment: &Experiment, dataset: &Dataset, plan: &Plan) -> (f32, usize)
             machine.persistent_mut(slot).copy_from_slice(&before.last().unwrap().1);
         } else if let Some(state) = declarations.states.iter().find(|s| s.path == name) {
             machine.persistent_mut(slot).fill(state.initial as f32);
+        } else if name.ends_with(SUM) {
+            before.push((slot, vec![0.0; machine.persistent(slot).len()]));
         }
     }
     let mut batch = Batch::new(dataset.schema(), settings.batch);
@@ -238,56 +242,107 @@ fn the_table_names_specs_that_there_are() {
     }
 }
 
-/// How many parameters the model of a spec's text has, for images of a size and a number of classes.
-fn parameters(text: &str, side: usize, classes: usize) -> usize {
-    let path = Path::new("specs/model.ms");
-    let read = |at: &Path| match at == path {
-        true => Ok(text.as_bytes().to_vec()),
-        false => std::fs::read(at).map_err(|e| e.to_string()),
+/// Path and number of elements of all parameters of a spec, as the program tells them without the spec's data. `change`
+/// may change the spec's text.
+fn parameters(name: &str, set: &[(&str, &str)], change: impl Fn(String) -> String) -> Vec<(String, usize)> {
+    let path = Path::new("specs").join(name);
+    let read = |at: &Path| match std::fs::read_to_string(at) {
+        Ok(text) => Ok(change(text).into_bytes()),
+        Err(error) => Err(error.to_string()),
     };
-    let small = [("train.batch".to_string(), "1".to_string())];
-    let spec = pipeline::load(path, &small, &read).map_err(messages).unwrap();
-    let experiment = spec.resolve(made::images(side, classes)).map_err(messages).unwrap();
+    let overrides: Vec<_> = set.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let spec = pipeline::load(&path, &overrides, &read).map_err(messages).unwrap();
+    let stated = data::stated(&spec.data().map_err(messages).unwrap());
+    let schema = stated.unwrap_or_else(|| panic!("{name} does not state all sizes"));
+    let experiment = spec.resolve(schema).map_err(messages).unwrap();
     let params = experiment.declarations().map_err(messages).unwrap().params;
-    params.iter().map(|p| p.shape.iter().product::<usize>()).sum()
+    params.into_iter().map(|p| (p.path, p.shape.iter().product())).collect()
+}
+
+/// All of a spec's parameters.
+fn count(name: &str, set: &[(&str, &str)]) -> usize {
+    parameters(name, set, |text| text).iter().map(|p| p.1).sum()
 }
 
 #[test]
 fn parameter_counts_are_the_papers() {
-    let text = |name: &str| std::fs::read_to_string(Path::new("specs").join(name)).unwrap();
     for (name, expected) in [
         ("resnet18.ms", 11_689_512),
+        ("resnet20.ms", 269_722),
         ("vgg.ms", 138_357_544),
         ("mobilenet.ms", 4_231_976),
         ("convnext.ms", 28_589_128),
         ("vit.ms", 22_050_664),
+        ("gpt2.ms", 124_439_808),
+        ("t5.ms", 222_903_552),
+        ("llama.ms", 8_030_261_248),
     ] {
-        assert_eq!(parameters(&text(name), 224, 1000), expected, "{name}");
+        assert_eq!(count(name, &[]), expected, "{name}");
     }
-    let resnet20 = text("resnet20.ms");
-    assert_eq!(parameters(&resnet20, 32, 10), 269_722);
     let projection = "x -> conv2d(channels, kernel = 1, stride = stride, bias = false) -> batch_norm";
-    let projected = resnet20.replace("x -> shortcut(channels, stride)", projection);
-    assert_ne!(projected, resnet20);
-    assert_eq!(parameters(&projected, 32, 10), 272_474);
+    let projected = parameters("resnet20.ms", &[], |text| {
+        text.replace("x -> shortcut(channels, stride)", projection)
+    });
+    assert_eq!(projected.iter().map(|p| p.1).sum::<usize>(), 272_474);
 }
 
-/// BERT base has 109 482 240 parameters with its pooler, a layer of 768 · 769 for sentence pairs that this spec has none of.
+/// Sizes that the heads of these specs name.
 #[test]
-fn bert_has_the_papers_parameters() {
-    let read = |at: &Path| std::fs::read(at).map_err(|e| e.to_string());
-    let overrides = [("train.batch".into(), "1".into())];
-    let spec = pipeline::load(Path::new("specs/bert.ms"), &overrides, &read)
-        .map_err(messages)
-        .unwrap();
-    let experiment = spec.resolve(made::masked(30_522, 128)).map_err(messages).unwrap();
-    let params = experiment.declarations().map_err(messages).unwrap().params;
-    let encoder = params.iter().filter(|p| {
+fn other_sizes_are_set_from_outside() {
+    for (width, heads, depth, expected) in [
+        ("1024", "16", "24", 354_823_168),
+        ("1280", "20", "36", 774_030_080),
+        ("1600", "25", "48", 1_557_611_200),
+    ] {
+        let set = [("model.width", width), ("model.heads", heads), ("model.depth", depth)];
+        assert_eq!(count("gpt2.ms", &set), expected);
+    }
+    let small = [("width", "512"), ("hidden", "2048"), ("heads", "8"), ("depth", "6")];
+    let small = small.map(|(name, value)| (format!("model.{name}"), value));
+    let small: Vec<(&str, &str)> = small.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert_eq!(count("t5.ms", &small), 60_506_624);
+    let llama2 = [
+        ("data.vocab", "32000"),
+        ("data.window", "4096"),
+        ("model.hidden", "11008"),
+        ("model.groups", "32"),
+        ("model.base", "10000"),
+    ];
+    assert_eq!(count("llama.ms", &llama2), 6_738_415_616);
+}
+
+/// The paper's table gives 125M, 350M, 760M, 1.3B, 2.7B, 6.7B, 13.0B and 175.0B. Counted are all weights and biases,
+/// the embedding of 50 257 tokens and 2048 positions with them, the tied head once.
+#[test]
+fn gpt3_has_eight_sizes() {
+    let expected: [usize; 8] = [
+        125_226_240,
+        355_871_744,
+        760_300_032,
+        1_315_723_264,
+        2_651_553_280,
+        6_658_404_352,
+        12_936_488_380,
+        174_604_259_328,
+    ];
+    for (size, expected) in expected.into_iter().enumerate() {
+        assert_eq!(count("gpt3.ms", &[("model.size", &size.to_string())]), expected);
+    }
+}
+
+/// What is published counts the encoder with its pooler, without what a task puts on it.
+#[test]
+fn bert_base_has_the_published_parameters() {
+    let whole = parameters("bert-pairs.ms", &[], |text| text);
+    let encoder = whole.iter().filter(|(path, _)| !path.starts_with("bert.classifier."));
+    assert_eq!(encoder.map(|p| p.1).sum::<usize>(), 109_482_240);
+    let whole = parameters("bert.ms", &[], |text| text);
+    let encoder = whole.iter().filter(|(path, _)| {
         let head = ["bert.transform", "bert.head"];
-        !head.iter().any(|head| p.path.starts_with(head))
+        !head.iter().any(|head| path.starts_with(head))
     });
-    let count: usize = encoder.map(|p| p.shape.iter().product::<usize>()).sum();
-    assert_eq!(count + 768 * 769, 109_482_240);
+    let pooler = 768 * 768 + 768;
+    assert_eq!(encoder.map(|p| p.1).sum::<usize>() + pooler, 109_482_240);
 }
 
 /// What two stages print is the same, however often it is asked: no order comes from a hash map.

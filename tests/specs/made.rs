@@ -1,8 +1,7 @@
 //! Tiny data in the formats of data sets that can't be shipped.
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
-use mspec::ir::experiment::{DataSettings, Schema, SchemaTensor, Source, Tokens};
-use mspec::ir::graph::Element;
+use mspec::ir::experiment::{DataSettings, Source, StatedIds, Tokens};
 use safetensors::{Dtype, tensor::TensorView};
 use std::path::Path;
 
@@ -22,6 +21,10 @@ pub fn make(kind: &str, folder: &Path, settings: &mut DataSettings) {
             images.masks.as_mut().expect("the spec has masks").path = "masks".into();
             masks(folder);
         }
+        (Source::Tensors { path, ids, .. }, "samples") => {
+            path.path = "samples.safetensors".into();
+            samples(ids, &folder.join("samples.safetensors"));
+        }
         (Source::Tensors { path, .. }, tensors) => {
             path.path = "batches.safetensors".into();
             batches(tensors, &folder.join("batches.safetensors"));
@@ -33,7 +36,13 @@ pub fn make(kind: &str, folder: &Path, settings: &mut DataSettings) {
         }
         (Source::Pairs(pairs), "pairs") => {
             (pairs.path.path, pairs.tokens) = ("pairs.jsonl".into(), Tokens::Characters);
-            let line = |n: u32| format!("{{\"de\": \"{}\", \"en\": \"{n}\"}}\n", "ab".repeat(n as usize % 5));
+            let (source, target) = (&pairs.source, &pairs.target);
+            let line = |n: u32| {
+                format!(
+                    "{{\"{source}\": \"{}\", \"{target}\": \"{n}\"}}\n",
+                    "ab".repeat(n as usize % 5)
+                )
+            };
             std::fs::write(folder.join("pairs.jsonl"), (0..100).map(line).collect::<String>()).unwrap();
         }
         (Source::Rows(rows), "tags") => {
@@ -91,6 +100,26 @@ fn masks(folder: &Path) {
     }
 }
 
+/// Ten samples of ids with the sizes and bounds that the spec states.
+fn samples(ids: &[StatedIds], file: &Path) {
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = ids
+        .iter()
+        .map(|stated| {
+            let sizes = stated.sizes(ids).expect("the spec states sizes");
+            let shape: Vec<usize> = std::iter::once(10).chain(sizes).collect();
+            let value = |i: usize| (i * 7 % stated.bound) as i32;
+            let bytes = (0..shape.iter().product())
+                .flat_map(|i| value(i).to_le_bytes())
+                .collect();
+            (stated.name.clone(), shape, bytes)
+        })
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::I32, shape.clone(), bytes).unwrap()));
+    std::fs::write(file, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
 /// Two numbered batches of the tensors of a description such as `inputs:f32[2,784],targets:i32[2]`.
 fn batches(description: &str, file: &Path) {
     let mut tensors = vec![];
@@ -128,50 +157,4 @@ fn batches(description: &str, file: &Path) {
         .iter()
         .map(|(n, d, s, b)| (n.clone(), TensorView::new(*d, s.clone(), b).unwrap()));
     std::fs::write(file, safetensors::serialize(views, None).unwrap()).unwrap();
-}
-
-/// What a masked text gives.
-pub fn masked(vocab: usize, time: usize) -> Schema {
-    let tensor = |name: &str, element| SchemaTensor {
-        name: name.into(),
-        axes: vec![("time".into(), time)],
-        element,
-        bound_name: None,
-        category: false,
-    };
-    let id = Element::Id { bound: vocab };
-    Schema {
-        tensors: vec![
-            tensor("tokens", id),
-            tensor("original", id),
-            tensor("chosen", Element::Condition),
-        ],
-        sizes: vec![("vocab".into(), vocab), ("time".into(), time)],
-        ..Schema::default()
-    }
-}
-
-/// What images of a size and a number of classes give, mixed ones too.
-pub fn images(side: usize, classes: usize) -> Schema {
-    let tensor = |name: &str, axes: &[(&str, usize)], element| SchemaTensor {
-        name: name.into(),
-        axes: axes.iter().map(|(label, size)| (label.to_string(), *size)).collect(),
-        element,
-        bound_name: None,
-        category: false,
-    };
-    let image = [("rows", side), ("columns", side), ("channels", 3)];
-    let id = Element::Id { bound: classes };
-    let sizes = image.iter().copied().chain([("classes", classes)]);
-    Schema {
-        tensors: vec![
-            tensor("image", &image, Element::Real),
-            tensor("label", &[], id),
-            tensor("second_label", &[], id),
-            tensor("share", &[], Element::Real),
-        ],
-        sizes: sizes.map(|(name, size)| (name.to_string(), size)).collect(),
-        epoch_samples: Some(1000),
-        ..Schema::default()
-    }
 }
