@@ -247,7 +247,13 @@ impl Series {
         let told = (0..training_rows).flat_map(|row| self.targets.iter().map(move |t| training[row * width + t]));
         let ranges = [("past", range(training.iter().copied())), ("future", range(told))];
         let ranges = ranges.into_iter().filter_map(|(name, r)| Some((name.to_string(), r?)));
+        // Several targets have a unit each, and a tensor has one.
+        let unit = match self.targets[..] {
+            [target] if self.scales[target].normalised => Some(self.scales[target].deviation),
+            _ => None,
+        };
         Schema {
+            units: unit.map(|unit| ("future".to_string(), unit)).into_iter().collect(),
             tensors,
             sizes: sizes.collect(),
             ranges: ranges.collect(),

@@ -240,14 +240,15 @@ fn a_series_is_cut_by_time_and_its_holes_know_nothing_later() {
 
 #[test]
 fn a_series_is_fitted_on_training_rows_and_goes_forward() {
-    let table = "day,y\n1,1\n2,3\n3,1\n4,3\n5,100\n6,100\n7,100\n8,100\n";
+    let table = "day,y\n1,1\n2,5\n3,1\n4,5\n5,100\n6,100\n7,100\n8,100\n";
     let fitted = folder(&[("s.csv", table.as_bytes())]);
     let normal = DataSettings {
         normalise: true,
         ..series(Missing::Refuse)
     };
     let data = open(&normal, fitted.path()).unwrap();
-    assert_eq!(reals(&evaluate(&data, Part::Validation), "future"), [98.0; 4]);
+    assert_eq!(reals(&evaluate(&data, Part::Validation), "future"), [48.5; 4]);
+    assert_eq!(data.schema().units, [("future".to_string(), 2.0)]);
     let backwards = folder(&[("s.csv", b"day,y\n1,1\n10,1\n9,1\n")]);
     insta::assert_snapshot!(error(&series(Missing::Refuse), &backwards), @r"
     s.csv, line 4: `day` is `9`, not after `10` in the row before
