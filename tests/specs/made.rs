@@ -45,6 +45,19 @@ pub fn make(kind: &str, folder: &Path, settings: &mut DataSettings) {
             };
             std::fs::write(folder.join("pairs.jsonl"), (0..100).map(line).collect::<String>()).unwrap();
         }
+        (Source::Csv { path, .. }, "customers") => {
+            path.path = "customers.csv".into();
+            let line = |n: usize| {
+                format!(
+                    "{},{},{}\n",
+                    ["OH", "NJ", "KS"][n % 3],
+                    n * 7 % 40,
+                    ["no", "no", "no", "yes"][n % 4]
+                )
+            };
+            let lines: String = (0..60).map(line).collect();
+            std::fs::write(folder.join("customers.csv"), format!("state,minutes,churn\n{lines}")).unwrap();
+        }
         (Source::Rows(rows), "tags") => {
             rows.path.path = "tags.tsv".into();
             let sentence = |n: u32| {
