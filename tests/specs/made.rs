@@ -113,13 +113,13 @@ fn masks(folder: &Path) {
     }
 }
 
-/// Ten samples of ids with the sizes and bounds that the spec states.
+/// Four hundred samples of ids with the sizes and bounds that the spec states.
 fn samples(ids: &[StatedIds], file: &Path) {
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = ids
         .iter()
         .map(|stated| {
             let sizes = stated.sizes(ids).expect("the spec states sizes");
-            let shape: Vec<usize> = std::iter::once(10).chain(sizes).collect();
+            let shape: Vec<usize> = std::iter::once(400).chain(sizes).collect();
             let value = |i: usize| (i * 7 % stated.bound) as i32;
             let bytes = (0..shape.iter().product())
                 .flat_map(|i| value(i).to_le_bytes())
