@@ -4,8 +4,10 @@
 //! threads or machine code.
 //!
 //! In the order of processing: `normalise` → `program` (what may be stored) → `walk` and `group` (which kernels) →
-//! `lower` with `layout`, `emit`, `body`, `mathematics`, `random` (their bodies) → `tidy` → `schedule`.
+//! `lower` with `layout`, `emit`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` → `schedule`
+//! → `band`.
 
+mod band;
 mod body;
 mod contract;
 mod emit;
@@ -37,7 +39,8 @@ use crate::ir::kernel::Schedule;
 pub fn fuse(graph: &Graph) -> Schedule {
     let mut program = program::Program::new(normalise::normalised(graph));
     let groups = group::grouped(&mut program);
-    let schedule = schedule::scheduled(&program, &groups);
+    let mut schedule = schedule::scheduled(&program, &groups);
+    band::banded(&mut schedule);
     debug_assert_eq!(verify::verify(&schedule), Ok(()));
     schedule
 }

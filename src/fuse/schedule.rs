@@ -481,6 +481,7 @@ impl Builder<'_> {
             kernels: kernels.list,
             calls,
             loops,
+            bands: vec![],
             tensors: self.tensors,
             outputs: self.outputs,
             decisions,

@@ -447,6 +447,16 @@ pub struct Loop {
     pub rounds: usize,
 }
 
+/// Neighbouring calls that are made band by band: the first part of each one's tasks, then the second part of each, and so
+/// on. A band reads of what another call of them writes only its own part, so bands may run in any order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Band {
+    /// Numbers of calls.
+    pub calls: std::ops::Range<usize>,
+    /// How many bands; it divides the tasks of every call.
+    pub count: usize,
+}
+
 /// One call of a kernel.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Call {
@@ -476,6 +486,18 @@ impl Schedule {
     pub fn loop_of(&self, call: usize) -> Option<&Loop> {
         self.loops.iter().find(|l| l.calls.contains(&call))
     }
+
+    /// The calls among which what a call touches must stay: those of its loop or bands, or itself.
+    pub fn together(&self, call: usize) -> std::ops::Range<usize> {
+        let bands = self.bands.iter().map(|b| &b.calls);
+        let found = self
+            .loops
+            .iter()
+            .map(|l| &l.calls)
+            .chain(bands)
+            .find(|c| c.contains(&call));
+        found.cloned().unwrap_or(call..call + 1)
+    }
 }
 
 /// Why something was fused or was not.
@@ -497,6 +519,8 @@ pub struct Schedule {
     pub calls: Vec<Call>,
     /// In order; they do not overlap.
     pub loops: Vec<Loop>,
+    /// In order; they overlap neither each other nor loops.
+    pub bands: Vec<Band>,
     /// What they work on. `Input`, `Param` and `State` tensors are here even if nothing reads them.
     pub tensors: Vec<Tensor>,
     /// Where the outputs are. Updates are written into their `Param` or `State` tensor.

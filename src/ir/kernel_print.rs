@@ -249,6 +249,9 @@ impl Display for Schedule {
             if let Some(found) = self.loops.iter().find(|l| l.calls.start == number) {
                 writeln!(f, "  {} times, the next {}:", found.rounds, found.calls.len())?;
             }
+            if let Some(found) = self.bands.iter().find(|b| b.calls.start == number) {
+                writeln!(f, "  in {} bands, the next {}:", found.count, found.calls.len())?;
+            }
             let tensors: Vec<String> = (0..call.tensors.len()).map(|i| tensor_text(call, i)).collect();
             writeln!(f, "  kernel {} ({}) {}", call.kernel, tensors.join(", "), call.name)?;
         }
@@ -357,6 +360,9 @@ impl Display for Plan {
         for (number, launch) in self.launches.iter().enumerate() {
             if let Some(found) = self.loops.iter().find(|l| l.calls.start == number) {
                 writeln!(f, "  {} times, the next {}:", found.rounds, found.calls.len())?;
+            }
+            if let Some(found) = self.bands.iter().find(|b| b.calls.start == number) {
+                writeln!(f, "  in {} bands, the next {}:", found.count, found.calls.len())?;
             }
             writeln!(f, "  {launch}")?;
         }

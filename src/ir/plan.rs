@@ -1,7 +1,7 @@
 //! The plan: a schedule with an address for every tensor.
 
 use super::graph::OutputKind;
-use super::kernel::{Call, Kernel, Loop, Storage, TensorKind};
+use super::kernel::{Band, Call, Kernel, Loop, Storage, TensorKind};
 
 /// Every tensor starts at a multiple of this many bytes (a cache line and a 512-bit register).
 pub const ALIGNMENT: usize = 64;
@@ -116,6 +116,8 @@ pub struct Plan {
     pub launches: Vec<Launch>,
     /// Neighbouring launches that are made again and again.
     pub loops: Vec<Loop>,
+    /// Neighbouring launches that are made band by band.
+    pub bands: Vec<Band>,
     /// Parameters and states.
     pub persistent: PersistentLayout,
     /// Inputs, in the order of the graph's.

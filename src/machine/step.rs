@@ -26,9 +26,17 @@ struct Step {
     launch: usize,
 }
 
+/// Steps that a member does together: one, or those of bands.
+struct Stretch {
+    steps: Range<usize>,
+    /// How many bands, if there are any: a member does all steps of a band before the next one.
+    bands: Option<usize>,
+}
+
 /// A program's steps.
 pub struct Steps {
     steps: Vec<Step>,
+    stretches: Vec<Stretch>,
     /// The addresses of all steps' buffers, one after the other.
     pub locations: Vec<Location>,
 }
@@ -40,55 +48,85 @@ impl Steps {
     /// `pointers` are the addresses of `locations`, each with room for its kernel's buffer; `scratch` is as large as the
     /// code needs and the member's own; all members of a team call this together, and nobody else touches the memory.
     pub unsafe fn run(&self, member: &Member, pointers: &[*mut u8], scratch: *mut u8) {
-        // SAFETY: the caller's promise.
-        unsafe { Steps::run_some(&self.steps, member, pointers, scratch) };
+        for stretch in &self.stretches {
+            if self.steps[stretch.steps.start].barrier {
+                member.barrier();
+            }
+            // SAFETY: the caller's promise.
+            unsafe { self.run_stretch(stretch, member, pointers, scratch, &mut |_, call| call()) };
+        }
     }
 
-    /// As [`Steps::run`], of some steps.
+    /// A member's part of a stretch. `around` is given each step and what does a part of it.
     ///
     /// # Safety
     /// As for [`Steps::run`].
-    unsafe fn run_some(steps: &[Step], member: &Member, pointers: &[*mut u8], scratch: *mut u8) {
-        for step in steps {
-            if step.barrier {
-                member.barrier();
-            }
+    unsafe fn run_stretch(
+        &self,
+        stretch: &Stretch,
+        member: &Member,
+        pointers: &[*mut u8],
+        scratch: *mut u8,
+        around: &mut dyn FnMut(&Step, &dyn Fn()),
+    ) {
+        let mut call = |step: &Step, tasks: Range<usize>| {
+            let buffers = pointers[step.pointers.clone()].as_ptr();
+            // SAFETY: the function was compiled for a kernel with these buffers; shares of members are disjoint, steps that
+            // touch the same memory have a barrier between them, and a band touches only its own part of what others of
+            // its bands write.
+            around(step, &|| unsafe {
+                (step.function)(buffers, scratch, tasks.start as i64, tasks.end as i64)
+            });
+        };
+        let steps = &self.steps[stretch.steps.clone()];
+        let Some(bands) = stretch.bands else {
+            let step = &steps[0];
             let share = match (step.alone, member.index) {
                 (true, 0) => 0..step.tasks,
                 (true, _) => 0..0,
                 (false, _) => member.share(step.tasks),
             };
             if !share.is_empty() {
-                let buffers = pointers[step.pointers.clone()].as_ptr();
-                // SAFETY: the function was compiled for a kernel with these buffers; shares of members are disjoint, and
-                // steps that touch the same memory have a barrier between them.
-                unsafe { (step.function)(buffers, scratch, share.start as i64, share.end as i64) };
+                call(step, share);
+            }
+            return;
+        };
+        for band in member.share(bands) {
+            for step in steps {
+                let tasks = step.tasks / bands;
+                call(step, band * tasks..(band + 1) * tasks);
             }
         }
     }
-}
 
-impl Steps {
     /// Launches of the plan.
     pub fn launches(&self) -> usize {
         self.steps.iter().map(|s| s.launch + 1).max().unwrap_or(0)
     }
 
-    /// Does the same with a meeting behind every step, and adds up what each launch of the plan takes, in nanoseconds.
+    /// Does the same with a meeting around every stretch, and adds up what each launch of the plan takes, in nanoseconds.
     ///
     /// # Safety
     /// As for [`Steps::run`]; `nanoseconds` has an entry for each launch.
     pub unsafe fn run_timed(&self, member: &Member, pointers: &[*mut u8], scratch: *mut u8, nanoseconds: &[AtomicU64]) {
-        for step in &self.steps {
+        for stretch in &self.stretches {
             member.barrier();
+            let first = &self.steps[stretch.steps.start];
             let begin = Instant::now();
-            let one = std::slice::from_ref(step);
-            // SAFETY: the caller's promise; the meetings around each step keep their order.
-            unsafe { Steps::run_some(one, member, pointers, scratch) };
+            let mut timed = |step: &Step, call: &dyn Fn()| {
+                let begin = Instant::now();
+                call();
+                if member.index == 0 && stretch.bands.is_some() {
+                    let took = begin.elapsed().as_nanos() as u64;
+                    nanoseconds[step.launch].fetch_add(took, Ordering::Relaxed);
+                }
+            };
+            // SAFETY: the caller's promise; the meetings around each stretch keep their order.
+            unsafe { self.run_stretch(stretch, member, pointers, scratch, &mut timed) };
             member.barrier();
-            if member.index == 0 {
+            if member.index == 0 && stretch.bands.is_none() {
                 let took = begin.elapsed().as_nanos() as u64;
-                nanoseconds[step.launch].fetch_add(took, Ordering::Relaxed);
+                nanoseconds[first.launch].fetch_add(took, Ordering::Relaxed);
             }
         }
     }
@@ -102,6 +140,19 @@ struct Touched {
 }
 
 impl Touched {
+    /// What a kernel touches with its buffers at these addresses.
+    fn of(kernel: &Kernel, locations: &[Location], alone: bool) -> Touched {
+        let (mut read, mut written) = (vec![], vec![]);
+        for (buffer, location) in kernel.buffers.iter().zip(locations) {
+            let range = (location.region, location.offset..location.offset + 4 * buffer.elements);
+            match buffer.written {
+                true => written.push(range),
+                false => read.push(range),
+            }
+        }
+        Touched { read, written, alone }
+    }
+
     /// Whether the order of two steps matters and is not kept by one thread doing both.
     fn conflicts(&self, other: &Touched) -> bool {
         let meet = |a: &[(Region, Range<usize>)], b: &[(Region, Range<usize>)]| {
@@ -119,37 +170,47 @@ impl Touched {
 
 /// Flattens a verified plan.
 pub fn steps(plan: &Plan, code: &Code) -> Steps {
-    let mut list: Vec<Step> = vec![];
-    let mut locations = vec![];
+    let mut result = Steps {
+        steps: vec![],
+        stretches: vec![],
+        locations: vec![],
+    };
     let mut since_barrier: Vec<Touched> = vec![];
     // A loop is only a longer list of addresses: its code is there once.
     for (number, launch, round) in plan.rounds() {
+        let band = plan.bands.iter().find(|b| b.calls.contains(&number));
         let kernel = &plan.kernels[launch.call.kernel];
-        let pointers = locations.len()..locations.len() + launch.locations.len();
-        locations.extend((0..launch.locations.len()).map(|buffer| launch.location(buffer, round)));
+        let pointers = result.locations.len()..result.locations.len() + launch.locations.len();
+        let locations = (0..launch.locations.len()).map(|buffer| launch.location(buffer, round));
+        result.locations.extend(locations);
         let phases = &code.kernels[launch.call.kernel].phases;
-        let alone = work(kernel) < SMALL_STEP || phases.iter().all(|phase| phase.tasks == 1);
+        let small = work(kernel) < SMALL_STEP || phases.iter().all(|phase| phase.tasks == 1);
+        let alone = band.is_none() && small;
         for phase in phases {
-            let mut touched = Touched {
-                read: vec![],
-                written: vec![],
-                alone,
+            let touched = Touched::of(kernel, &result.locations[pointers.clone()], alone);
+            // The steps of bands keep their order by themselves; the first of them waits for what any of them needs.
+            let barrier = match band {
+                None => since_barrier.iter().any(|earlier| earlier.conflicts(&touched)),
+                Some(band) if number > band.calls.start => false,
+                Some(band) => band.calls.clone().any(|number| {
+                    let launch = &plan.launches[number];
+                    let touched = Touched::of(&plan.kernels[launch.call.kernel], &launch.locations, false);
+                    since_barrier.iter().any(|earlier| earlier.conflicts(&touched))
+                }),
             };
-            for (buffer, location) in kernel.buffers.iter().zip(&locations[pointers.clone()]) {
-                let range = (location.region, location.offset..location.offset + 4 * buffer.elements);
-                let list = if buffer.written {
-                    &mut touched.written
-                } else {
-                    &mut touched.read
-                };
-                list.push(range);
-            }
-            let barrier = since_barrier.iter().any(|earlier| earlier.conflicts(&touched));
             if barrier {
                 since_barrier.clear();
             }
             since_barrier.push(touched);
-            list.push(Step {
+            let at = result.steps.len();
+            match (band, result.stretches.last_mut()) {
+                (Some(band), Some(last)) if number > band.calls.start => last.steps.end = at + 1,
+                _ => result.stretches.push(Stretch {
+                    steps: at..at + 1,
+                    bands: band.map(|b| b.count),
+                }),
+            }
+            result.steps.push(Step {
                 function: phase.function,
                 tasks: phase.tasks,
                 pointers: pointers.clone(),
@@ -159,7 +220,7 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
             });
         }
     }
-    Steps { steps: list, locations }
+    result
 }
 
 /// A rough count of a kernel's work.

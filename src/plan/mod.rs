@@ -68,6 +68,7 @@ pub fn plan(schedule: &Schedule, graph: &Graph, layout: Option<&PersistentLayout
     Plan {
         launches: launches.collect(),
         loops: schedule.loops.clone(),
+        bands: schedule.bands.clone(),
         inputs: inputs.collect(),
         numbers: slot(TensorKind::Numbers, "numbers", vec![graph.numbers.len()]),
         random_key: slot(TensorKind::RandomKey, "random key", vec![2]),
@@ -144,10 +145,9 @@ fn transient_offsets(schedule: &Schedule) -> (Vec<usize>, usize) {
         })
         .collect();
     for (time, call) in schedule.calls.iter().enumerate() {
-        // What a loop touches is needed in all of its rounds.
-        let (first, last) = schedule
-            .loop_of(time)
-            .map_or((time, time), |l| (l.calls.start, l.calls.end - 1));
+        // What a loop touches is needed in all of its rounds, and what bands touch in all of them.
+        let together = schedule.together(time);
+        let (first, last) = (together.start, together.end - 1);
         for tensor in &call.tensors {
             let described = &schedule.tensors[tensor.0 as usize];
             if described.kind == TensorKind::Temporary {

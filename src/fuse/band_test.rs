@@ -1,0 +1,95 @@
+use super::*;
+
+/// `samples` rows of `columns` each; reads buffer 0, writes buffer 1 with an offset from sample to sample.
+fn rows(samples: usize, length: usize, shift: i64) -> Kernel {
+    let at = |shift: i64| {
+        let affine = Affine::axis(0).plus(&Affine::axis(1).times(length as i64));
+        Position::from(affine.plus(&Affine::constant(shift)))
+    };
+    let load = Instruction::Load {
+        buffer: BufferId(0),
+        at: at(shift),
+        guards: vec![],
+        fill: 0.0,
+    };
+    let store = Instruction::Store {
+        buffer: BufferId(1),
+        at: at(0),
+        value: ValueId(0),
+    };
+    let body = [load, store].into_iter().enumerate();
+    let body = body.map(|(i, instruction)| Define {
+        value: ValueId(i as u32),
+        instruction,
+    });
+    let buffer = |written| Buffer {
+        storage: Storage::F32,
+        elements: samples * length + shift as usize,
+        written,
+    };
+    Kernel {
+        buffers: vec![buffer(false), buffer(true)],
+        body: KernelBody::Loop(LoopKernel {
+            outer: vec![samples],
+            vector: length,
+            rows_kept: 0,
+            passes: vec![Pass {
+                vector: true,
+                sequential: vec![],
+                body: body.collect(),
+                finish: vec![],
+            }],
+            rows_per_task: 5,
+            vector_per_task: None,
+        }),
+    }
+}
+
+fn chain(kernels: Vec<Kernel>) -> Schedule {
+    let tensor = |kernel: &Kernel, buffer: usize| Tensor {
+        kind: TensorKind::Temporary,
+        storage: Storage::F32,
+        elements: kernel.buffers[buffer].elements,
+        node: None,
+    };
+    let mut tensors = vec![tensor(&kernels[0], 0)];
+    tensors.extend(kernels.iter().map(|k| tensor(k, 1)));
+    let calls = (0..kernels.len()).map(|number| Call {
+        kernel: number,
+        tensors: vec![TensorId(number as u32), TensorId(number as u32 + 1)],
+        slices: vec![],
+        nodes: vec![],
+        span: crate::text::Span::NOWHERE,
+        name: String::new(),
+    });
+    Schedule {
+        calls: calls.collect(),
+        kernels,
+        tensors,
+        ..Schedule::default()
+    }
+}
+
+#[test]
+fn calls_that_hand_on_by_rows_run_in_bands() {
+    let mut schedule = chain(vec![rows(96, 4096, 0), rows(96, 4096, 0), rows(96, 4096, 0)]);
+    banded(&mut schedule);
+    let [band] = &schedule.bands[..] else {
+        panic!("{:?}", schedule.bands)
+    };
+    assert_eq!(band.calls, 0..3);
+    // Equal kernels are one, and tasks end where bands do.
+    assert_eq!(schedule.kernels.len(), 1);
+    assert!(schedule.kernels[0].tasks().is_multiple_of(band.count));
+    assert_eq!(96 % band.count, 0);
+}
+
+#[test]
+fn who_reads_another_band_is_in_none() {
+    let mut schedule = chain(vec![rows(96, 4096, 0), rows(96, 4096, 1)]);
+    banded(&mut schedule);
+    assert_eq!(schedule.bands, []);
+    let mut small = chain(vec![rows(96, 64, 0), rows(96, 64, 0)]);
+    banded(&mut small);
+    assert_eq!(small.bands, [], "small tensors are in a cache anyway");
+}
