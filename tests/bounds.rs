@@ -16,6 +16,7 @@ use std::sync::Mutex;
 
 /// Conditions that are no bound of one parameter; specs of `tests/wrong` break them.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("attention", "(floor(size) == size)"),
     ("averaged", "((average != binary) or (classes == 2))"),
     ("log_odds", "(classes >= 2)"),
 ];

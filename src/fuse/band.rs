@@ -62,6 +62,15 @@ struct Finder<'s> {
     strides: HashMap<(usize, BufferId, usize), Option<i64>>,
 }
 
+/// Who touches a tensor.
+#[derive(Default)]
+struct Uses {
+    calls: BTreeSet<usize>,
+    written: bool,
+    /// Kernels and their buffers.
+    buffers: Vec<(usize, BufferId)>,
+}
+
 impl Finder<'_> {
     /// The longest band that starts with a call.
     fn longest(&mut self, start: usize) -> Option<Band> {
@@ -128,20 +137,18 @@ impl Finder<'_> {
     /// The tensors that one of the calls writes and another one touches: the kernels and buffers that do.
     fn internal(&self, calls: Range<usize>) -> HashMap<TensorId, Vec<(usize, BufferId)>> {
         let schedule = self.schedule;
-        let mut uses: HashMap<TensorId, (BTreeSet<usize>, bool, Vec<(usize, BufferId)>)> = HashMap::new();
+        let mut uses: HashMap<TensorId, Uses> = HashMap::new();
         for number in calls {
             let call = &schedule.calls[number];
             for (buffer, tensor) in call.tensors.iter().enumerate() {
                 let entry = uses.entry(*tensor).or_default();
-                entry.0.insert(number);
-                entry.1 |= schedule.kernels[call.kernel].buffers[buffer].written;
-                entry.2.push((call.kernel, BufferId(buffer as u32)));
+                entry.calls.insert(number);
+                entry.written |= schedule.kernels[call.kernel].buffers[buffer].written;
+                entry.buffers.push((call.kernel, BufferId(buffer as u32)));
             }
         }
-        let shared = uses
-            .into_iter()
-            .filter(|(_, (calls, written, _))| *written && calls.len() > 1);
-        shared.map(|(tensor, (_, _, uses))| (tensor, uses)).collect()
+        let shared = uses.into_iter().filter(|(_, u)| u.written && u.calls.len() > 1);
+        shared.map(|(tensor, uses)| (tensor, uses.buffers)).collect()
     }
 
     fn keeps_to_its_own(&mut self, uses: &[(usize, BufferId)], count: usize) -> bool {
