@@ -33,6 +33,8 @@ const SIZES: &[(&str, f64)] = &[
 
 /// Values for parameters that need one.
 const VALUES: &[(&str, &str)] = &[
+    ("rows", "2"),
+    ("columns", "2"),
     ("at", "[3, 5]"),
     ("length", "10"),
     ("every", "10"),
@@ -179,10 +181,12 @@ fn named_axes(parameter: &Parameter) -> usize {
 }
 
 /// The data's tensor that a parameter of a loss or metric gets.
-fn compared(parameter: &Parameter) -> &'static str {
+fn compared(parameter: &Parameter, definition: &Definition) -> &'static str {
     match (parameter.name.text.as_str(), named_axes(parameter)) {
+        ("target", 1) if definition.name.text == "ctc" => "labels",
         ("target" | "first" | "second", 0) => "label",
         (_, 0) => "number",
+        (_, 2..) => "sequence",
         _ => "vector",
     }
 }
@@ -209,6 +213,7 @@ fn call(definition: &Definition, parameter: &str, given: &str, tensors: &[&str])
 /// A spec in which a definition is called so.
 fn spec(file: &str, definition: &Definition, parameter: &str, given: &str) -> String {
     let leading = |p: &&Parameter| matches!(p.kind, ParameterKind::Tensor(_)) && p.default.is_none();
+    let compared = |p| compared(p, definition);
     let tensors: Vec<&str> = definition.parameters.iter().filter(leading).map(compared).collect();
     let applied = |tensors: &[&str]| call(definition, parameter, given, tensors);
     let plain = (
@@ -285,6 +290,7 @@ fn schema() -> Schema {
             tensor("sequence", &["time", "features"], Element::Real),
             tensor("image", &["rows", "columns", "features"], Element::Real),
             tensor("label", &[], Element::Id { bound: 8 }),
+            tensor("labels", &["places"], Element::Id { bound: 8 }),
         ],
         epoch_samples: Some(100),
         ..Schema::default()
