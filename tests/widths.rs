@@ -6,9 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Trains and records; the width is forced where one is given.
-fn record(spec: &Path, bits: &str, threads: &str, file: &Path) -> Output {
+fn record(spec: &Path, precision: &str, bits: &str, threads: &str, file: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mspec"))
-        .args(["bench", "--steps", "3", "--threads", threads, "--record"])
+        .args([
+            "bench",
+            "--steps",
+            "3",
+            "--threads",
+            threads,
+            "--precision",
+            precision,
+            "--record",
+        ])
         .args([file, spec])
         .env("MSPEC_SIMD", bits)
         .output()
@@ -29,26 +38,22 @@ fn ships_with_its_data(spec: &Path) -> bool {
     data::open(&loaded.data().unwrap(), spec.parent().unwrap()).is_ok()
 }
 
-#[test]
-fn a_training_step_has_the_same_bits_at_every_width() {
+/// Every width, with one thread and with two, gives one record.
+fn check(spec: &Path, precision: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let widths = mspec::codegen::target::Target::widths();
-    assert!(specs().len() >= 3);
-    for spec in specs() {
-        let mut first: Option<(String, String)> = None;
-        for bits in &widths {
-            for threads in ["1", "2"] {
-                let name = format!("{bits} bits, {threads} threads");
-                let file = folder.path().join("record.json");
-                let output = record(&spec, &bits.to_string(), threads, &file);
-                let error = String::from_utf8_lossy(&output.stderr);
-                assert!(output.status.success(), "{}, {name}: {error}", spec.display());
-                let recorded = std::fs::read_to_string(&file).unwrap();
-                match &first {
-                    None => first = Some((name, recorded)),
-                    Some((before, expected)) => {
-                        assert_eq!(&recorded, expected, "{}: {name} against {before}", spec.display());
-                    }
+    let mut first: Option<(String, String)> = None;
+    for bits in mspec::codegen::target::Target::widths() {
+        for threads in ["1", "2"] {
+            let name = format!("{precision}, {bits} bits, {threads} threads");
+            let file = folder.path().join("record.json");
+            let output = record(spec, precision, &bits.to_string(), threads, &file);
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}, {name}: {error}", spec.display());
+            let recorded = std::fs::read_to_string(&file).unwrap();
+            match &first {
+                None => first = Some((name, recorded)),
+                Some((before, expected)) => {
+                    assert_eq!(&recorded, expected, "{}: {name} against {before}", spec.display());
                 }
             }
         }
@@ -56,9 +61,25 @@ fn a_training_step_has_the_same_bits_at_every_width() {
 }
 
 #[test]
+fn a_training_step_has_the_same_bits_at_every_width() {
+    assert!(specs().len() >= 3);
+    for spec in specs() {
+        check(&spec, "fp32");
+    }
+}
+
+#[test]
+fn so_has_one_with_numbers_of_16_bits() {
+    let spec = Path::new("specs/shakespeare-gpt.ms");
+    for precision in ["bf16", "f16"] {
+        check(spec, precision);
+    }
+}
+
+#[test]
 fn a_width_that_does_not_exist_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let output = record(&specs()[0], "64", "1", &folder.path().join("record.json"));
+    let output = record(&specs()[0], "fp32", "64", "1", &folder.path().join("record.json"));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(error.contains("MSPEC_SIMD is `64`, not 128, 256 or 512"), "{error}");

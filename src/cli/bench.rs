@@ -9,6 +9,7 @@ use super::train::load_init;
 use super::{SpecArguments, streams, threads};
 use crate::data::Batch;
 use crate::data::random::Stream;
+use crate::ir::experiment::Precision;
 use crate::ir::graph::OutputKind;
 use crate::machine::ceiling::{Ceilings, ceilings};
 use crate::train::checkpoint::Bits;
@@ -47,9 +48,9 @@ pub struct Arguments {
     /// Time to spend on timed steps
     #[arg(long, value_name = "S", default_value_t = 8.0)]
     seconds: f64,
-    /// Only fp32 is there
-    #[arg(long, value_parser = ["fp32"], default_value = "fp32")]
-    precision: String,
+    /// What matrix products read, instead of what the spec says
+    #[arg(long, value_parser = ["fp32", "bf16", "f16"])]
+    precision: Option<String>,
     /// Threads of a step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -112,12 +113,22 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None if arguments.machine => return machine(threads, arguments.json),
         None => return Err(Failure::Usage("name a spec, or ask for --machine".into())),
     };
+    let spec = &with_precision(spec, arguments.precision.as_deref());
     let session = arguments.data.open(spec, arguments.record.is_some())?;
     let mut stepper = arguments.data.stepper(spec, &session, threads)?;
     if let Some(file) = &arguments.record {
         return record(&mut stepper, arguments.steps, &arguments.data.names(spec)?, file);
     }
     measure(&mut stepper, arguments, spec, threads, started)
+}
+
+/// The spec as it is read with `--set train.precision=…`.
+fn with_precision(spec: &SpecArguments, precision: Option<&str>) -> SpecArguments {
+    let mut spec = spec.clone();
+    let word = precision.map(|word| if word == "fp32" { "f32" } else { word });
+    spec.overrides
+        .extend(word.map(|word| ("train.precision".into(), word.into())));
+    spec
 }
 
 fn machine(threads: usize, as_json: bool) -> Result<(), Failure> {
@@ -280,7 +291,11 @@ fn measure(
         "peer": "mspec",
         "workload": workload,
         "threads": threads,
-        "precision": arguments.precision,
+        "precision": match settings.precision {
+            None => "fp32",
+            Some(Precision::Bf16) => "bf16",
+            Some(Precision::F16) => "f16",
+        },
         "step_ms_min": best,
         "step_ms_median": median,
         "compile_s": compile_s,

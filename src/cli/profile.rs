@@ -134,8 +134,8 @@ fn work(kernel: &Kernel) -> (f64, f64) {
         KernelBody::Product(k) => 2 * k.batch.iter().product::<usize>() * k.m * k.n * k.k,
         KernelBody::Loop(_) | KernelBody::Scatter(_) => 0,
     };
-    let elements: usize = kernel.buffers.iter().map(|b| b.elements).sum();
-    (flops as f64, 4.0 * elements as f64)
+    let bytes: usize = kernel.buffers.iter().map(|b| b.elements * b.storage.stride()).sum();
+    (flops as f64, bytes as f64)
 }
 
 fn table(rows: &[Row], ceilings: &Ceilings, threads: usize) -> String {

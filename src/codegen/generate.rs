@@ -85,7 +85,7 @@ impl Generator {
         BufferId(self.buffers.len() as u32 - 1)
     }
 
-    /// Fills memory: reals in ±2 with some zeros, integers small, ids below their bound.
+    /// Fills memory: reals in ±2 with some zeros, integers small, ids below their bound; of 16 bits now and then anything.
     fn finish(&mut self, body: KernelBody) -> Case {
         let kernel = Kernel {
             buffers: self.buffers.clone(),
@@ -98,7 +98,11 @@ impl Generator {
                 (Storage::I32, Some(bound)) => generator.below(bound) as u32,
                 (Storage::I32, None) => generator.below(1000) as u32,
                 (Storage::F32, _) if generator.chance(20) => (-0.0f32).to_bits(),
-                (Storage::F32, _) => (generator.below(4001) as f32 / 1000.0 - 2.0).to_bits(),
+                (Storage::F32, _) => generator.real().to_bits(),
+                (Storage::Bf16 | Storage::F16, _) if generator.chance(50) => generator.below(1 << 16) as u32,
+                (Storage::Bf16, _) => generator.real().to_bits() >> 16,
+                // Of all sizes up to 4.
+                (Storage::F16, _) => (generator.below(2) << 15 | generator.below(0x4401)) as u32,
             };
             memory.push((0..buffer.elements).map(|_| word(self)).collect());
         }
@@ -107,6 +111,10 @@ impl Generator {
             kernel,
             memory,
         }
+    }
+
+    fn real(&mut self) -> f32 {
+        self.below(4001) as f32 / 1000.0 - 2.0
     }
 
     fn define(&mut self, body: &mut Body, scope: &mut Scope, kind: ValueKind, instruction: Instruction) -> ValueId {
@@ -237,7 +245,12 @@ impl Generator {
     /// Loads, indices, constants.
     fn sources(&mut self, body: &mut Body, scope: &mut Scope, sizes: &[usize], usable: &[usize]) {
         for _ in 0..1 + self.below(3) {
-            let storage = if self.chance(5) { Storage::I32 } else { Storage::F32 };
+            let storage = match self.below(8) {
+                0 => Storage::I32,
+                1 => Storage::Bf16,
+                2 => Storage::F16,
+                _ => Storage::F32,
+            };
             let kind = if storage == Storage::F32 {
                 ValueKind::Real
             } else {
@@ -297,13 +310,17 @@ impl Generator {
         };
         let id = self.define(body, scope, ValueKind::Integer, load);
         let (at, row) = self.position(sizes, usable);
-        let table = self.buffer(Storage::F32, row * bound, false);
+        let (storage, kind) = match self.chance(4) {
+            true => (Storage::Bf16, ValueKind::Integer),
+            false => (Storage::F32, ValueKind::Real),
+        };
+        let table = self.buffer(storage, row * bound, false);
         let gather = Instruction::Gather {
             buffer: table,
             at,
             ids: vec![(id, row as i64)],
         };
-        self.define(body, scope, ValueKind::Real, gather);
+        self.define(body, scope, kind, gather);
     }
 
     fn arithmetic(&mut self, body: &mut Body, scope: &mut Scope, most: usize) {
@@ -365,7 +382,10 @@ impl Generator {
         let kind = self.pick(&[ValueKind::Real, ValueKind::Real, ValueKind::Integer, ValueKind::Mask]);
         let Some(value) = self.any(scope, kind) else { return };
         let integers = kind == ValueKind::Integer || (kind == ValueKind::Mask && self.chance(3));
-        let storage = if integers { Storage::I32 } else { Storage::F32 };
+        let storage = match integers {
+            true => self.pick(&[Storage::I32, Storage::I32, Storage::Bf16, Storage::F16]),
+            false => Storage::F32,
+        };
         let (at, elements) = self.own_position(sizes, axes);
         let buffer = self.buffer(storage, elements, true);
         self.effect(body, Instruction::Store { buffer, at, value });
@@ -585,7 +605,8 @@ impl Generator {
         }
         strides.reverse();
         let constant = self.pick(&[0, 0, 2]);
-        let buffer = self.buffer(Storage::F32, size + constant as usize, false);
+        let storage = self.pick(&[Storage::F32, Storage::F32, Storage::Bf16, Storage::F16]);
+        let buffer = self.buffer(storage, size + constant as usize, false);
         Matrix {
             buffer,
             constant,
@@ -648,6 +669,45 @@ impl Generator {
             rows_per_task,
             columns_per_task,
         }))
+    }
+
+    /// All 65 536 numbers of 16 bits times 1, as the rows or as the columns of a product.
+    pub fn widening_case(&mut self, storage: Storage, rows: bool) -> Case {
+        self.start();
+        let all = 1 << 16;
+        let (numbers, one) = (self.buffer(storage, all, false), self.buffer(Storage::F32, 1, false));
+        let result = self.buffer(Storage::F32, all, true);
+        let matrix = |buffer, row_stride, column_stride| Matrix {
+            buffer,
+            constant: 0,
+            batch: vec![],
+            row_stride,
+            column_stride,
+        };
+        let (m, n) = if rows { (all, 1) } else { (1, all) };
+        let (a, b) = match rows {
+            true => (matrix(numbers, 1, 1), matrix(one, 1, 1)),
+            false => (matrix(one, 1, 1), matrix(numbers, 1, 1)),
+        };
+        let (mut epilogue, mut scope) = (vec![], Scope::default());
+        let value = self.define(&mut epilogue, &mut scope, ValueKind::Real, Instruction::Product);
+        let at = Position::axis(if rows { 1 } else { VECTOR_AXIS });
+        let buffer = result;
+        self.effect(&mut epilogue, Instruction::Store { buffer, at, value });
+        let mut case = self.finish(KernelBody::Product(MatrixProduct {
+            batch: vec![],
+            m,
+            n,
+            k: 1,
+            a,
+            b,
+            epilogue,
+            rows_per_task: 1 << 12,
+            columns_per_task: n,
+        }));
+        case.memory[0] = (0..all as u32).collect();
+        case.memory[1] = vec![1f32.to_bits()];
+        case
     }
 
     /// A scatter with ids that collide.

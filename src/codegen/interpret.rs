@@ -7,8 +7,8 @@ use crate::ir::graph::ReduceFunction;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::{ValueKind, ValueKinds, verify};
 
-/// Runs all tasks of a verified kernel. `memory` holds the 32-bit words of each piece of memory, `binding` says which
-/// piece each buffer is (two buffers may be the same).
+/// Runs all tasks of a verified kernel. `memory` holds a word for each element of each piece of memory (of 16 bits in its
+/// lower half), `binding` says which piece each buffer is (two buffers may be the same).
 pub fn interpret(kernel: &Kernel, memory: &mut [Vec<u32>], binding: &[usize]) {
     let mut machine = Interpreter {
         kinds: verify(kernel).expect("only verified kernels are interpreted"),
@@ -34,6 +34,34 @@ pub fn neutral(function: ReduceFunction) -> f32 {
         ReduceFunction::Minimum => f32::INFINITY,
         ReduceFunction::Product => 1.0,
     }
+}
+
+/// What a guarded load gives outside.
+pub fn fill_bits(storage: Storage, fill: f32) -> u32 {
+    match storage {
+        Storage::F32 => fill.to_bits(),
+        Storage::I32 => fill as i32 as u32,
+        Storage::Bf16 | Storage::F16 => fill as i32 as u32 & 0xffff,
+    }
+}
+
+/// 1 as it is stored for a mask that holds.
+pub fn one_bits(storage: Storage) -> u32 {
+    match storage {
+        Storage::F32 => 1f32.to_bits(),
+        Storage::I32 | Storage::Bf16 | Storage::F16 => 1,
+    }
+}
+
+/// The binary32 that has the value of a binary16.
+pub fn widened_f16(bits: u32) -> u32 {
+    let (sign, exponent, fraction) = (bits >> 15 & 1, bits >> 10 & 0x1f, bits & 0x3ff);
+    let size = match (exponent, fraction) {
+        (0, fraction) => (fraction as f32 * 2f32.powi(-24)).to_bits(),
+        (0x1f, fraction) => 0x7f80_0000 | fraction << 13,
+        (exponent, fraction) => (exponent + 112) << 23 | fraction << 13,
+    };
+    sign << 31 | size
 }
 
 struct Interpreter<'a> {
@@ -136,8 +164,8 @@ impl Interpreter<'_> {
                 for chunk in (0..k.k).step_by(PRODUCT_CHUNK) {
                     let mut sum = 0.0f32;
                     for i in chunk..k.k.min(chunk + PRODUCT_CHUNK) {
-                        let a = f32::from_bits(self.read(k.a.buffer, element(&k.a, at[0], i)));
-                        let b = f32::from_bits(self.read(k.b.buffer, element(&k.b, i, at[1])));
+                        let a = self.factor(k.a.buffer, element(&k.a, at[0], i));
+                        let b = self.factor(k.b.buffer, element(&k.b, i, at[1]));
                         sum = a.mul_add(b, sum);
                     }
                     total = Some(total.map_or(sum, |before: f32| before + sum));
@@ -175,6 +203,16 @@ impl Interpreter<'_> {
     fn write(&mut self, buffer: BufferId, element: i64, bits: u32) {
         assert!((0..self.buffers[buffer.0 as usize].elements as i64).contains(&element));
         self.memory[self.binding[buffer.0 as usize]][element as usize] = bits;
+    }
+
+    /// An element of a product's operand.
+    fn factor(&self, buffer: BufferId, element: i64) -> f32 {
+        let bits = self.read(buffer, element);
+        f32::from_bits(match self.buffers[buffer.0 as usize].storage {
+            Storage::Bf16 => bits << 16,
+            Storage::F16 => widened_f16(bits),
+            Storage::F32 | Storage::I32 => bits,
+        })
     }
 
     fn set(&mut self, value: ValueId, bits: u32) {
@@ -215,7 +253,8 @@ impl Interpreter<'_> {
         let bits = self.bits(value);
         match (self.kinds[value.0 as usize], storage) {
             (Some(ValueKind::Mask), Storage::F32) => f32::from(u8::from(bits != 0)).to_bits(),
-            (Some(ValueKind::Mask), Storage::I32) => u32::from(bits != 0),
+            (Some(ValueKind::Mask), _) => u32::from(bits != 0),
+            (_, Storage::Bf16 | Storage::F16) => bits & 0xffff,
             _ => bits,
         }
     }
@@ -233,10 +272,7 @@ impl Interpreter<'_> {
                 if guards.iter().all(|g| g.holds(indices)) {
                     self.read(*buffer, at.at(indices))
                 } else {
-                    match self.buffers[buffer.0 as usize].storage {
-                        Storage::F32 => fill.to_bits(),
-                        Storage::I32 => *fill as i32 as u32,
-                    }
+                    fill_bits(self.buffers[buffer.0 as usize].storage, *fill)
                 }
             }
             Instruction::Gather { buffer, at, ids } => {

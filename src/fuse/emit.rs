@@ -3,16 +3,16 @@
 
 use super::body::{Bits, Bodies, Home, Value};
 use super::mathematics::{
-    Code, constant_power, error_function, exponential, hyperbolic_tangent, logarithm, power, round_bf16, round_f16,
-    sine,
+    Code, constant_power, error_function, exponential, hyperbolic_tangent, logarithm, narrowed_bf16, narrowed_f16,
+    power, round_bf16, round_f16, sine, widened_bf16, widened_f16,
 };
 use super::position::{Index, composed, composed_guards, linear};
-use super::program::{Program, storage};
+use super::program::Program;
 use super::random::uniform;
 use super::walk::table_axis;
 use crate::ir::affine::{Guard, Position};
 use crate::ir::graph::{Element, GatherPosition, MapFunction, NodeId, Op};
-use crate::ir::kernel::{Arithmetic, BufferId, Instruction, TensorId};
+use crate::ir::kernel::{Arithmetic, BufferId, Instruction, Storage, TensorId};
 use crate::ir::kernel_verify::ValueKind;
 use std::collections::HashMap;
 
@@ -158,12 +158,19 @@ impl<'a> Emitter<'a> {
     }
 
     fn load(&mut self, id: NodeId, at: Position, guards: &[Guard], fill: f64) -> Value {
-        let element = self.program.node(id).element;
         let buffer = self.buffer(self.memory.tensor(id));
-        let raw = self.load_raw(buffer, at, guards, fill as f32, kind_in_memory(element));
-        match element {
-            Element::Condition => self.bodies.as_mask(raw),
-            _ => raw,
+        let kind = kind_in_memory(self.program.storage(id));
+        let raw = self.load_raw(buffer, at, guards, fill as f32, kind);
+        self.of_memory(id, raw)
+    }
+
+    /// The value of a node, of what lies in memory for it.
+    fn of_memory(&mut self, id: NodeId, raw: Value) -> Value {
+        match self.program.storage(id) {
+            Storage::Bf16 => widened_bf16(&mut self.bodies, raw),
+            Storage::F16 => widened_f16(&mut self.bodies, raw),
+            Storage::F32 if self.program.node(id).element == Element::Condition => self.bodies.as_mask(raw),
+            Storage::F32 | Storage::I32 => raw,
         }
     }
 
@@ -271,7 +278,9 @@ impl<'a> Emitter<'a> {
         }
         let mut all = outer.to_vec();
         all.extend(own.iter().filter(|g| !outer.contains(g)).cloned());
-        let stored = program.is_stored(operand) && !self.members.contains_key(&operand);
+        // 0 has the same bits everywhere; another fill value need not be a number of 16 bits.
+        let fills = fill.to_bits() == 0 || matches!(program.storage(operand), Storage::F32 | Storage::I32);
+        let stored = program.is_stored(operand) && !self.members.contains_key(&operand) && fills;
         let element_at = linear(&program.node(operand).shape, &there, &self.sizes);
         if stored && outer.is_empty() {
             return self.load(operand, element_at, &all, fill);
@@ -316,19 +325,14 @@ impl<'a> Emitter<'a> {
         }
         let at = super::position::simplified(&at, &self.sizes);
         let buffer = self.buffer(self.memory.tensor(table));
-        let element = program.node(table).element;
+        let kind = kind_in_memory(program.storage(table));
         let arguments: Vec<Value> = ids.iter().map(|i| i.0).collect();
-        let raw = self
-            .bodies
-            .push(&arguments, &[&at], kind_in_memory(element), |v| Instruction::Gather {
-                buffer,
-                at: at.clone(),
-                ids: v.iter().zip(&ids).map(|(&v, i)| (v, i.1)).collect(),
-            });
-        match element {
-            Element::Condition => self.bodies.as_mask(raw),
-            _ => raw,
-        }
+        let raw = self.bodies.push(&arguments, &[&at], kind, |v| Instruction::Gather {
+            buffer,
+            at: at.clone(),
+            ids: v.iter().zip(&ids).map(|(&v, i)| (v, i.1)).collect(),
+        });
+        self.of_memory(table, raw)
     }
 
     /// A transposed gather whose rows cannot collide: the source where the index is the id, else 0.
@@ -422,20 +426,22 @@ impl<'a> Emitter<'a> {
     /// Stores a member at the end of the current body.
     pub fn store(&mut self, id: NodeId, at: Position, value: Value) {
         let tensor = self.memory.tensor(id);
-        let value = match storage(self.program.node(id).element) {
-            crate::ir::kernel::Storage::I32 => self.bodies.as_integer(value),
-            crate::ir::kernel::Storage::F32 if value.kind == ValueKind::Integer => self.bodies.as_real(value),
-            crate::ir::kernel::Storage::F32 => value,
+        let value = match self.program.storage(id) {
+            Storage::I32 => self.bodies.as_integer(value),
+            Storage::F32 if value.kind == ValueKind::Integer => self.bodies.as_real(value),
+            Storage::F32 => value,
+            Storage::Bf16 => narrowed_bf16(&mut self.bodies, value),
+            Storage::F16 => narrowed_f16(&mut self.bodies, value),
         };
         let buffer = self.buffer(tensor);
         self.bodies.store(buffer, at, value);
     }
 }
 
-fn kind_in_memory(element: Element) -> ValueKind {
-    match element {
-        Element::Id { .. } => ValueKind::Integer,
-        Element::Real | Element::Condition => ValueKind::Real,
+fn kind_in_memory(storage: Storage) -> ValueKind {
+    match storage {
+        Storage::I32 | Storage::Bf16 | Storage::F16 => ValueKind::Integer,
+        Storage::F32 => ValueKind::Real,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::mathematics::*;
 use super::tests::oracle::short;
+use crate::codegen::interpret;
 use crate::ir::graph::MapFunction;
 use crate::ir::kernel::Arithmetic::{self, *};
 
@@ -221,6 +222,33 @@ fn draws_are_uniform_and_differ_by_key_and_stream() {
     assert!((0..20_000).all(|i| (0.0..1.0).contains(&draw([1, 2], 0, i))));
     let meant = crate::ops::random::uniform;
     assert!((0..20_000).all(|i| draw([1, 2], 3, i) == meant([1, 2], 3, i)));
+}
+
+/// All numbers of 16 bits; and what is rounded to them loses nothing on the way there and back.
+#[test]
+fn sixteen_bits_hold_what_is_rounded_to_them() {
+    for bits in 0..1u32 << 16 {
+        let wide = widened_bf16(&mut Plain, bits);
+        assert_eq!(wide, bits << 16);
+        assert_eq!(narrowed_bf16(&mut Plain, wide), bits);
+        let wide = f32::from_bits(widened_f16(&mut Plain, bits));
+        let wanted = f32::from_bits(interpret::widened_f16(bits));
+        assert_eq!(wide.is_nan(), bits & 0x7fff > 0x7c00);
+        assert!(
+            wide.to_bits() == wanted.to_bits() || wide.is_nan() && wanted.is_nan(),
+            "{bits:04x}: {wide:e}"
+        );
+        assert!(narrowed_f16(&mut Plain, wide.to_bits()) == bits || wide.is_nan());
+        assert!(f64::from(wide).is_nan() || short(wide.into(), 11, -24, 65504.0) == f64::from(wide));
+    }
+    for bits in (0..u32::MAX / 9973).map(|i| i * 9973).chain([0x7f80_0001, 0xff80_0001]) {
+        let short = round_bf16(&mut Plain, bits);
+        let stored = narrowed_bf16(&mut Plain, short);
+        assert_eq!(widened_bf16(&mut Plain, stored), short);
+        let short = round_f16(&mut Plain, bits);
+        let stored = narrowed_f16(&mut Plain, short);
+        assert_eq!(widened_f16(&mut Plain, stored), short);
+    }
 }
 
 /// Every 9973rd pattern of bits, and all near what is a tie or a bound, against integer arithmetic of another kind.

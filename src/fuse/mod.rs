@@ -37,7 +37,12 @@ use crate::ir::kernel::Schedule;
 
 /// The schedule that computes all outputs of a graph without placeholders of gradients.
 pub fn fuse(graph: &Graph) -> Schedule {
-    let mut program = program::Program::new(normalise::normalised(graph));
+    fused(graph, true)
+}
+
+/// The same; rounded numbers are stored `in_16_bits` or in 32, which changes no result.
+fn fused(graph: &Graph, in_16_bits: bool) -> Schedule {
+    let mut program = program::Program::new(normalise::normalised(graph), in_16_bits);
     let groups = group::grouped(&mut program);
     let mut schedule = schedule::scheduled(&program, &groups);
     band::banded(&mut schedule);

@@ -22,6 +22,7 @@ pub struct Program {
     pub decisions: Vec<Decision>,
     users: Vec<Vec<NodeId>>,
     work: Vec<u32>,
+    in_32_bits: Vec<bool>,
 }
 
 /// Instructions beyond which a value with several users is not computed again for each.
@@ -30,8 +31,8 @@ const WORK_MAX: u32 = 48;
 const READS_MAX: usize = 3;
 
 impl Program {
-    /// Decides which nodes are anchors.
-    pub fn new(normal: Normal) -> Program {
+    /// Decides which nodes are anchors, and whether any is stored in 16 bits.
+    pub fn new(normal: Normal, in_16_bits: bool) -> Program {
         let Normal {
             graph, origin, copies, ..
         } = normal;
@@ -57,6 +58,10 @@ impl Program {
             anchor: vec![false; graph.len()],
             work: vec![0; graph.len()],
             decisions: vec![],
+            in_32_bits: match in_16_bits {
+                true => read_in_32_bits(&graph, &live),
+                false => vec![true; graph.len()],
+            },
             graph,
             origin,
             live,
@@ -89,6 +94,26 @@ impl Program {
     /// Lies in memory before the step begins.
     pub fn is_leaf(&self, id: NodeId) -> bool {
         matches!(self.node(id).op, Op::Input(_) | Op::Param(_) | Op::State(_))
+    }
+
+    /// How its elements lie in memory, if it is stored: in 16 bits where its value is rounded to them.
+    pub fn storage(&self, id: NodeId) -> Storage {
+        let rounded = match self.in_32_bits[id.0 as usize] {
+            true => None,
+            false => self.rounded(id),
+        };
+        rounded.unwrap_or(storage_of(self.node(id).element))
+    }
+
+    /// What all values of a node are rounded to.
+    fn rounded(&self, id: NodeId) -> Option<Storage> {
+        let node = self.node(id);
+        match &node.op {
+            Op::Map(MapFunction::RoundBf16) => Some(Storage::Bf16),
+            Op::Map(MapFunction::RoundF16) => Some(Storage::F16),
+            Op::View { guards, fill, .. } if guards.is_empty() || *fill == 0.0 => self.rounded(node.operands[0]),
+            _ => None,
+        }
     }
 
     /// An anchor or a leaf: others read it from memory.
@@ -262,10 +287,32 @@ pub fn scatters(positions: &[GatherPosition], graph: &Graph, node: &Node) -> boo
     (0..source.len()).any(|axis| source[axis] > 1 && !positions.contains(&GatherPosition::Axis(axis)))
 }
 
-/// How a node's elements lie in memory.
-pub fn storage(element: Element) -> Storage {
+/// How elements lie in memory unless they are rounded.
+pub fn storage_of(element: Element) -> Storage {
     match element {
         Element::Id { .. } => Storage::I32,
         Element::Real | Element::Condition => Storage::F32,
     }
+}
+
+/// Nodes that others than kernels of this graph read, or read without widening: outputs, what scans and scatters read.
+fn read_in_32_bits(graph: &Graph, live: &[bool]) -> Vec<bool> {
+    let mut marked = vec![false; graph.len()];
+    let mut pending: Vec<NodeId> = graph.outputs.iter().map(|o| o.node).collect();
+    for id in graph.ids().filter(|id| live[id.0 as usize]) {
+        let node = graph.node(id);
+        match node.op {
+            Op::Scan(_) => pending.extend(&node.operands),
+            Op::ScatterAdd { .. } => pending.push(node.operands[0]),
+            _ => {}
+        }
+    }
+    // What is read may lie in memory as what its views read.
+    while let Some(id) = pending.pop() {
+        marked[id.0 as usize] = true;
+        if matches!(graph.node(id).op, Op::View { .. }) {
+            pending.push(graph.node(id).operands[0]);
+        }
+    }
+    marked
 }

@@ -5,7 +5,7 @@ use super::group::{GroupKind, Groups};
 use super::lower::lowered;
 use super::partition::partitioned;
 use super::position::composed;
-use super::program::{Program, storage};
+use super::program::{Program, storage_of};
 use super::reason;
 use super::scan::{Embedded, Lies, Place, embedded, stored};
 use super::tidy::{Kernels, canonical, written};
@@ -102,7 +102,7 @@ impl Builder<'_> {
         let graph = &self.program.graph;
         for (i, input) in graph.inputs.iter().enumerate() {
             let kind = TensorKind::Input(InputId(i as u32));
-            self.tensor(kind, storage(input.element), elements(&input.shape), None);
+            self.tensor(kind, storage_of(input.element), elements(&input.shape), None);
         }
         for (i, param) in graph.params.iter().enumerate() {
             self.tensor(
@@ -333,7 +333,7 @@ impl Builder<'_> {
             return tensor;
         }
         let described = self.program.node(node);
-        let (storage, size) = (storage(described.element), elements(&described.shape));
+        let (storage, size) = (self.program.storage(node), elements(&described.shape));
         let origin = self.program.origin[node.0 as usize];
         let tensor = self.tensor(TensorKind::Temporary, storage, size, Some(origin));
         self.of_node[node.0 as usize] = Some(tensor);

@@ -60,12 +60,32 @@ impl fmt::Display for BufferId {
 }
 
 /// How a buffer's elements are stored.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Storage {
     /// binary32: reals, and conditions as 0 and 1.
     F32,
     /// Ids and random keys.
     I32,
+    /// bfloat16: the upper half of a binary32. Bodies read and write its 16 bits as an I32, zeros above them; a product's
+    /// operand is widened to binary32, which changes no value.
+    Bf16,
+    /// binary16, in the same way.
+    F16,
+}
+
+impl Storage {
+    /// Bytes from element to element.
+    pub fn stride(self) -> usize {
+        match self {
+            Storage::F32 | Storage::I32 => 4,
+            Storage::Bf16 | Storage::F16 => 2,
+        }
+    }
+
+    /// Bytes that so many elements take. Code may read 32 bits at any element, so an element of 16 has two bytes behind it.
+    pub fn bytes(self, elements: usize) -> usize {
+        elements * self.stride() + 4 - self.stride()
+    }
 }
 
 /// A buffer that a kernel is called with.
@@ -130,7 +150,8 @@ pub enum Instruction {
     Constant(f32),
     /// An i32.
     Integer(i32),
-    /// An element of a buffer (its storage is the type); `fill` where a guard does not hold (for I32 as `ToInteger` has it).
+    /// An element of a buffer (its storage is the type; of 16 bits it is an I32); `fill` where a guard does not hold (for
+    /// an I32 as `ToInteger` has it).
     Load {
         /// From where.
         buffer: BufferId,
@@ -181,7 +202,8 @@ pub enum Instruction {
     },
     /// The element of the product, in an epilogue.
     Product,
-    /// Writes an element (F32 to F32, I32 to I32; a mask is stored as 0 and 1). Defines nothing.
+    /// Writes an element (F32 to F32, I32 to I32, of which 16 bits take the lower half; a mask is stored as 0 and 1).
+    /// Defines nothing.
     Store {
         /// To where.
         buffer: BufferId,

@@ -32,6 +32,8 @@ impl Display for Storage {
         f.write_str(match self {
             Storage::F32 => "f32",
             Storage::I32 => "i32",
+            Storage::Bf16 => "bf16",
+            Storage::F16 => "f16",
         })
     }
 }

@@ -127,7 +127,7 @@ fn verify_product(buffers: &[Buffer], k: &MatrixProduct) -> Result<ValueKinds, V
     verify_cut(k.columns_per_task, k.n)?;
     for (matrix, rows, columns) in [(&k.a, k.m, k.k), (&k.b, k.k, k.n)] {
         let buffer = find(buffers, matrix.buffer)?;
-        ensure(buffer.storage == Storage::F32, || "a matrix of integers".into())?;
+        ensure(buffer.storage != Storage::I32, || "a matrix of integers".into())?;
         ensure(!buffer.written, || "a product writes its operand".into())?;
         ensure(matrix.batch.len() == k.batch.len(), || {
             "a matrix with other batch axes".into()
@@ -343,7 +343,7 @@ impl<'a> Scope<'a> {
         use ValueKind::*;
         let of_storage = |buffer: &Buffer| match buffer.storage {
             Storage::F32 => Real,
-            Storage::I32 => Integer,
+            Storage::I32 | Storage::Bf16 | Storage::F16 => Integer,
         };
         Ok(Some(match instruction {
             Instruction::Constant(_) => Real,

@@ -50,7 +50,7 @@ fn best(kernel: Kernel, threads: usize) -> Result<f64, MachineError> {
     let mut plan = Plan::default();
     let locations = kernel.buffers.iter().map(|buffer| {
         let offset = plan.transient_bytes;
-        plan.transient_bytes += (4 * buffer.elements).next_multiple_of(ALIGNMENT);
+        plan.transient_bytes += buffer.storage.bytes(buffer.elements).next_multiple_of(ALIGNMENT);
         Location {
             region: Region::Transient,
             offset,

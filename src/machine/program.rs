@@ -85,14 +85,14 @@ impl Program {
 
 /// Everything that a program can reach lies in the arenas.
 fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
-    let check = |location: Location, elements: usize, alignment: usize, what: &str| {
+    let check = |location: Location, storage: Storage, elements: usize, alignment: usize, what: &str| {
         let room = match location.region {
             Region::Persistent => plan.persistent.bytes,
             Region::Transient => plan.transient_bytes,
         };
         let end = elements
             .checked_mul(4)
-            .and_then(|bytes| bytes.checked_add(location.offset));
+            .and_then(|_| storage.bytes(elements).checked_add(location.offset));
         if end.is_some_and(|end| end <= room) && location.offset.is_multiple_of(alignment) {
             Ok(())
         } else {
@@ -101,9 +101,13 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
             )))
         }
     };
+    let check_values = |location, storage: Storage, shape: &[usize], what: &str| match storage {
+        Storage::F32 | Storage::I32 => check(location, storage, shape.iter().product(), ALIGNMENT, what),
+        Storage::Bf16 | Storage::F16 => Err(MachineError::Plan(format!("{what} in 16 bits"))),
+    };
     let slots = plan.persistent.slots.iter().chain(&plan.inputs);
     for slot in slots.chain(&plan.numbers).chain(&plan.random_key) {
-        check(slot.location, slot.shape.iter().product(), ALIGNMENT, &slot.name)?;
+        check_values(slot.location, slot.storage, &slot.shape, &slot.name)?;
     }
     let fits = |slot: &Option<Slot>, storage: Storage, elements: Option<usize>| {
         let fits = |s: &Slot| s.storage == storage && elements.is_none_or(|e| e == s.shape.iter().product::<usize>());
@@ -115,7 +119,7 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
         ));
     }
     for output in &plan.outputs {
-        check(output.location, output.shape.iter().product(), ALIGNMENT, "an output")?;
+        check_values(output.location, output.storage, &output.shape, "an output")?;
     }
     for launch in &plan.launches {
         let kernel = plan.kernels.get(launch.call.kernel);
@@ -131,11 +135,16 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
         }
     }
     for (_, launch, round) in plan.rounds() {
-        // The part of a tensor that a round works on starts at an element.
-        let alignment = if launch.steps.is_empty() { ALIGNMENT } else { 4 };
         for (at, buffer) in plan.kernels[launch.call.kernel].buffers.iter().enumerate() {
+            // The part of a tensor that a round works on starts at an element.
+            let alignment = if launch.steps.is_empty() {
+                ALIGNMENT
+            } else {
+                buffer.storage.stride()
+            };
             check(
                 launch.location(at, round),
+                buffer.storage,
                 buffer.elements,
                 alignment,
                 &launch.call.name,
@@ -355,6 +364,7 @@ impl Machine {
             match extent.storage {
                 Storage::F32 => Values::F32(std::slice::from_raw_parts(pointer.cast().as_ptr(), extent.elements)),
                 Storage::I32 => Values::I32(std::slice::from_raw_parts(pointer.cast().as_ptr(), extent.elements)),
+                Storage::Bf16 | Storage::F16 => unreachable!("refused by `verify_plan`"),
             }
         }
     }
@@ -370,6 +380,7 @@ impl Machine {
                 Storage::I32 => {
                     ValuesMut::I32(std::slice::from_raw_parts_mut(pointer.cast().as_ptr(), extent.elements))
                 }
+                Storage::Bf16 | Storage::F16 => unreachable!("refused by `verify_plan`"),
             }
         }
     }

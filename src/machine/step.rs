@@ -144,7 +144,8 @@ impl Touched {
     fn of(kernel: &Kernel, locations: &[Location], alone: bool) -> Touched {
         let (mut read, mut written) = (vec![], vec![]);
         for (buffer, location) in kernel.buffers.iter().zip(locations) {
-            let range = (location.region, location.offset..location.offset + 4 * buffer.elements);
+            let bytes = buffer.storage.stride() * buffer.elements;
+            let range = (location.region, location.offset..location.offset + bytes);
             match buffer.written {
                 true => written.push(range),
                 false => read.push(range),

@@ -9,9 +9,6 @@ use crate::ir::plan::*;
 use lifetime::{Interval, offsets};
 use std::collections::HashMap;
 
-/// Bytes of one element, whatever its storage.
-const ELEMENT_BYTES: usize = 4;
-
 /// Gives every tensor a place. Parameters and states lie where `layout` has them, if it is given: the evaluation
 /// program of an experiment works on the tensors of its training program.
 pub fn plan(schedule: &Schedule, graph: &Graph, layout: Option<&PersistentLayout>) -> Plan {
@@ -32,15 +29,17 @@ pub fn plan(schedule: &Schedule, graph: &Graph, layout: Option<&PersistentLayout
     let launches = schedule.calls.iter().map(|call| {
         let part = |(buffer, &tensor): (usize, &TensorId)| {
             let Location { region, offset } = location(tensor);
-            let first = call.slice(buffer).first as usize * ELEMENT_BYTES;
+            let first = call.slice(buffer).first as usize * schedule.tensors[tensor.0 as usize].storage.stride();
             let offset = offset + first;
             Location { region, offset }
         };
-        let step = |slice: &Slice| slice.step * ELEMENT_BYTES as i64;
+        let step = |(slice, tensor): (&Slice, &TensorId)| {
+            slice.step * schedule.tensors[tensor.0 as usize].storage.stride() as i64
+        };
         Launch {
             call: call.clone(),
             locations: call.tensors.iter().enumerate().map(part).collect(),
-            steps: call.slices.iter().map(step).collect(),
+            steps: call.slices.iter().zip(&call.tensors).map(step).collect(),
         }
     });
     let slot = |kind: TensorKind, name: &str, shape: Vec<usize>| {
@@ -93,7 +92,7 @@ fn persistent_layout(graph: &Graph) -> PersistentLayout {
                 offset: layout.bytes,
             },
         });
-        layout.bytes += bytes(shape.iter().product());
+        layout.bytes += bytes(Storage::F32, shape.iter().product());
     };
     for (i, param) in graph.params.iter().enumerate() {
         place(
@@ -120,8 +119,8 @@ fn persistent_layout(graph: &Graph) -> PersistentLayout {
 }
 
 /// The room that a tensor takes.
-fn bytes(elements: usize) -> usize {
-    (elements * ELEMENT_BYTES).next_multiple_of(ALIGNMENT)
+fn bytes(storage: Storage, elements: usize) -> usize {
+    storage.bytes(elements).next_multiple_of(ALIGNMENT)
 }
 
 fn is_update(kind: &OutputKind) -> bool {
@@ -140,7 +139,7 @@ fn transient_offsets(schedule: &Schedule) -> (Vec<usize>, usize) {
             TensorKind::Input(_) | TensorKind::Numbers | TensorKind::RandomKey => Some(Interval {
                 first: 0,
                 last: end,
-                bytes: bytes(tensor.elements),
+                bytes: bytes(tensor.storage, tensor.elements),
             }),
         })
         .collect();
@@ -154,7 +153,7 @@ fn transient_offsets(schedule: &Schedule) -> (Vec<usize>, usize) {
                 let interval = intervals[tensor.0 as usize].get_or_insert(Interval {
                     first,
                     last,
-                    bytes: bytes(described.elements),
+                    bytes: bytes(described.storage, described.elements),
                 });
                 interval.last = interval.last.max(last);
             }

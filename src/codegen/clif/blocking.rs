@@ -57,10 +57,10 @@ fn bytes(elements: usize) -> usize {
 
 impl Blocking {
     /// For registers of a width.
-    pub fn of(k: &MatrixProduct, width: Width) -> Blocking {
+    pub fn of(buffers: &[Buffer], k: &MatrixProduct, width: Width) -> Blocking {
         match width {
             Width::W128 => Blocking::narrow(k),
-            _ => Blocking::wide(k, width),
+            _ => Blocking::wide(k, width, packs_rows(buffers, k)),
         }
     }
 
@@ -84,7 +84,7 @@ impl Blocking {
         }
     }
 
-    fn wide(k: &MatrixProduct, width: Width) -> Blocking {
+    fn wide(k: &MatrixProduct, width: Width, packs_rows: bool) -> Blocking {
         let of_task = k.columns_per_task.min(k.n);
         let vectors = vectors_of_panel(of_task, width);
         let tile_columns = vectors * width.lanes();
@@ -92,7 +92,7 @@ impl Blocking {
         let multiple = (1..).map(|i| i * tile_columns).find(|c| c.is_multiple_of(LANES));
         let multiple = multiple.expect("some multiple is one");
         let at_once = wide::multiply::rows_at_once(width, vectors);
-        let packed_rows = packs_rows(k).then(|| PACKED_VECTORS * width.lanes());
+        let packed_rows = packs_rows.then(|| PACKED_VECTORS * width.lanes());
         let row_multiple = packed_rows.unwrap_or(at_once);
         let whole = even(of_task, BLOCK_COLUMNS / multiple * multiple, multiple);
         let (packed_steps, columns) = match k.k * whole <= PACKED_ELEMENTS {
@@ -130,10 +130,19 @@ impl Blocking {
 }
 
 /// Whether the rows of `a` are packed too: where a step is another cache line that holds many rows, and the lines of
-/// the steps of a chunk are so far apart that they fall into a few sets of a cache and drive each other out.
-fn packs_rows(k: &MatrixProduct) -> bool {
+/// the steps of a chunk are so far apart that they fall into a few sets of a cache and drive each other out. And where
+/// they have 16 bits: they are widened on the way.
+fn packs_rows(buffers: &[Buffer], k: &MatrixProduct) -> bool {
+    if storage(buffers, &k.a) != Storage::F32 {
+        return true;
+    }
     let step_bytes = k.a.column_stride * WORD;
     k.a.row_stride == 1 && step_bytes != 0 && step_bytes % CONFLICT_BYTES == 0 && k.n >= 2 * LANES
+}
+
+/// How a matrix is stored.
+fn storage(buffers: &[Buffer], matrix: &Matrix) -> Storage {
+    buffers[matrix.buffer.0 as usize].storage
 }
 
 /// Vectors of a panel's row: few columns without use, and few loads for each product.
@@ -147,19 +156,20 @@ fn vectors_of_panel(columns: usize, width: Width) -> usize {
 }
 
 /// Bytes of scratch memory that a product needs.
-pub fn scratch_bytes(kernel: &MatrixProduct, width: Width) -> usize {
-    Blocking::of(kernel, width).bytes
+pub fn scratch_bytes(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> usize {
+    Blocking::of(buffers, kernel, width).bytes
 }
 
 /// Bytes of a product's tile from row to row.
-pub fn tile_row_bytes(kernel: &MatrixProduct, width: Width) -> i64 {
-    Blocking::of(kernel, width).columns as i64 * WORD
+pub fn tile_row_bytes(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> i64 {
+    Blocking::of(buffers, kernel, width).columns as i64 * WORD
 }
 
 /// The routines that a product calls: multiply, pack `b`, and pack `a` where that is packed.
-pub fn routines(kernel: &MatrixProduct, width: Width) -> Vec<Routine> {
+pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> Vec<Routine> {
     let (a, b) = (&kernel.a, &kernel.b);
-    let pack = |width, lane_stride, step_stride| Routine::Pack {
+    let pack = |matrix, width, lane_stride, step_stride| Routine::Pack {
+        storage: storage(buffers, matrix),
         width,
         lane_stride,
         step_stride,
@@ -167,11 +177,11 @@ pub fn routines(kernel: &MatrixProduct, width: Width) -> Vec<Routine> {
     if width == Width::W128 {
         return vec![
             Routine::Multiply,
-            pack(TILE_COLUMNS, b.column_stride, b.row_stride),
-            pack(TILE_ROWS, a.row_stride, a.column_stride),
+            pack(b, TILE_COLUMNS, b.column_stride, b.row_stride),
+            pack(a, TILE_ROWS, a.row_stride, a.column_stride),
         ];
     }
-    let blocking = Blocking::of(kernel, width);
+    let blocking = Blocking::of(buffers, kernel, width);
     let vectors = blocking.tile_columns / width.lanes();
     let bytes = |stride: i64| i32::try_from(stride * WORD).expect("wide products have small strides");
     let (row_bytes, step_bytes) = match blocking.packed_rows {
@@ -184,8 +194,9 @@ pub fn routines(kernel: &MatrixProduct, width: Width) -> Vec<Routine> {
         step_bytes,
         tile_row_bytes: bytes(blocking.columns as i64),
     };
-    let pack = |vectors, lane_stride, step_stride| {
+    let pack = |matrix, vectors, lane_stride, step_stride| {
         Routine::WidePack(wide::pack::Pack {
+            storage: storage(buffers, matrix),
             vectors,
             lane_stride,
             step_stride,
@@ -193,10 +204,10 @@ pub fn routines(kernel: &MatrixProduct, width: Width) -> Vec<Routine> {
     };
     let mut routines = vec![
         Routine::WideMultiply(multiply),
-        pack(vectors, b.column_stride, b.row_stride),
+        pack(b, vectors, b.column_stride, b.row_stride),
     ];
     if blocking.packed_rows.is_some() {
-        routines.push(pack(PACKED_VECTORS, a.row_stride, a.column_stride));
+        routines.push(pack(a, PACKED_VECTORS, a.row_stride, a.column_stride));
     }
     routines
 }

@@ -3,7 +3,7 @@
 
 use super::emitter::{Emitter, PLAIN, QUAD, WORD};
 use crate::codegen::analysis::{Levels, Reduction};
-use crate::codegen::interpret::neutral;
+use crate::codegen::interpret::{neutral, one_bits};
 use crate::ir::graph::ReduceFunction;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKind;
@@ -114,7 +114,7 @@ impl Emitter<'_> {
     fn of_storage(&mut self, buffer: BufferId, loaded: Value) -> Value {
         match self.buffers[buffer.0 as usize].storage {
             Storage::F32 => loaded,
-            Storage::I32 => self.cast(I32X4, loaded),
+            Storage::I32 | Storage::Bf16 | Storage::F16 => self.cast(I32X4, loaded),
         }
     }
 
@@ -124,10 +124,7 @@ impl Emitter<'_> {
         if self.kinds[id.0 as usize] != Some(ValueKind::Mask) {
             return value;
         }
-        let one = match self.buffers[buffer.0 as usize].storage {
-            Storage::F32 => 1f32.to_bits(),
-            Storage::I32 => 1,
-        };
+        let one = one_bits(self.buffers[buffer.0 as usize].storage);
         let one = self.splat_bits(I32X4, one);
         self.builder.ins().band(value, one)
     }

@@ -3,10 +3,11 @@
 
 use super::position::Memory;
 use crate::codegen::analysis::Ranges;
+use crate::codegen::interpret::fill_bits;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKinds;
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{F32X4, I8, I32, I32X4, I64};
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::types::{F32, F32X4, I8, I32, I32X4, I64};
 use cranelift_codegen::ir::{
     AbiParam, Block, BlockArg, ConstantData, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, Type,
     Value,
@@ -186,23 +187,84 @@ impl<'a> Emitter<'a> {
         self.builder.ins().iconst(I8, 1)
     }
 
-    /// A vector of the first `live` words at an address; zeros in the other lanes.
-    pub fn load_lanes(&mut self, flags: MemFlagsData, pointer: Value, offset: i32, live: usize) -> Value {
-        if live == QUAD {
-            return self.builder.ins().load(F32X4, flags, pointer, offset);
-        }
-        let words: Vec<(Value, i32)> = (0..live).map(|l| (pointer, offset + l as i32 * WORD as i32)).collect();
-        self.load_words(flags, &words)
+    /// Bytes of a buffer from element to element.
+    pub fn stride(&self, buffer: BufferId) -> i64 {
+        self.buffers[buffer.0 as usize].storage.stride() as i64
     }
 
-    /// A vector of words at several addresses.
-    pub fn load_words(&mut self, flags: MemFlagsData, words: &[(Value, i32)]) -> Value {
+    /// A vector of the first `live` elements at an address; zeros in the other lanes.
+    pub fn load_lanes(&mut self, storage: Storage, pointer: Value, offset: i32, live: usize) -> Value {
+        if live == QUAD {
+            return self.load_four(storage, pointer, offset);
+        }
+        let stride = storage.stride() as i32;
+        let elements: Vec<(Value, i32)> = (0..live).map(|l| (pointer, offset + l as i32 * stride)).collect();
+        self.load_elements(storage, &elements)
+    }
+
+    /// Four elements side by side; of 16 bits with zeros above them.
+    pub fn load_four(&mut self, storage: Storage, pointer: Value, offset: i32) -> Value {
+        match storage {
+            Storage::F32 | Storage::I32 => self.builder.ins().load(F32X4, PLAIN, pointer, offset),
+            Storage::Bf16 | Storage::F16 => {
+                let four = self.builder.ins().uload16x4(PLAIN, pointer, offset);
+                self.cast(F32X4, four)
+            }
+        }
+    }
+
+    /// The bits of one element, as an f32; of 16 bits with zeros above them.
+    pub fn load_one(&mut self, storage: Storage, pointer: Value, offset: i32) -> Value {
+        match storage {
+            Storage::F32 | Storage::I32 => self.builder.ins().load(F32, PLAIN, pointer, offset),
+            Storage::Bf16 | Storage::F16 => {
+                let bits = self.builder.ins().uload16(I32, PLAIN, pointer, offset);
+                self.builder.ins().bitcast(F32, MemFlagsData::new(), bits)
+            }
+        }
+    }
+
+    /// The bits of four elements as the reals that they are.
+    pub fn widened(&mut self, storage: Storage, bits: Value) -> Value {
+        let bits = match storage {
+            Storage::F32 | Storage::I32 => return bits,
+            Storage::Bf16 => {
+                let bits = self.cast(I32X4, bits);
+                self.builder.ins().ishl_imm_u(bits, 16)
+            }
+            Storage::F16 => self.widened_f16(bits),
+        };
+        self.cast(F32X4, bits)
+    }
+
+    /// Fraction and exponent in their new places are 2⁻¹¹² times the number, which is exact also for subnormal ones; from
+    /// 2¹⁶ on it stood for an infinity or a NaN.
+    fn widened_f16(&mut self, bits: Value) -> Value {
+        let bits = self.cast(I32X4, bits);
+        let size = self.builder.ins().ishl_imm_u(bits, 13);
+        let rest = self.splat_bits(I32X4, 0x7fff << 13);
+        let size = self.builder.ins().band(size, rest);
+        let size = self.cast(F32X4, size);
+        let scale = self.splat_bits(F32X4, 2f32.powi(112).to_bits());
+        let size = self.builder.ins().fmul(size, scale);
+        let (least, exponent) = (
+            self.splat_bits(F32X4, 65_536f32.to_bits()),
+            self.splat_bits(I32X4, 0x7f80_0000),
+        );
+        let beyond = self.builder.ins().fcmp(FloatCC::GreaterThanOrEqual, size, least);
+        let exponent = self.builder.ins().band(beyond, exponent);
+        let sign = self.builder.ins().ushr_imm_u(bits, 15);
+        let sign = self.builder.ins().ishl_imm_u(sign, 31);
+        let size = self.cast(I32X4, size);
+        let size = self.builder.ins().bor(size, exponent);
+        self.builder.ins().bor(size, sign)
+    }
+
+    /// A vector of elements at several addresses.
+    pub fn load_elements(&mut self, storage: Storage, elements: &[(Value, i32)]) -> Value {
         let mut vector = None;
-        for (lane, &(pointer, offset)) in words.iter().enumerate() {
-            let word = self
-                .builder
-                .ins()
-                .load(cranelift_codegen::ir::types::F32, flags, pointer, offset);
+        for (lane, &(pointer, offset)) in elements.iter().enumerate() {
+            let word = self.load_one(storage, pointer, offset);
             vector = Some(match vector {
                 None => self.builder.ins().scalar_to_vector(F32X4, word),
                 Some(vector) => self.builder.ins().insertlane(vector, word, lane as u8),
@@ -212,16 +274,29 @@ impl<'a> Emitter<'a> {
     }
 
     /// Stores the first `live` lanes of a vector one after the other.
-    pub fn store_lanes(&mut self, value: Value, pointer: Value, offset: i32, live: usize) {
-        if live == QUAD {
+    pub fn store_lanes(&mut self, storage: Storage, value: Value, pointer: Value, offset: i32, live: usize) {
+        if live == QUAD && storage.stride() == WORD as usize {
             self.builder.ins().store(PLAIN, value, pointer, offset);
             return;
         }
         for lane in 0..live {
-            let word = self.builder.ins().extractlane(value, lane as u8);
-            self.builder
-                .ins()
-                .store(PLAIN, word, pointer, offset + lane as i32 * WORD as i32);
+            let offset = offset + (lane * storage.stride()) as i32;
+            self.store_lane(storage, value, lane, (pointer, offset));
+        }
+    }
+
+    /// Stores one lane of a vector.
+    pub fn store_lane(&mut self, storage: Storage, value: Value, lane: usize, (pointer, offset): (Value, i32)) {
+        match storage {
+            Storage::F32 | Storage::I32 => {
+                let word = self.builder.ins().extractlane(value, lane as u8);
+                self.builder.ins().store(PLAIN, word, pointer, offset);
+            }
+            Storage::Bf16 | Storage::F16 => {
+                let value = self.cast(I32X4, value);
+                let word = self.builder.ins().extractlane(value, lane as u8);
+                self.builder.ins().istore16(PLAIN, word, pointer, offset);
+            }
         }
     }
 
@@ -261,10 +336,7 @@ impl<'a> Emitter<'a> {
 
     /// What a guarded load reads outside, in the buffer's storage.
     pub fn fill_bits(&self, buffer: BufferId, fill: f32) -> u32 {
-        match self.buffers[buffer.0 as usize].storage {
-            Storage::F32 => fill.to_bits(),
-            Storage::I32 => fill as i32 as u32,
-        }
+        fill_bits(self.buffers[buffer.0 as usize].storage, fill)
     }
 
     /// `while index < end { carried = body(index, carried); index += step }`; gives what is carried out.

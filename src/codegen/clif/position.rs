@@ -1,7 +1,7 @@
 //! Positions, guards and memory operands: from indices to addresses. What depends on outer axes alone is computed once
 //! for the row; inside a group of four lanes a position is computed once if it moves evenly.
 
-use super::emitter::{CONSTANT, Emitter, PLAIN, QUAD, WORD};
+use super::emitter::{CONSTANT, Emitter, QUAD};
 use crate::codegen::analysis::{Varies, first_sequential, guards_vary, lane_step, position_varies};
 use crate::ir::affine::{Affine, Digit, Guard, Position};
 use crate::ir::kernel::*;
@@ -252,8 +252,9 @@ impl Emitter<'_> {
             };
             rest = &inner;
         }
-        let affine = self.terms(&rest.affine.terms, WORD);
-        let digits = self.digits(&rest.digits, 0, WORD);
+        let stride = self.stride(buffer);
+        let affine = self.terms(&rest.affine.terms, stride);
+        let digits = self.digits(&rest.digits, 0, stride);
         for bytes in [affine, digits].into_iter().flatten() {
             pointer = self.builder.ins().iadd(pointer, bytes);
         }
@@ -272,15 +273,16 @@ impl Emitter<'_> {
         let shift = self.vector_offset + lane as i64;
         let mut pointer = self.fixed_pointer(buffer, at);
         let along = at.affine.coefficient(VECTOR_AXIS);
+        let stride = self.stride(buffer);
         if along != 0 {
-            let bytes = self.multiple(VECTOR_AXIS, along * WORD);
+            let bytes = self.multiple(VECTOR_AXIS, along * stride);
             pointer = self.builder.ins().iadd(pointer, bytes);
         }
         let moving = at.digits.iter().filter(|d| d.of.coefficient(VECTOR_AXIS) != 0);
-        if let Some(bytes) = self.digits(moving, shift, WORD) {
+        if let Some(bytes) = self.digits(moving, shift, stride) {
             pointer = self.builder.ins().iadd(pointer, bytes);
         }
-        let offset = (at.affine.constant + along * shift) * WORD;
+        let offset = (at.affine.constant + along * shift) * stride;
         // Room for the lanes behind.
         match i32::try_from(offset) {
             Ok(offset) if offset < i32::MAX - 64 => (pointer, offset),
@@ -332,6 +334,7 @@ impl Emitter<'_> {
 
     /// A guarded or unguarded load of the first `live` lanes, as f32 bits.
     pub fn load(&mut self, buffer: BufferId, at: &Position, guards: &[Guard], fill: f32, live: usize) -> Value {
+        let storage = self.buffers[buffer.0 as usize].storage;
         let step = lane_step(at, QUAD as i64);
         let even = guards.iter().all(|g| guard_step(g) == Some(0));
         if even && matches!(step, Some(0 | 1)) {
@@ -343,12 +346,9 @@ impl Emitter<'_> {
                 (pointer, offset) = (self.builder.ins().select(holds, inside, outside), 0);
             }
             if step == Some(1) {
-                return self.load_lanes(PLAIN, pointer, offset, live);
+                return self.load_lanes(storage, pointer, offset, live);
             }
-            let word = self
-                .builder
-                .ins()
-                .load(cranelift_codegen::ir::types::F32, PLAIN, pointer, offset);
+            let word = self.load_one(storage, pointer, offset);
             return self.builder.ins().splat(F32X4, word);
         }
         let evenly = guards.iter().all(|g| guard_step(g).is_some());
@@ -405,12 +405,13 @@ impl Emitter<'_> {
                 }
             });
         }
-        self.load_words(PLAIN, &words)
+        self.load_elements(self.buffers[buffer.0 as usize].storage, &words)
     }
 
     /// The address of each live lane.
     pub fn lane_addresses(&mut self, buffer: BufferId, at: &Position, live: usize) -> Vec<Address> {
-        match lane_step(at, QUAD as i64).and_then(|step| i32::try_from(step * WORD * QUAD as i64).ok()) {
+        let stride = self.stride(buffer);
+        match lane_step(at, QUAD as i64).and_then(|step| i32::try_from(step * stride * QUAD as i64).ok()) {
             Some(bytes) if bytes.abs() < 1 << 20 => {
                 let (pointer, offset) = self.address(buffer, at, 0);
                 (0..live as i32)
@@ -423,45 +424,44 @@ impl Emitter<'_> {
 
     /// Stores the first `live` lanes.
     pub fn store(&mut self, buffer: BufferId, at: &Position, value: Value, live: usize) {
+        let storage = self.buffers[buffer.0 as usize].storage;
         if lane_step(at, QUAD as i64) == Some(1) {
             let (pointer, offset) = self.address(buffer, at, 0);
-            return self.store_lanes(value, pointer, offset, live);
+            return self.store_lanes(storage, value, pointer, offset, live);
         }
-        for (lane, (pointer, offset)) in self.lane_addresses(buffer, at, live).into_iter().enumerate() {
-            let word = self.builder.ins().extractlane(value, lane as u8);
-            self.builder.ins().store(PLAIN, word, pointer, offset);
+        for (lane, address) in self.lane_addresses(buffer, at, live).into_iter().enumerate() {
+            self.store_lane(storage, value, lane, address);
         }
     }
 
     /// Reads a table at ids. `even`: whether all ids are the same in every lane.
     pub fn gather(&mut self, buffer: BufferId, at: &Position, ids: &[(Value, i64)], even: bool, live: usize) -> Value {
+        let storage = self.buffers[buffer.0 as usize].storage;
+        let stride = storage.stride() as i64;
         let step = lane_step(at, QUAD as i64);
         if even && matches!(step, Some(0 | 1)) {
             let (pointer, offset) = self.address(buffer, at, 0);
-            let pointer = self.moved_by_ids(pointer, ids, 0);
+            let pointer = self.moved_by_ids(pointer, ids, stride, 0);
             if step == Some(1) {
-                return self.load_lanes(PLAIN, pointer, offset, live);
+                return self.load_lanes(storage, pointer, offset, live);
             }
-            let word = self
-                .builder
-                .ins()
-                .load(cranelift_codegen::ir::types::F32, PLAIN, pointer, offset);
+            let word = self.load_one(storage, pointer, offset);
             return self.builder.ins().splat(F32X4, word);
         }
         let addresses = self.lane_addresses(buffer, at, live);
         let words: Vec<Address> = addresses
             .into_iter()
             .enumerate()
-            .map(|(lane, (pointer, offset))| (self.moved_by_ids(pointer, ids, lane), offset))
+            .map(|(lane, (pointer, offset))| (self.moved_by_ids(pointer, ids, stride, lane), offset))
             .collect();
-        self.load_words(PLAIN, &words)
+        self.load_elements(storage, &words)
     }
 
-    fn moved_by_ids(&mut self, mut pointer: Value, ids: &[(Value, i64)], lane: usize) -> Value {
+    fn moved_by_ids(&mut self, mut pointer: Value, ids: &[(Value, i64)], unit: i64, lane: usize) -> Value {
         for &(id, stride) in ids {
             let id = self.builder.ins().extractlane(id, lane as u8);
             let id = self.builder.ins().sextend(I64, id);
-            let bytes = self.scaled(id, stride * WORD);
+            let bytes = self.scaled(id, stride * unit);
             pointer = self.builder.ins().iadd(pointer, bytes);
         }
         pointer

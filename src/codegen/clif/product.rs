@@ -46,7 +46,7 @@ pub fn emit(
     let product = Product {
         kernel,
         width,
-        blocking: Blocking::of(kernel, width),
+        blocking: Blocking::of(e.buffers, kernel, width),
         multiply: routines[0],
         pack_b: routines[1],
         pack_a: routines.get(2).copied(),
@@ -158,9 +158,10 @@ impl Product<'_> {
     /// The address of a matrix of the current batch index.
     fn origin(&self, e: &mut Emitter, matrix: &Matrix, batch: &[Value]) -> Value {
         let base = e.pointers[matrix.buffer.0 as usize];
-        let mut origin = e.builder.ins().iadd_imm_s(base, matrix.constant * WORD);
+        let unit = e.stride(matrix.buffer);
+        let mut origin = e.builder.ins().iadd_imm_s(base, matrix.constant * unit);
         for (&index, &stride) in batch.iter().zip(&matrix.batch).filter(|(_, stride)| **stride != 0) {
-            let bytes = e.scaled(index, stride * WORD);
+            let bytes = e.scaled(index, stride * unit);
             origin = e.builder.ins().iadd(origin, bytes);
         }
         origin
@@ -187,15 +188,16 @@ impl Product<'_> {
     /// Packs the rows of `b` from `at` on, all or one chunk, for some columns.
     fn pack_columns(&self, e: &mut Emitter, b: Value, at: Value, columns: (Value, Value)) {
         let length = self.packed_length(e, at);
-        let rows = e.scaled(at, self.kernel.b.row_stride * WORD);
+        let unit = e.stride(self.kernel.b.buffer);
+        let rows = e.scaled(at, self.kernel.b.row_stride * unit);
         let b = e.builder.ins().iadd(b, rows);
         let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
-        let stride = self.kernel.b.column_stride;
+        let stride = self.kernel.b.column_stride * unit;
         let width = self.blocking.tile_columns;
         self.pack_panels(e, self.pack_b, width, stride, [panels, b, length], columns);
     }
 
-    /// Packs panel after panel of the lanes `[first, end)`.
+    /// Packs panel after panel of the lanes `[first, end)`; their stride is in bytes.
     fn pack_panels(
         &self,
         e: &mut Emitter,
@@ -207,7 +209,7 @@ impl Product<'_> {
     ) {
         let panel_bytes = e.scaled(length, width as i64 * WORD);
         e.count(first, end, width as i64, &[panels], &mut |e, lane, panel| {
-            let moved = e.scaled(lane, lane_stride * WORD);
+            let moved = e.scaled(lane, lane_stride);
             let source = e.builder.ins().iadd(source, moved);
             let left = e.builder.ins().isub(end, lane);
             let live = e.least(left, width as i64);
@@ -223,17 +225,18 @@ impl Product<'_> {
         let width = self.blocking.tile_columns as i64 * WORD;
         let (first, end) = block.rows;
         let rows = e.builder.ins().isub(end, first);
-        let step = e.scaled(at, self.kernel.a.column_stride * WORD);
+        let unit = e.stride(self.kernel.a.buffer);
+        let step = e.scaled(at, self.kernel.a.column_stride * unit);
         let a = e.builder.ins().iadd(a, step);
         let a = match (self.blocking.packed_rows, self.pack_a) {
             (Some(lanes), Some(pack)) => {
                 let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.a_panels as i64);
-                let stride = self.kernel.a.row_stride;
+                let stride = self.kernel.a.row_stride * unit;
                 self.pack_panels(e, pack, lanes, stride, [panels, a, length], block.rows);
                 panels
             }
             _ => {
-                let row = e.scaled(first, self.kernel.a.row_stride * WORD);
+                let row = e.scaled(first, self.kernel.a.row_stride * unit);
                 e.builder.ins().iadd(a, row)
             }
         };
@@ -278,7 +281,8 @@ impl Product<'_> {
     /// Packs the rows of a block and multiplies them with the packed columns, over one chunk.
     fn multiply_packed(&self, e: &mut Emitter, a: Value, at: Value, block: &Block, rows: usize) {
         let length = self.chunk_length(e, at);
-        let moved = e.scaled(at, self.kernel.a.column_stride * WORD);
+        let unit = e.stride(self.kernel.a.buffer);
+        let moved = e.scaled(at, self.kernel.a.column_stride * unit);
         let a = e.builder.ins().iadd(a, moved);
         let (first, end) = block.rows;
         let a_panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.a_panels as i64);
@@ -290,7 +294,7 @@ impl Product<'_> {
         e.count(first, end, rows as i64, &[], &mut |e, row, _| {
             let packed_end = e.builder.ins().iadd_imm_s(row, rows as i64);
             let packed_end = lesser(e, packed_end, end);
-            let stride = self.kernel.a.row_stride;
+            let stride = self.kernel.a.row_stride * unit;
             self.pack_panels(
                 e,
                 self.pack_a.expect("rows are packed by a routine"),

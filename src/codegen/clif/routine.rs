@@ -4,6 +4,7 @@
 
 use super::emitter::{CONSTANT, Emitter, PLAIN, QUAD, WORD, arguments};
 use crate::codegen::wide;
+use crate::ir::kernel::Storage;
 use crate::ir::kernel_verify::ValueKinds;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4, I64};
@@ -23,8 +24,11 @@ const UNROLL: usize = 8;
 pub enum Routine {
     /// `fn(a, b, tile, length, tile row bytes, accumulate)`: multiplies panels of `length` and stores the tile, or adds to it.
     Multiply,
-    /// `fn(panel, source, length, live)`: copies a panel of `width` lanes and `length` steps; lanes from `live` on are 0.
+    /// `fn(panel, source, length, live)`: copies a panel of `width` lanes and `length` steps, as binary32; lanes from
+    /// `live` on are 0.
     Pack {
+        /// How the source is stored.
+        storage: Storage,
         /// Lanes of the panel.
         width: usize,
         /// Elements of the source from lane to lane.
@@ -71,10 +75,19 @@ impl Routine {
         match self {
             Routine::Multiply => multiply(&mut e, &parameters),
             Routine::Pack {
+                storage,
                 width,
                 lane_stride,
                 step_stride,
-            } => pack(&mut e, &parameters, width, lane_stride * WORD, step_stride * WORD),
+            } => {
+                let bytes = storage.stride() as i64;
+                let source = Source {
+                    storage,
+                    lane_stride: lane_stride * bytes,
+                    step_stride: step_stride * bytes,
+                };
+                pack(&mut e, &parameters, width, source);
+            }
             Routine::WideMultiply(_) | Routine::WidePack(_) => unreachable!("encoded by the wide emitter"),
         }
         e.finish(config);
@@ -169,8 +182,38 @@ fn multiply_loop(
     (out[0], out[1], sums_out)
 }
 
-/// Strides in bytes.
-fn pack(e: &mut Emitter, parameters: &[Value], width: usize, lane_stride: i64, step_stride: i64) {
+/// What is packed. Strides in bytes.
+#[derive(Clone, Copy)]
+struct Source {
+    storage: Storage,
+    lane_stride: i64,
+    step_stride: i64,
+}
+
+impl Source {
+    fn bytes(self) -> i64 {
+        self.storage.stride() as i64
+    }
+
+    /// Four elements side by side, as binary32.
+    fn four(self, e: &mut Emitter, from: Value, offset: usize) -> Value {
+        let bits = e.load_four(self.storage, from, offset as i32);
+        e.widened(self.storage, bits)
+    }
+
+    /// One element, as binary32.
+    fn one(self, e: &mut Emitter, from: Value) -> Value {
+        let bits = e.load_one(self.storage, from, 0);
+        if self.storage == Storage::F32 {
+            return bits;
+        }
+        let bits = e.builder.ins().scalar_to_vector(F32X4, bits);
+        let real = e.widened(self.storage, bits);
+        e.builder.ins().extractlane(real, 0)
+    }
+}
+
+fn pack(e: &mut Emitter, parameters: &[Value], width: usize, of: Source) {
     let &[panel, source, length, live] = parameters else {
         unreachable!("four parameters")
     };
@@ -179,13 +222,13 @@ fn pack(e: &mut Emitter, parameters: &[Value], width: usize, lane_stride: i64, s
     let end = e.builder.create_block();
     e.builder.ins().brif(whole, all, &[], some, &[]);
     e.builder.switch_to_block(all);
-    if step_stride == WORD && lane_stride != WORD && width.is_multiple_of(QUAD) {
-        pack_transposed(e, [panel, source, length], width, lane_stride);
+    if of.step_stride == of.bytes() && of.lane_stride != of.bytes() && width.is_multiple_of(QUAD) {
+        pack_transposed(e, [panel, source, length], width, of);
     } else {
         let start = e.integer(0);
         e.count(start, length, 1, &[panel, source], &mut |e, _, at| {
-            pack_step(e, at[0], at[1], width, lane_stride);
-            advance(e, at, width, step_stride)
+            pack_step(e, at[0], at[1], width, of);
+            advance(e, at, width, of.step_stride)
         });
     }
     e.builder.ins().jump(end, &[]);
@@ -199,13 +242,13 @@ fn pack(e: &mut Emitter, parameters: &[Value], width: usize, lane_stride: i64, s
         }
         let start = e.integer(0);
         e.count(start, live, 1, &[panel, source], &mut |e, _, at| {
-            let word = e.builder.ins().load(F32, PLAIN, at[1], 0);
+            let word = of.one(e, at[1]);
             e.builder.ins().store(PLAIN, word, at[0], 0);
             let panel = e.builder.ins().iadd_imm_s(at[0], WORD);
-            let source = e.builder.ins().iadd_imm_s(at[1], lane_stride);
+            let source = e.builder.ins().iadd_imm_s(at[1], of.lane_stride);
             vec![panel, source]
         });
-        advance(e, at, width, step_stride)
+        advance(e, at, width, of.step_stride)
     });
     e.builder.ins().jump(end, &[]);
     e.builder.switch_to_block(end);
@@ -218,23 +261,27 @@ fn advance(e: &mut Emitter, at: &[Value], width: usize, step_stride: i64) -> Vec
 }
 
 /// One step of all lanes.
-fn pack_step(e: &mut Emitter, panel: Value, source: Value, width: usize, lane_stride: i64) {
-    let quads = if lane_stride == WORD { width / QUAD } else { 0 };
+fn pack_step(e: &mut Emitter, panel: Value, source: Value, width: usize, of: Source) {
+    let quads = if of.lane_stride == of.bytes() { width / QUAD } else { 0 };
     for quad in 0..quads {
-        let offset = (quad * QUAD) as i32 * WORD as i32;
-        let vector = e.builder.ins().load(F32X4, PLAIN, source, offset);
-        e.builder.ins().store(PLAIN, vector, panel, offset);
+        let vector = of.four(e, source, quad * QUAD * of.storage.stride());
+        e.builder
+            .ins()
+            .store(PLAIN, vector, panel, (quad * QUAD) as i32 * WORD as i32);
     }
-    let mut from = e.builder.ins().iadd_imm_s(source, (quads * QUAD) as i64 * lane_stride);
+    let mut from = e
+        .builder
+        .ins()
+        .iadd_imm_s(source, (quads * QUAD) as i64 * of.lane_stride);
     for lane in quads * QUAD..width {
-        let word = e.builder.ins().load(F32, PLAIN, from, 0);
+        let word = of.one(e, from);
         e.builder.ins().store(PLAIN, word, panel, lane as i32 * WORD as i32);
-        from = e.builder.ins().iadd_imm_s(from, lane_stride);
+        from = e.builder.ins().iadd_imm_s(from, of.lane_stride);
     }
 }
 
 /// Steps lie side by side in the source: four by four words are loaded along them and turned.
-fn pack_transposed(e: &mut Emitter, [panel, source, length]: [Value; 3], width: usize, lane_stride: i64) {
+fn pack_transposed(e: &mut Emitter, [panel, source, length]: [Value; 3], width: usize, of: Source) {
     let start = e.integer(0);
     let fours = e.builder.ins().band_imm_s(length, -(QUAD as i64));
     let at = e.count(start, fours, QUAD as i64, &[panel, source], &mut |e, _, at| {
@@ -243,8 +290,8 @@ fn pack_transposed(e: &mut Emitter, [panel, source, length]: [Value; 3], width: 
         for quad in 0..width / QUAD {
             let mut lanes = vec![];
             for _ in 0..QUAD {
-                lanes.push(e.builder.ins().load(F32X4, PLAIN, from, 0));
-                from = e.builder.ins().iadd_imm_s(from, lane_stride);
+                lanes.push(of.four(e, from, 0));
+                from = e.builder.ins().iadd_imm_s(from, of.lane_stride);
             }
             let low = e.shuffled_pair(lanes[0], lanes[1], [0, 4, 1, 5]);
             let high = e.shuffled_pair(lanes[0], lanes[1], [2, 6, 3, 7]);
@@ -261,11 +308,11 @@ fn pack_transposed(e: &mut Emitter, [panel, source, length]: [Value; 3], width: 
                 e.builder.ins().store(PLAIN, vector, panel, offset);
             }
         }
-        advance(e, at, width * QUAD, QUAD as i64 * WORD)
+        advance(e, at, width * QUAD, QUAD as i64 * of.bytes())
     });
     e.count(fours, length, 1, &at, &mut |e, _, at| {
-        pack_step(e, at[0], at[1], width, lane_stride);
-        advance(e, at, width, WORD)
+        pack_step(e, at[0], at[1], width, of);
+        advance(e, at, width, of.bytes())
     });
 }
 

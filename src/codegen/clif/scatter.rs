@@ -37,7 +37,7 @@ pub fn emit_clearing(e: &mut Emitter, kernel: &Scatter) {
             .icmp_imm_s(IntCC::SignedGreaterThanOrEqual, end, elements as i64);
         e.when(last, &mut |e| {
             let pointer = e.builder.ins().iadd_imm_s(table, (elements - rest) as i64 * WORD);
-            e.store_lanes(zeros, pointer, 0, rest);
+            e.store_lanes(Storage::F32, zeros, pointer, 0, rest);
         });
     }
 }

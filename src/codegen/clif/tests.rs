@@ -8,48 +8,62 @@ use crate::ir::affine::Position;
 use crate::ir::kernel::*;
 use crate::machine::Arena;
 
-/// Words between buffers that nobody may touch.
-const GAP: usize = 16;
-const UNTOUCHED: u32 = 0xDEAD_BEEF;
+/// Bytes between buffers that nobody may touch.
+const GAP: usize = 64;
+const UNTOUCHED: u8 = 0xDB;
 
 /// Memory for the distinct pieces of a case, with gaps around each.
 struct Memory {
     arena: Arena,
-    offsets: Vec<usize>,
-    words: usize,
+    /// Where each piece begins, and its bytes from element to element.
+    places: Vec<(usize, usize)>,
+    size: usize,
 }
 
 impl Memory {
-    fn new(pieces: &[Vec<u32>]) -> Memory {
-        let mut offsets = vec![];
-        let mut words = GAP;
-        for piece in pieces {
-            offsets.push(words);
-            words += piece.len().next_multiple_of(16) + GAP;
+    fn new(case: &Case) -> Memory {
+        let mut places = vec![];
+        let mut size = GAP;
+        for (number, piece) in case.memory.iter().enumerate() {
+            let buffer = case.binding.iter().position(|&b| b == number);
+            let stride = buffer.map_or(4, |b| case.kernel.buffers[b].storage.stride());
+            places.push((size, stride));
+            size += (piece.len() * stride).next_multiple_of(64) + GAP;
         }
-        let arena = Arena::new(words * 4).unwrap();
-        let mut memory = Memory { arena, offsets, words };
-        memory.words_mut().fill(UNTOUCHED);
-        for (piece, at) in pieces.iter().zip(memory.offsets.clone()) {
-            memory.words_mut()[at..at + piece.len()].copy_from_slice(piece);
+        let arena = Arena::new(size).unwrap();
+        let mut memory = Memory { arena, places, size };
+        memory.bytes_mut().fill(UNTOUCHED);
+        for (piece, (at, stride)) in case.memory.iter().zip(memory.places.clone()) {
+            for (word, place) in piece.iter().zip(memory.bytes_mut()[at..].chunks_mut(stride)) {
+                place.copy_from_slice(&word.to_le_bytes()[..stride]);
+            }
         }
         memory
     }
 
-    fn words_mut(&mut self) -> &mut [u32] {
-        // SAFETY: the arena has that many words, and `self` alone knows its address while no code runs.
-        unsafe { std::slice::from_raw_parts_mut(self.arena.start().cast().as_ptr(), self.words) }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the arena has that many bytes, and `self` alone knows its address while no code runs.
+        unsafe { std::slice::from_raw_parts_mut(self.arena.start().as_ptr(), self.size) }
+    }
+
+    /// An element's bits, and where it lies.
+    fn element(&mut self, piece: usize, number: usize) -> (u32, std::ops::Range<usize>) {
+        let (at, stride) = self.places[piece];
+        let place = at + number * stride..at + (number + 1) * stride;
+        let mut word = [0; 4];
+        word[..stride].copy_from_slice(&self.bytes_mut()[place.clone()]);
+        (u32::from_le_bytes(word), place)
     }
 
     fn pointer(&self, piece: usize) -> *mut u8 {
-        // SAFETY: offsets lie inside the arena.
-        unsafe { self.arena.start().add(self.offsets[piece] * 4).as_ptr() }
+        // SAFETY: places lie inside the arena.
+        unsafe { self.arena.start().add(self.places[piece].0).as_ptr() }
     }
 }
 
 /// Words as they are compared: which NaN a NaN is, is not fixed.
 fn canonical(word: u32) -> u32 {
-    if f32::from_bits(word).is_nan() && word != UNTOUCHED {
+    if f32::from_bits(word).is_nan() {
         f32::NAN.to_bits()
     } else {
         word
@@ -76,7 +90,7 @@ fn check_at(cases: &[Case], bits: usize) {
     for (number, case) in cases.iter().enumerate() {
         let expected = expected(case);
         for shares in [1, 2, 3] {
-            let mut memory = Memory::new(&case.memory);
+            let mut memory = Memory::new(case);
             let scratch = Arena::new(code.scratch_bytes).unwrap();
             let pointers: Vec<*mut u8> = case.binding.iter().map(|piece| memory.pointer(*piece)).collect();
             for phase in &code.kernels[number].phases {
@@ -86,12 +100,11 @@ fn check_at(cases: &[Case], bits: usize) {
                     unsafe { (phase.function)(pointers.as_ptr(), scratch.start().as_ptr(), first as i64, end as i64) };
                 }
             }
-            let offsets = memory.offsets.clone();
-            let mut in_piece = vec![false; memory.words];
-            for (piece, (words, at)) in expected.iter().zip(offsets).enumerate() {
+            let mut in_piece = vec![false; memory.size];
+            for (piece, words) in expected.iter().enumerate() {
                 for (i, word) in words.iter().enumerate() {
-                    in_piece[at + i] = true;
-                    let found = memory.words_mut()[at + i];
+                    let (found, place) = memory.element(piece, i);
+                    in_piece[place].fill(true);
                     assert_eq!(
                         canonical(found),
                         canonical(*word),
@@ -102,9 +115,9 @@ fn check_at(cases: &[Case], bits: usize) {
                     );
                 }
             }
-            for (word, inside) in memory.words_mut().iter().zip(in_piece) {
+            for (byte, inside) in memory.bytes_mut().iter().zip(in_piece) {
                 assert!(
-                    inside || *word == UNTOUCHED,
+                    inside || *byte == UNTOUCHED,
                     "case {number} at {bits} bits wrote outside its buffers:\n{}",
                     case.kernel
                 );
@@ -125,6 +138,18 @@ fn loops_have_the_interpreters_bits() {
 fn products_have_the_interpreters_bits() {
     let mut generator = Generator::new(2);
     check(&(0..60).map(|_| generator.product_case()).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_number_of_16_bits_is_widened_to_itself() {
+    let mut generator = Generator::new(5);
+    let both = [Storage::Bf16, Storage::F16].map(|storage| [true, false].map(|rows| (storage, rows)));
+    let cases = both.as_flattened().iter();
+    check(
+        &cases
+            .map(|&(storage, rows)| generator.widening_case(storage, rows))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]

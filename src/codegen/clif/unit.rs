@@ -52,7 +52,7 @@ impl<'k> Units<'k> {
     /// Everything that the kernels need.
     pub fn of(kernels: &'k [Kernel], kinds: Vec<ValueKinds>, width: Width) -> Units<'k> {
         let products = kernels.iter().filter_map(|kernel| match &kernel.body {
-            KernelBody::Product(k) => Some(blocking::routines(k, width_of(k, width))),
+            KernelBody::Product(k) => Some(blocking::routines(&kernel.buffers, k, width_of(k, width))),
             _ => None,
         });
         let mut routines: Vec<Routine> = products.flatten().collect();
@@ -145,7 +145,7 @@ impl<'k> Units<'k> {
             Unit::Kernel(at) => {
                 let kernel = &self.kernels[at];
                 let routines = match &kernel.body {
-                    KernelBody::Product(k) => blocking::routines(k, width_of(k, self.width)),
+                    KernelBody::Product(k) => blocking::routines(&kernel.buffers, k, width_of(k, self.width)),
                     _ => vec![],
                 };
                 let routines: Vec<FuncRef> = routines
@@ -230,10 +230,11 @@ impl<'k> Units<'k> {
         match unit {
             Unit::Routine(Routine::Multiply) => "multiply".into(),
             Unit::Routine(Routine::Pack {
+                storage,
                 width,
                 lane_stride,
                 step_stride,
-            }) => format!("pack {width} lanes, strides {lane_stride} and {step_stride}"),
+            }) => format!("pack {width} lanes of {storage}, strides {lane_stride} and {step_stride}"),
             Unit::Routine(Routine::WideMultiply(m)) => format!("multiply {m:?}"),
             Unit::Routine(Routine::WidePack(p)) => format!("pack {p:?}"),
             Unit::Epilogue(at) => format!("kernel {at}, epilogue"),
@@ -272,7 +273,7 @@ fn epilogue(
     if width_of(product, width) == Width::W128 {
         return None;
     }
-    let tile_row_bytes = blocking::tile_row_bytes(product, width);
+    let tile_row_bytes = blocking::tile_row_bytes(&kernel.buffers, product, width);
     wide::epilogue_function(&kernel.buffers, kinds, product, tile_row_bytes, width, lists).ok()
 }
 
@@ -288,7 +289,7 @@ fn constant(define: &Define) -> Option<u32> {
 pub fn scratch_bytes(kernel: &Kernel, width: Width) -> usize {
     match &kernel.body {
         KernelBody::Loop(k) => loops::scratch_bytes(k),
-        KernelBody::Product(k) => blocking::scratch_bytes(k, width_of(k, width)),
+        KernelBody::Product(k) => blocking::scratch_bytes(&kernel.buffers, k, width_of(k, width)),
         KernelBody::Scatter(_) => 0,
     }
 }

@@ -4,9 +4,8 @@
 use super::code::*;
 use super::emitter::{Emitter, Unsupported, WORD};
 use super::encode_vector::{Width, op};
-use crate::codegen::analysis::{Levels, Reduction, guards_vary, lane_step};
-use crate::codegen::interpret::neutral;
-use crate::ir::affine::{Guard, Position};
+use crate::codegen::analysis::{Levels, Reduction};
+use crate::codegen::interpret::{neutral, one_bits};
 use crate::ir::graph::ReduceFunction;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKind;
@@ -72,7 +71,7 @@ impl Emitter<'_> {
             }
             Instruction::Product => {
                 let row = self.product.expect("a product stands in an epilogue");
-                let place = self.moved(row, 1, 0, 0)?;
+                let place = self.moved(row, WORD, 0)?;
                 self.code.to_vector(|d| Step::VectorLoad(d, place, None))
             }
             Instruction::Store { buffer, at, value } => {
@@ -91,10 +90,7 @@ impl Emitter<'_> {
         if self.kinds[id.0 as usize] != Some(ValueKind::Mask) {
             return value;
         }
-        let one = match self.buffers[buffer.0 as usize].storage {
-            Storage::F32 => 1f32.to_bits(),
-            Storage::I32 => 1,
-        };
+        let one = one_bits(self.buffers[buffer.0 as usize].storage);
         let (one, zero) = (self.code.even(one), self.code.even(0));
         self.code.to_vector(|d| Step::Select(d, value, one, zero))
     }
@@ -102,162 +98,7 @@ impl Emitter<'_> {
     /// The place of a kept row's element at the first lane. Rows have room for whole vectors.
     fn kept(&mut self, row: u32) -> Result<Place, Unsupported> {
         let bytes = i64::from(row) * self.kept_stride;
-        self.moved(self.scratch, 1, 0, bytes)
-    }
-
-    /// The bits that a load has outside its guards.
-    fn fill(&mut self, buffer: BufferId, fill: f32) -> Reg {
-        let bits = match self.buffers[buffer.0 as usize].storage {
-            Storage::F32 => fill.to_bits(),
-            Storage::I32 => fill as i32 as u32,
-        };
-        self.code.even(bits)
-    }
-
-    /// The mask of a vector that is not whole.
-    fn tail(&mut self, live: usize) -> Option<Reg> {
-        (live < self.lanes()).then(|| self.live_mask(live))
-    }
-
-    /// A load of the first `live` lanes, or what it gives outside its guards.
-    pub fn load(
-        &mut self,
-        buffer: BufferId,
-        at: &Position,
-        guards: &[Guard],
-        fill: f32,
-        live: usize,
-    ) -> Result<Reg, Unsupported> {
-        let step = lane_step(at, self.lanes() as i64);
-        let inside = self.inside(guards)?;
-        match (step, inside) {
-            (Some(0), None) => {
-                let place = self.place(buffer, at)?;
-                Ok(self.code.to_vector(|d| Step::Spread(d, place)))
-            }
-            (Some(1), None) => {
-                let place = self.place(buffer, at)?;
-                let tail = self.tail(live);
-                Ok(self.code.to_vector(|d| Step::VectorLoad(d, place, tail)))
-            }
-            (Some(1), Some(inside)) => {
-                let place = self.place(buffer, at)?;
-                let mask = match self.tail(live) {
-                    Some(tail) => self.both(Some(inside), tail),
-                    None => inside,
-                };
-                let loaded = self.code.to_vector(|d| Step::VectorLoad(d, place, Some(mask)));
-                let fill = self.fill(buffer, fill);
-                Ok(self.code.to_vector(|d| Step::Select(d, inside, loaded, fill)))
-            }
-            _ => {
-                // What is the same in all lanes is read in all of them.
-                let even = step == Some(0) && !guards_vary(guards, usize::MAX).vector;
-                let live = self.live_mask(if even { self.lanes() } else { live });
-                let mask = self.both(inside, live);
-                let (place, index) = self.spread_place(buffer, at)?;
-                let fill = self.fill(buffer, fill);
-                Ok(self.gathered(place, index, mask, fill))
-            }
-        }
-    }
-
-    fn gathered(&mut self, place: Place, index: Reg, mask: Reg, outside: Reg) -> Reg {
-        let to = self.code.to_vector(|d| Step::Copy(d, outside));
-        self.code.push(Step::Gather(to, place, index, mask));
-        to
-    }
-
-    /// The place of the first lane, and how many elements further each lane is.
-    fn spread_place(&mut self, buffer: BufferId, at: &Position) -> Result<(Place, Reg), Unsupported> {
-        if self.buffers[buffer.0 as usize].elements > i32::MAX as usize / 2 {
-            return Err(Unsupported);
-        }
-        if let Some(step) = lane_step(at, self.lanes() as i64) {
-            let steps = self.code.known(Known::Steps(step as i32));
-            return Ok((self.place(buffer, at)?, steps));
-        }
-        let along = at.affine.coefficient(VECTOR_AXIS);
-        let pointer = self.fixed_pointer(buffer, at)?;
-        let place = self.moved(pointer, along, at.affine.constant, 0)?;
-        let steps = self.code.known(Known::Steps(along as i32));
-        Ok((place, self.plus_digit_lanes(steps, at)?))
-    }
-
-    /// Reads a table at ids. `even`: whether all ids are the same in every lane.
-    fn gather(
-        &mut self,
-        buffer: BufferId,
-        at: &Position,
-        ids: &[(ValueId, i64)],
-        even: bool,
-        live: usize,
-    ) -> Result<Reg, Unsupported> {
-        let step = lane_step(at, self.lanes() as i64);
-        if even && matches!(step, Some(0 | 1)) {
-            let mut place = self.place(buffer, at)?;
-            for &(id, stride) in ids {
-                let id = self.value(id);
-                let id = self.code.to_word(|d| Step::First(d, id));
-                let bytes = self.scaled(id, stride * WORD);
-                place.base = self.sum(Some(place.base), bytes);
-            }
-            return Ok(match step {
-                Some(1) => {
-                    let tail = self.tail(live);
-                    self.code.to_vector(|d| Step::VectorLoad(d, place, tail))
-                }
-                _ => self.code.to_vector(|d| Step::Spread(d, place)),
-            });
-        }
-        let (place, mut index) = self.spread_place(buffer, at)?;
-        for &(id, stride) in ids {
-            let id = self.value(id);
-            let moved = self.scaled_lanes(id, stride);
-            index = self.code.three(op::INTEGER_ADD, index, moved);
-        }
-        let mask = self.live_mask(live);
-        let zero = self.code.even(0);
-        Ok(self.gathered(place, index, mask, zero))
-    }
-
-    /// Stores the first `live` lanes.
-    pub fn store(&mut self, buffer: BufferId, at: &Position, value: Reg, live: usize) -> Result<(), Unsupported> {
-        if live == 1 {
-            let place = self.place(buffer, at)?;
-            self.code.push(Step::StoreWord(place, value));
-        } else if lane_step(at, self.lanes() as i64) == Some(1) {
-            let place = self.place(buffer, at)?;
-            let tail = self.tail(live);
-            self.code.push(Step::Store(place, value, tail));
-        } else if self.code.has_masks() {
-            let (place, index) = self.spread_place(buffer, at)?;
-            let mask = self.live_mask(live);
-            self.code.push(Step::Scatter(place, index, value, mask));
-        } else {
-            self.store_lanes(buffer, at, value, live)?;
-        }
-        Ok(())
-    }
-
-    /// Stores lane by lane (there is no scatter at 256 bits).
-    fn store_lanes(&mut self, buffer: BufferId, at: &Position, value: Reg, live: usize) -> Result<(), Unsupported> {
-        let first = self.indices[VECTOR_AXIS];
-        let mut half = value;
-        for lane in 0..live {
-            if lane == 4 {
-                half = self
-                    .code
-                    .to_vector(|d| Step::Part(op::UPPER_HALF_256, Width::W256, d, value, 1));
-            }
-            if let Some(index) = &mut self.indices[VECTOR_AXIS] {
-                index.constant += i64::from(lane > 0);
-            }
-            let place = self.place(buffer, at)?;
-            self.code.push(Step::StoreLane(place, half, lane as u8 % 4));
-        }
-        self.indices[VECTOR_AXIS] = first;
-        Ok(())
+        self.moved(self.scratch, WORD, bytes)
     }
 
     /// A function of one or two vectors or masks.
@@ -376,11 +217,7 @@ impl Emitter<'_> {
             [low, high] => self.combined(function, Width::W256, low, high),
             _ => unreachable!("sixteen lanes are one or two vectors"),
         };
-        let (op, width) = match self.code.has_masks() {
-            true => (op::QUAD_OF, Width::W512),
-            false => (op::UPPER_HALF_256, Width::W256),
-        };
-        let upper = self.code.to_vector(|d| Step::Part(op, width, d, eight, 1));
+        let upper = self.quad(eight, 1);
         let mut one = self.combined(function, Width::W128, eight, upper);
         // Lanes 2 and 3 to the front, then lane 1.
         for order in [0xee, 0x55] {

@@ -155,8 +155,19 @@ pub enum Step {
     SpreadWord(Reg, Reg),
     /// Lane 0 as a word, from i32.
     First(Reg, Reg),
-    /// `place + 4 · index` in each lane of the mask; what is not in the mask is what the register (written) had.
-    Gather(Reg, Place, Reg, Reg),
+    /// 32 bits at `place + 2^scale · index` in each lane of the mask; what is not in the mask is what the register
+    /// (written) had.
+    Gather(Reg, Place, Reg, Reg, u8),
+    /// 16 bits of memory as a word.
+    LoadHalf(Reg, Place),
+    /// 16 bits of memory for each lane, zeros above them; with a mask (only at 512 bits), as [`Step::VectorLoad`].
+    LoadHalves(Reg, Place, Option<Reg>),
+    /// Writes memory: the lower 16 bits of a lane of the first four.
+    StoreHalf(Place, Reg, u8),
+    /// Writes memory: the lower 16 bits of each lane (only at 512 bits), only lanes in the mask if there is one.
+    StoreHalves(Place, Reg, Option<Reg>),
+    /// Writes memory: the first 128 bits.
+    StoreQuad(Place, Reg),
     /// Writes lanes of the third at `place + 4 · second`, those in the mask.
     Scatter(Place, Reg, Reg, Reg),
 }
@@ -196,7 +207,7 @@ impl Step {
             | Step::MaskWord(d, s)
             | Step::SpreadWord(d, s)
             | Step::First(d, s) => &[(*s, Read), (*d, Write)],
-            Step::Load(d, p) | Step::LoadId(d, p) | Step::Address(d, p) | Step::Spread(d, p) => {
+            Step::Load(d, p) | Step::LoadId(d, p) | Step::Address(d, p) | Step::Spread(d, p) | Step::LoadHalf(d, p) => {
                 place(p, &mut each);
                 &[(*d, Write)]
             }
@@ -213,25 +224,25 @@ impl Step {
                 }
                 &[(*a, Read)]
             }
-            Step::VectorLoad(d, p, mask) => {
+            Step::VectorLoad(d, p, mask) | Step::LoadHalves(d, p, mask) => {
                 place(p, &mut each);
                 if let Some(mask) = mask {
                     each(*mask, Read);
                 }
                 &[(*d, Write)]
             }
-            Step::Store(p, s, mask) => {
+            Step::Store(p, s, mask) | Step::StoreHalves(p, s, mask) => {
                 place(p, &mut each);
                 if let Some(mask) = mask {
                     each(*mask, Read);
                 }
                 &[(*s, Read)]
             }
-            Step::StoreWord(p, s) | Step::StoreLane(p, s, _) => {
+            Step::StoreWord(p, s) | Step::StoreLane(p, s, _) | Step::StoreHalf(p, s, _) | Step::StoreQuad(p, s) => {
                 place(p, &mut each);
                 &[(*s, Read)]
             }
-            Step::Gather(d, p, index, mask) => {
+            Step::Gather(d, p, index, mask, _) => {
                 place(p, &mut each);
                 &[(*index, Read), (*mask, Read), (*d, Change)]
             }

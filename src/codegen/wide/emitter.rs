@@ -369,8 +369,9 @@ impl<'a> Emitter<'a> {
             rest.digits
                 .retain(|d| d.of.terms.iter().any(|t| t.0 >= sequential_from));
         }
-        let (affine, first) = self.terms(&rest.affine.terms, WORD);
-        let (digits, second) = self.digits(&rest.digits, WORD)?;
+        let stride = self.stride(buffer);
+        let (affine, first) = self.terms(&rest.affine.terms, stride);
+        let (digits, second) = self.digits(&rest.digits, stride)?;
         for bytes in [affine, digits].into_iter().flatten() {
             pointer = self.sum(Some(pointer), bytes);
         }
@@ -389,24 +390,32 @@ impl<'a> Emitter<'a> {
     pub fn place(&mut self, buffer: BufferId, at: &Position) -> Result<Place, Unsupported> {
         let pointer = self.fixed_pointer(buffer, at)?;
         let moving = at.digits.iter().filter(|d| d.of.coefficient(VECTOR_AXIS) != 0);
-        let (digits, constant) = self.digits(moving, WORD)?;
+        let stride = self.stride(buffer);
+        let (digits, constant) = self.digits(moving, stride)?;
         let base = match digits {
             Some(bytes) => self.sum(Some(pointer), bytes),
             None => pointer,
         };
-        self.moved(base, at.affine.coefficient(VECTOR_AXIS), at.affine.constant, constant)
+        let along = at.affine.coefficient(VECTOR_AXIS) * stride;
+        self.moved(base, along, at.affine.constant * stride + constant)
     }
 
-    /// The place `along` times the vector index plus a constant from a pointer, in elements, and so many bytes.
-    pub fn moved(&mut self, base: Reg, along: i64, constant: i64, bytes: i64) -> Result<Place, Unsupported> {
+    /// Bytes of a buffer from element to element.
+    pub fn stride(&self, buffer: BufferId) -> i64 {
+        self.buffers[buffer.0 as usize].storage.stride() as i64
+    }
+
+    /// The place `along` times the vector index plus a constant from a pointer, in bytes.
+    pub fn moved(&mut self, base: Reg, along: i64, constant: i64) -> Result<Place, Unsupported> {
         let mut place = Place::at(base, 0);
-        let mut offset = constant * WORD + bytes;
+        let mut offset = constant;
         if along != 0 {
             let index = self.index(VECTOR_AXIS);
-            offset += index.constant * along * WORD;
+            offset += index.constant * along;
             place.index = match index.word {
-                Some(word) if along == 1 => Some((word, 2)),
-                Some(word) => Some((self.multiple(word, along * WORD), 0)),
+                Some(word) if along == 4 => Some((word, 2)),
+                Some(word) if along == 2 => Some((word, 1)),
+                Some(word) => Some((self.multiple(word, along), 0)),
                 None => None,
             };
         }

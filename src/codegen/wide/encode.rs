@@ -70,8 +70,8 @@ pub enum Base {
 pub enum Index {
     /// A register times 1, 2, 4 or 8 (given as its logarithm).
     Register(Gpr, u8),
-    /// Each lane of a vector register of a width, times 4.
-    Lanes(u8, Width),
+    /// Each lane of a vector register of a width, times 2 or 4 (given as its logarithm).
+    Lanes(u8, Width, u8),
 }
 
 /// A memory operand.
@@ -122,7 +122,7 @@ impl Memory {
         match self.index {
             None => (0, base, 0),
             Some(Index::Register(index, _)) => (index.0 >> 3, base, 0),
-            Some(Index::Lanes(index, _)) => (index >> 3 & 1, base, index >> 4),
+            Some(Index::Lanes(index, ..)) => (index >> 3 & 1, base, index >> 4),
         }
     }
 
@@ -136,7 +136,7 @@ impl Memory {
             None => {}
             Some(Index::Register(index, 0)) => text += &format!("+{}", index.name()),
             Some(Index::Register(index, scale)) => text += &format!("+{}*{}", index.name(), 1 << scale),
-            Some(Index::Lanes(index, width)) => text += &format!("+{}*4", width.register(index)),
+            Some(Index::Lanes(index, width, scale)) => text += &format!("+{}*{}", width.register(index), 1 << scale),
         }
         match self.offset {
             0 => {}
@@ -270,7 +270,7 @@ impl Assembler {
             None if base == 4 => Some((4, 0)),
             None => None,
             Some(Index::Register(index, scale)) => Some((index.0 & 7, scale)),
-            Some(Index::Lanes(index, _)) => Some((index & 7, 2)),
+            Some(Index::Lanes(index, _, scale)) => Some((index & 7, scale)),
         };
         match index {
             Some((index, scale)) => {

@@ -117,6 +117,15 @@ impl Assembler {
         self.general(0x89, from, to);
     }
 
+    /// Loads 16 bits, zeros above them.
+    pub fn load_half(&mut self, to: Gpr, from: Memory) {
+        self.line(|| format!("movzx {}, {}", to.name_32(), from.text()));
+        let (index, base, _) = from.high_bits();
+        self.code
+            .extend_from_slice(&[0x40 | (to.0 >> 3) << 2 | index << 1 | base, 0x0f, 0xb7]);
+        self.memory(to.0, from, 1, 0);
+    }
+
     /// Loads an i32 as 64 bits.
     pub fn load_i32(&mut self, to: Gpr, from: Memory) {
         self.line(|| format!("movsxd {}, {}", to.name(), from.text()));

@@ -122,6 +122,18 @@ fn memory_decodes_to_itself() {
                 a.vector(op::SPREAD, width, register, 0, memory, Extra::default());
                 a.vector(op::STORE_WORD, Width::W128, register, 0, memory, Extra::default());
                 a.vector(op::STORE_LANE, Width::W128, register, 0, memory, Extra::immediate(2));
+                if width != Width::W128 {
+                    a.vector(op::LOAD_HALVES, width, register, 0, memory, Extra::default());
+                }
+                if width == Width::W512 {
+                    a.vector(op::LOAD_HALVES, width, register, 0, memory, Extra::zeroing(3));
+                    a.vector(op::STORE_HALVES, width, register, 0, memory, Extra::default());
+                    a.vector(op::STORE_HALVES, width, register, 0, memory, Extra::merging(2));
+                }
+                if register < 16 {
+                    a.vector(op::STORE_HALF, Width::W128, register, 0, memory, Extra::immediate(5));
+                    a.vector(op::STORE, Width::W128, register, 0, memory, Extra::default());
+                }
                 if width != Width::W512 && register < 16 {
                     a.vector(op::MASK_LOAD, width, register, 3, memory, Extra::default());
                     a.vector(op::MASK_STORE, width, register, 11, memory, Extra::default());
@@ -130,11 +142,13 @@ fn memory_decodes_to_itself() {
             a.mask_memory(true, 3, memory);
             a.mask_memory(false, 7, memory);
             a.prefetch(memory);
+            a.load_half(Gpr(9), memory);
+            a.load_half(Gpr(2), memory);
         }
-        for base in [0, 12, 13] {
+        for (base, scale) in [(0, 2), (12, 1), (13, 2)] {
             for lanes in [1, 9, 14, 18, 31] {
                 let memory = Memory {
-                    index: Some(Index::Lanes(lanes, width)),
+                    index: Some(Index::Lanes(lanes, width, scale)),
                     ..Memory::at(Gpr(base), 8)
                 };
                 a.vector(op::GATHER_MASK, width, 22, 0, memory, Extra::merging(2));
@@ -200,6 +214,7 @@ fn lanes_decode_to_themselves() {
         a.zero(register);
     }
     a.vector(op::UPPER_HALF_256, Width::W256, 9, 0, 12, Extra::immediate(1));
+    a.vector(op::JOIN_HALVES, Width::W128, 9, 3, 12, Extra::default());
     a.vector(op::PERMUTE_HALVES, Width::W256, 9, 3, 12, Extra::immediate(0x31));
     for mask in [1, 7] {
         a.to_mask(mask, Gpr(3));

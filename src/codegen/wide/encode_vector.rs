@@ -131,6 +131,7 @@ impl Assembler {
         let scale = match operand {
             _ if !evex => 1,
             _ if op.word || matches!(operand, Operand::Spread(_)) => 4,
+            _ if op.half => width.bytes() as i32 / 2,
             _ => width.bytes() as i32,
         };
         if evex {

@@ -40,6 +40,8 @@ pub struct Vector {
     pub(super) shape: Shape,
     /// Its memory operand is one word.
     pub(super) word: bool,
+    /// Its memory operand is half as wide as the register.
+    pub(super) half: bool,
     /// Width of its vector operand apart from the register, if it is always the same.
     pub(super) part: Option<Width>,
 }
@@ -54,6 +56,7 @@ pub(super) const fn three(name: &'static str, map: u8, prefix: u8, opcode: u8) -
         forms: Forms::Both,
         shape: Shape::Three,
         word: false,
+        half: false,
         part: None,
     }
 }
@@ -174,6 +177,29 @@ pub mod op {
         forms: Forms::Vex,
         shape: Shape::MaskStore,
         ..three("vmaskmovps", 2, 1, 0x2e)
+    };
+    /// Halves of 16 bits with zeros above them.
+    pub const LOAD_HALVES: Vector = Vector {
+        half: true,
+        ..two("vpmovzxwd", 2, 1, 0x33)
+    };
+    /// The lower halves of all words, side by side.
+    pub const STORE_HALVES: Vector = Vector {
+        forms: Forms::Evex,
+        shape: Shape::Store,
+        half: true,
+        ..two("vpmovdw", 2, 2, 0x33)
+    };
+    /// Words below 2¹⁶ of two vectors as halves.
+    pub const JOIN_HALVES: Vector = Vector {
+        forms: Forms::Vex,
+        ..three("vpackusdw", 2, 1, 0x2b)
+    };
+    /// One of eight halves.
+    pub const STORE_HALF: Vector = Vector {
+        forms: Forms::Vex,
+        shape: Shape::Store,
+        ..two("vpextrw", 3, 1, 0x15)
     };
     /// Lanes of a pair of vectors, four by four.
     pub const SHUFFLE: Vector = three("vshufps", 1, 0, 0xc6);

@@ -17,6 +17,7 @@ mod instructions;
 pub mod kernel;
 mod lanes;
 mod loops;
+mod memory;
 pub mod multiply;
 pub mod pack;
 mod scatter;

@@ -1,11 +1,15 @@
-//! Packing panels of a product's `b`: from where its elements lie to `length` steps of so many lanes side by side.
+//! Packing panels of a product's operands: from where its elements lie to `length` steps of so many lanes side by side,
+//! in binary32.
 
 use super::encode::{Alu, Assembler, Condition, Gpr, Index, Label, Memory, gpr::*};
 use super::encode_vector::{Extra, Width, op};
+use crate::ir::kernel::Storage;
 
 /// `fn(panel, source, length, live)`: what lanes from `live` on become does not matter, but nothing is read for them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Pack {
+    /// How the source is stored.
+    pub storage: Storage,
     /// Vectors of a step.
     pub vectors: usize,
     /// Elements of the source from lane to lane.
@@ -23,6 +27,18 @@ const SOURCE_NOW: Gpr = R9;
 const LEFT: Gpr = R10;
 const SCRATCH: Gpr = RAX;
 
+/// For a binary16: its fraction and exponent in their new places, which are 2⁻¹¹² times the number (exactly, also if it
+/// is subnormal); that factor; the result from which on it stood for an infinity or a NaN; their exponent; the sign.
+const F16_WORDS: [u32; 5] = [
+    0x7fff << 13,
+    (127 + 112) << 23,
+    (127 + 16) << 23,
+    0x7f80_0000,
+    0x8000_0000,
+];
+/// Without signalling.
+const GREATER_EQUAL: u8 = 0x1d;
+
 /// Strides up to this many elements are reached with offsets.
 const NEAR: i64 = 1 << 20;
 
@@ -30,22 +46,93 @@ impl Pack {
     /// The whole function.
     pub fn emit(self, a: &mut Assembler, width: Width) {
         let lanes = a.label();
-        if self.lane_stride == 1 {
+        let end = a.label();
+        // There are no masks for 16 bits at 256.
+        let masked = width == Width::W512 || self.storage == Storage::F32;
+        if self.lane_stride == 1 && masked {
             self.copy(a, width, lanes);
-        } else {
+        } else if self.lane_stride == 1 {
+            let some = a.label();
+            a.alu_number(Alu::Compare, LIVE, (self.vectors * width.lanes()) as i32);
+            a.jump_if(Condition::Less, some);
+            self.copy(a, width, lanes);
+            a.jump(end);
+            a.bind(some);
+        }
+        if self.lane_stride != 1 || !masked {
             for vector in 0..self.vectors {
                 self.turn(a, width, vector, lanes);
             }
         }
+        a.bind(end);
         a.zero_upper();
         a.return_();
         a.align_data(width.bytes());
         a.bind(lanes);
         a.words(&(0..(self.vectors * width.lanes()) as u32).collect::<Vec<_>>());
+        if self.storage == Storage::F16 {
+            let words = F16_WORDS.iter().flat_map(|word| vec![*word; width.lanes()]);
+            a.words(&words.collect::<Vec<_>>());
+        }
+    }
+
+    /// Bytes of the source from element to element.
+    fn stride(self) -> i64 {
+        self.storage.stride() as i64
     }
 
     fn step_bytes(self) -> i64 {
-        self.step_stride * 4
+        self.step_stride * self.stride()
+    }
+
+    /// Elements side by side, as binary32.
+    fn load(self, a: &mut Assembler, (width, lanes): (Width, Label), to: u8, from: Memory, spare: u8) {
+        if self.storage == Storage::F32 {
+            a.vector(op::LOAD, width, to, 0, from, Extra::default());
+        } else {
+            a.vector(op::LOAD_HALVES, width, to, 0, from, Extra::default());
+            self.widen(a, (width, lanes), to, spare);
+        }
+    }
+
+    /// Words whose lower 16 bits are elements → binary32; `spare` and the register behind it may change, and mask 7.
+    fn widen(self, a: &mut Assembler, (width, lanes): (Width, Label), at: u8, spare: u8) {
+        let none = Extra::default();
+        match self.storage {
+            Storage::F32 | Storage::I32 => return,
+            Storage::Bf16 => return a.vector(op::SHIFT_LEFT, width, at, 0, at, Extra::immediate(16)),
+            Storage::F16 => {}
+        }
+        let word = |number: usize| Memory::place(lanes, ((self.vectors + number) * width.bytes()) as i32);
+        a.vector(op::SHIFT_LEFT, width, spare, 0, at, Extra::immediate(13));
+        a.vector(op::AND, width, spare, spare, word(0), none);
+        a.vector(op::MULTIPLY, width, spare, spare, word(1), none);
+        if width == Width::W512 {
+            a.vector(
+                op::COMPARE_MASK,
+                width,
+                7,
+                spare,
+                word(2),
+                Extra::immediate(GREATER_EQUAL),
+            );
+            a.vector(op::OR, width, spare, spare, word(3), Extra::merging(7));
+        } else {
+            let beyond = spare + 1;
+            a.vector(
+                op::COMPARE,
+                width,
+                beyond,
+                spare,
+                word(2),
+                Extra::immediate(GREATER_EQUAL),
+            );
+            a.vector(op::AND, width, beyond, beyond, word(3), none);
+            a.vector(op::OR, width, spare, spare, beyond, none);
+        }
+        a.vector(op::SHIFT_LEFT, width, at, 0, at, Extra::immediate(16));
+        a.vector(op::AND, width, at, at, word(4), none);
+        a.vector(op::OR, width, at, at, spare, none);
     }
 
     /// Bytes of the panel from step to step.
@@ -81,9 +168,16 @@ impl Pack {
         let again = a.here();
         for vector in 0..self.vectors {
             let (register, offset) = (vector as u8, (vector * width.bytes()) as i32);
-            let from = Memory::at(SOURCE, offset);
-            match width {
-                Width::W512 => a.vector(op::LOAD, width, register, 0, from, Extra::zeroing(1 + register)),
+            let from = Memory::at(SOURCE, (vector * width.lanes()) as i32 * self.stride() as i32);
+            match (width, self.storage) {
+                (Width::W512, Storage::F32) => {
+                    a.vector(op::LOAD, width, register, 0, from, Extra::zeroing(1 + register));
+                }
+                (Width::W512, _) => {
+                    a.vector(op::LOAD_HALVES, width, register, 0, from, Extra::zeroing(1 + register));
+                    self.widen(a, (width, lanes), register, 5);
+                }
+                (_, Storage::Bf16 | Storage::F16) => self.load(a, (width, lanes), register, from, 5),
                 _ => a.vector(op::MASK_LOAD, width, register, 12 + register, from, Extra::default()),
             }
             a.vector(
@@ -120,7 +214,7 @@ impl Pack {
         a.copy(PANEL_NOW, PANEL);
         a.alu_number(Alu::Add, PANEL_NOW, first * 4);
         a.copy(SOURCE_NOW, SOURCE);
-        self.advance(a, SOURCE_NOW, i64::from(first) * self.lane_stride * 4);
+        self.advance(a, SOURCE_NOW, i64::from(first) * self.lane_stride * self.stride());
         a.copy(LEFT, LENGTH);
         if self.step_stride == 1 && self.lane_stride.abs() < NEAR {
             let rest = a.label();
@@ -130,10 +224,10 @@ impl Pack {
             a.jump_if(Condition::Less, rest);
             let again = a.here();
             match width {
-                Width::W512 => self.square_512(a),
-                _ => self.square_256(a),
+                Width::W512 => self.square_512(a, lanes),
+                _ => self.square_256(a, lanes),
             }
-            a.alu_number(Alu::Add, SOURCE_NOW, square as i32 * 4);
+            a.alu_number(Alu::Add, SOURCE_NOW, square as i32 * self.stride() as i32);
             a.alu_number(Alu::Add, PANEL_NOW, self.panel_bytes(width) * square as i32);
             a.alu_number(Alu::Subtract, LEFT, square as i32);
             a.alu_number(Alu::Compare, LEFT, square as i32);
@@ -167,7 +261,7 @@ impl Pack {
         a.vector(op::INTEGER_MULTIPLY, width, index, index, stride, none);
         let again = a.here();
         let from = Memory {
-            index: Some(Index::Lanes(index, width)),
+            index: Some(Index::Lanes(index, width, self.stride().trailing_zeros() as u8)),
             ..Memory::at(SOURCE_NOW, 0)
         };
         a.zero(to);
@@ -178,6 +272,7 @@ impl Pack {
             a.vector(op::LOAD, width, mask, 0, live, none);
             a.gather(width, to, from, mask);
         }
+        self.widen(a, (width, lanes), to, 5);
         a.vector(op::STORE, width, to, 0, Memory::at(PANEL_NOW, 0), none);
         self.advance(a, SOURCE_NOW, self.step_bytes());
         a.alu_number(Alu::Add, PANEL_NOW, self.panel_bytes(width));
@@ -186,11 +281,11 @@ impl Pack {
     }
 
     /// Sixteen lanes by sixteen steps.
-    fn square_512(self, a: &mut Assembler) {
+    fn square_512(self, a: &mut Assembler, lanes: Label) {
         let (width, none) = (Width::W512, Extra::default());
         for lane in 0..16u8 {
-            let from = Memory::at(SOURCE_NOW, (i64::from(lane) * self.lane_stride * 4) as i32);
-            a.vector(op::LOAD, width, lane, 0, from, none);
+            let from = Memory::at(SOURCE_NOW, (i64::from(lane) * self.lane_stride * self.stride()) as i32);
+            self.load(a, (width, lanes), lane, from, 16);
         }
         // Pairs of lanes, then fours: register 16 + i, then i, of each group of four holds the steps i mod 4.
         for pair in 0..8u8 {
@@ -222,11 +317,11 @@ impl Pack {
     }
 
     /// Eight lanes by eight steps.
-    fn square_256(self, a: &mut Assembler) {
+    fn square_256(self, a: &mut Assembler, lanes: Label) {
         let (width, none) = (Width::W256, Extra::default());
         for lane in 0..8u8 {
-            let from = Memory::at(SOURCE_NOW, (i64::from(lane) * self.lane_stride * 4) as i32);
-            a.vector(op::LOAD, width, lane, 0, from, none);
+            let from = Memory::at(SOURCE_NOW, (i64::from(lane) * self.lane_stride * self.stride()) as i32);
+            self.load(a, (width, lanes), lane, from, 8);
         }
         for pair in 0..4u8 {
             a.vector(op::UNPACK_LOW, width, 8 + 2 * pair, 2 * pair, 2 * pair + 1, none);

@@ -333,11 +333,15 @@ impl Selector<'_> {
                 self.word_done(d, to);
             }
             Step::Copy(d, s) => self.copy(d, s),
-            Step::Load(d, ref place) | Step::LoadId(d, ref place) | Step::Address(d, ref place) => {
+            Step::Load(d, ref place)
+            | Step::LoadId(d, ref place)
+            | Step::LoadHalf(d, ref place)
+            | Step::Address(d, ref place) => {
                 let (at, to) = (self.place(place), self.word_to(d));
                 match step {
                     Step::Load(..) => self.a.load(to, at),
                     Step::LoadId(..) => self.a.load_i32(to, at),
+                    Step::LoadHalf(..) => self.a.load_half(to, at),
                     _ => self.a.address(to, at),
                 }
                 self.word_done(d, to);

@@ -183,7 +183,7 @@ impl Selector<'_> {
     }
 
     /// A gather's or scatter's memory operand: the first spare word as base, the index in a register.
-    fn lanes(&mut self, place: &Place, index: u8) -> Memory {
+    fn lanes(&mut self, place: &Place, index: u8, scale: u8) -> Memory {
         let at = self.place(place);
         let base = match at.index {
             None => at,
@@ -193,7 +193,7 @@ impl Selector<'_> {
             }
         };
         Memory {
-            index: Some(Index::Lanes(index, self.width())),
+            index: Some(Index::Lanes(index, self.width(), scale)),
             ..base
         }
     }
@@ -205,19 +205,19 @@ impl Selector<'_> {
         SPARE_MASKS[1]
     }
 
-    fn gather(&mut self, d: Reg, place: &Place, index: Reg, mask: Reg) {
+    fn gather(&mut self, d: Reg, place: &Place, [index, mask]: [Reg; 2], scale: u8) {
         let width = self.width();
         let to = self.vector(d, 0);
         let index = self.vector(index, 1);
         if self.code.has_masks() {
             let mask = self.cleared_mask(mask);
-            let at = self.lanes(place, index);
+            let at = self.lanes(place, index, scale);
             self.a.vector(op::GATHER_MASK, width, to, 0, at, Extra::merging(mask));
         } else {
             let cleared = 2;
             let mask = self.vector(mask, 2);
             self.copied_vector(cleared, mask);
-            let at = self.lanes(place, index);
+            let at = self.lanes(place, index, scale);
             self.a.gather(width, to, at, cleared);
         }
         self.vector_done(d, to);
@@ -298,6 +298,39 @@ impl Selector<'_> {
                 self.a
                     .vector(op::STORE_LANE, Width::W128, s, 0, at, Extra::immediate(lane));
             }
+            Step::LoadHalves(d, ref place, mask) => {
+                let (at, to) = (self.place(place), self.vector_to(d));
+                let extra = match mask {
+                    None => Extra::default(),
+                    Some(mask) => Extra::zeroing(self.mask(mask, 0)),
+                };
+                self.a.vector(op::LOAD_HALVES, self.width(), to, 0, at, extra);
+                self.vector_done(d, to);
+            }
+            Step::StoreHalves(ref place, s, mask) => {
+                let at = self.place(place);
+                let s = self.vector(s, 0);
+                let extra = match mask {
+                    None => Extra::default(),
+                    Some(mask) => Extra::merging(self.mask(mask, 0)),
+                };
+                self.a.vector(op::STORE_HALVES, self.width(), s, 0, at, extra);
+            }
+            Step::StoreHalf(ref place, s, lane) => {
+                let at = self.place(place);
+                let mut s = self.vector(s, 0);
+                if s >= 16 {
+                    self.copied_vector(0, s);
+                    s = 0;
+                }
+                let half = Extra::immediate(2 * lane);
+                self.a.vector(op::STORE_HALF, Width::W128, s, 0, at, half);
+            }
+            Step::StoreQuad(ref place, s) => {
+                let at = self.place(place);
+                let s = self.vector(s, 0);
+                self.a.vector(op::STORE, Width::W128, s, 0, at, Extra::default());
+            }
             Step::Three(op, width, d, a, b, immediate) => self.three(op, width, [d, a, b], immediate),
             Step::Two(op, width, d, s, immediate) => self.two(op, width, d, s, immediate),
             Step::Part(op, width, d, s, number) => {
@@ -351,11 +384,11 @@ impl Selector<'_> {
                 self.a.shift(Shift::RightArithmetic, to, 32);
                 self.word_done(d, to);
             }
-            Step::Gather(d, ref place, index, mask) => self.gather(d, place, index, mask),
+            Step::Gather(d, ref place, index, mask, scale) => self.gather(d, place, [index, mask], scale),
             Step::Scatter(ref place, index, s, mask) => {
                 let (index, s) = (self.vector(index, 0), self.vector(s, 1));
                 let mask = self.cleared_mask(mask);
-                let at = self.lanes(place, index);
+                let at = self.lanes(place, index, 2);
                 self.a
                     .vector(op::SCATTER_MASK, self.width(), s, 0, at, Extra::merging(mask));
             }

@@ -1,8 +1,10 @@
 //! Graphs that nobody thought of: random primitives on small tensors, each schedule against the float64 meaning.
 
 use super::build::Build;
-use super::check_to;
+use super::{check_to, given, run};
+use crate::fuse::fused;
 use crate::ir::affine::{Affine, Digit, Guard, Position};
+use crate::ir::experiment::Precision;
 use crate::ir::graph::*;
 
 /// A small generator of numbers, the same everywhere.
@@ -277,4 +279,85 @@ fn generated_graphs_keep_their_meaning() {
             panic!("seed {seed}\n{}", graph.listing(None));
         }
     }
+}
+
+/// Products of what maps, views, gathers, softmax and other products give, some of them of both at once.
+fn products(seed: u64) -> Graph {
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x4321);
+    let mut b = Build::default();
+    let mut x = b.input(&[24, 17]);
+    for _ in 0..2 + dice.below(3) {
+        let (rows, width) = (b.shape(x)[0], b.shape(x)[1]);
+        x = match dice.below(6) {
+            0 => {
+                let scores = b.contract(x, x, "ab,cb->ac");
+                let weights = b.softmax(scores);
+                b.contract(weights, x, "ac,cb->ab")
+            }
+            1 => gather(&mut b, &mut dice, x),
+            2 => {
+                let order = [1, 0];
+                b.spread(x, &[width, rows], &order)
+            }
+            3 => window(&mut b, &mut dice, x),
+            _ => x,
+        };
+        while b.shape(x).len() > 2 || b.shape(x)[0] < 16 {
+            let total = elements(&b.shape(x));
+            let repeated = b.spread(
+                x,
+                &[&b.shape(x)[..], &[16]].concat(),
+                &(0..b.shape(x).len()).collect::<Vec<_>>(),
+            );
+            x = b.reshaped(repeated, &[16, total]);
+        }
+        let width = b.shape(x)[1];
+        let columns = dice.pick(&[16, 33, 40]);
+        x = match dice.below(2) {
+            0 => {
+                let w = b.param(&[width, columns]);
+                b.contract(x, w, "ab,bc->ac")
+            }
+            _ => {
+                let w = b.param(&[columns, width]);
+                b.contract(x, w, "ab,cb->ac")
+            }
+        };
+        x = b.scaled(x, 0.25);
+        x = match dice.below(2) {
+            0 => b.map(MapFunction::HyperbolicTangent, &[x]),
+            _ => x,
+        };
+        if dice.below(2) == 0 {
+            let sum = b.sum(x, &[0]);
+            b.output(sum);
+        }
+    }
+    let squares = b.contract(x, x, "ab,ac->bc");
+    b.output(squares);
+    b.graph
+}
+
+/// Rounded numbers stored in 16 bits against the same kernels with all in 32: every bit of every output.
+#[test]
+fn storage_in_16_bits_changes_no_result() {
+    let mut tensors = 0;
+    for seed in 0..60 {
+        for precision in [Precision::Bf16, Precision::F16] {
+            let graph = crate::precision::rounded(&products(seed), precision);
+            let given = given(&graph);
+            let [short, long] = [true, false].map(|in_16_bits| fused(&graph, in_16_bits));
+            tensors += short.tensors.iter().filter(|t| t.storage.stride() == 2).count();
+            assert!(long.tensors.iter().all(|t| t.storage.stride() == 4));
+            let [found, wanted] = [&short, &long].map(|schedule| run(schedule, &given, [12345, 67890]));
+            let bits = |values: &[Vec<f64>]| values.concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert_eq!(
+                bits(&found),
+                bits(&wanted),
+                "seed {seed}, {precision:?}\n{}",
+                graph.listing(None)
+            );
+        }
+    }
+    assert!(tensors > 500, "{tensors} tensors of 16 bits");
 }

@@ -262,6 +262,7 @@ pub fn word(storage: Storage, value: f64) -> u32 {
     match storage {
         Storage::F32 => (value as f32).to_bits(),
         Storage::I32 => value as i32 as u32,
+        Storage::Bf16 | Storage::F16 => unreachable!("only temporaries have 16 bits"),
     }
 }
 
@@ -270,5 +271,6 @@ pub fn number(storage: Storage, word: u32) -> f64 {
     match storage {
         Storage::F32 => f64::from(f32::from_bits(word)),
         Storage::I32 => f64::from(word as i32),
+        Storage::Bf16 | Storage::F16 => unreachable!("only temporaries have 16 bits"),
     }
 }
