@@ -2,7 +2,7 @@
 //! contractions that are matrix products in memory (operands copied into shape where they must be) or else products
 //! and sums. Never decides what is stored.
 
-use super::contract::{Obstacle, arranged, groups, size_of};
+use super::contract::{Obstacle, arranged, below_views, groups, size_of};
 use super::position::composed;
 use crate::ir::affine::Position;
 use crate::ir::graph::{Graph, InputId, MapFunction, Node, NodeId, Op, ParamId, ReduceFunction, StateId, elements};
@@ -323,10 +323,20 @@ impl Normal {
             // The contraction just added is left without use; the operand in the way is stored as it is if that
             // helps, else in another order of its axes.
             let mut which = if obstacle == Obstacle::First { 0 } else { 1 };
-            // The sum runs in the order of the operand that stays.
+            // The sum runs in the order in which the operand that stays lies in memory.
             let summed = |stays: usize| -> Vec<u8> {
-                let labels = labels[stays].iter();
-                labels.filter(|l| sorted.summed.contains(l)).copied().collect()
+                let stop = |n| self.copies.contains(&n);
+                let (_, element) = below_views(&self.graph, node.operands[stays], &stop);
+                let mut axes: Vec<(i64, u8)> = vec![];
+                for (axis, label) in labels[stays]
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, l)| sorted.summed.contains(l))
+                {
+                    axes.push((element.affine.coefficient(axis), *label));
+                }
+                axes.sort_by_key(|(stride, _)| std::cmp::Reverse(*stride));
+                axes.into_iter().map(|(_, label)| label).collect()
             };
             let order = |which: usize| match which {
                 0 => [&sorted.batch[..], &sorted.rows[..], &summed(1)].concat(),
