@@ -105,7 +105,12 @@ fn settings_of<'f>(file: &'f mut File, section: &str) -> Result<&'f mut Vec<Sett
 
 /// `train.steps=10`: a line of a section.
 fn setting(file: &mut File, section: &str, key: &str, given: &mut Given) -> Applied {
-    let new = given.setting(section, &format!("{key} {}", given.value))?;
+    let quote = if is_bare_text(file, section, key, given.value) {
+        "\""
+    } else {
+        ""
+    };
+    let new = given.setting(section, &format!("{key} {quote}{}{quote}", given.value))?;
     let settings = settings_of(file, section)?;
     // A run lasts steps or epochs: setting one replaces the other.
     let same = |k: &str| k == key || matches!((k, key), ("steps", "epochs") | ("epochs", "steps"));
@@ -114,6 +119,19 @@ fn setting(file: &mut File, section: &str, key: &str, given: &mut Given) -> Appl
         None => settings.push(new),
     }
     Ok(())
+}
+
+/// Whether a line that holds one text and nothing else is given a value without quotes, as shells leave it.
+fn is_bare_text(file: &mut File, section: &str, key: &str, value: &str) -> bool {
+    let Ok(settings) = settings_of(file, section) else {
+        return false;
+    };
+    let line = settings.iter().find(|s| s.key.len() == 1 && s.key[0].text == key);
+    let holds_text = line.is_some_and(|line| match &line.groups[..] {
+        [group] => matches!(&group[..], [expr] if matches!(*expr.kind, ExprKind::Text(_))),
+        _ => false,
+    });
+    holds_text && !value.is_empty() && !value.contains(['"', '\\', '\n'])
 }
 
 /// `train.optimizer.lr=1e-4`: an argument of a line's call.

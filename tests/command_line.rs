@@ -956,3 +956,14 @@ fn check_finds_a_batch_that_the_data_can_not_fill() {
     let checked = mspec(folder.path(), &["check", "tiny.ms", "--set", "train.batch=1000"]);
     expect(&checked, 3, "fewer than a batch of 1000");
 }
+
+#[test]
+fn a_path_is_set_without_quotes() {
+    let folder = folder();
+    let at = folder.path();
+    std::fs::rename(at.join("line.csv"), at.join("other line.csv")).unwrap();
+    let check = |value: &str| mspec(at, &["check", "tiny.ms", "--set", &format!("data.csv={value}")]);
+    expect(&check("other line.csv"), 0, "no mistakes");
+    expect(&check("\"other line.csv\""), 0, "no mistakes");
+    expect(&check("line.csv"), 3, "line.csv");
+}
