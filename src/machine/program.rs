@@ -7,7 +7,7 @@ use super::team::Team;
 use crate::codegen::clif::{Code, compile};
 use crate::codegen::target::{CodegenError, Target};
 use crate::ir::kernel::Storage;
-use crate::ir::plan::{ALIGNMENT, Location, OutputSlot, PersistentLayout, Plan, Region, Slot};
+use crate::ir::plan::{ALIGNMENT, Launch, Location, OutputSlot, PersistentLayout, Plan, Region, Slot};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
@@ -132,6 +132,14 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
         }
         if !launch.steps.is_empty() && launch.steps.len() != launch.locations.len() {
             return Err(MachineError::Plan(format!("{} moves other buffers", launch.call.name)));
+        }
+    }
+    for band in &plan.bands {
+        let inside = band.calls.end <= plan.launches.len() && !band.calls.is_empty() && band.count > 0;
+        let fits = |launch: &Launch| plan.kernels[launch.call.kernel].tasks().is_multiple_of(band.count);
+        if !inside || !plan.launches[band.calls.clone()].iter().all(fits) {
+            let message = format!("{} bands do not divide the tasks of their launches", band.count);
+            return Err(MachineError::Plan(message));
         }
     }
     for (_, launch, round) in plan.rounds() {

@@ -199,6 +199,9 @@ fn a_plan_that_reaches_beyond_its_regions_is_refused() {
     assert_eq!(refused(&plan), "kernel 0 of 100 elements at transient+64 in 448 bytes");
     plan.launches[0].locations[1].offset = 4;
     assert_eq!(refused(&plan), "kernel 0 of 100 elements at transient+4 in 448 bytes");
+    plan.launches[0].locations[1] = place;
+    plan.bands.push(Band { calls: 0..1, count: 64 });
+    assert_eq!(refused(&plan), "64 bands do not divide the tasks of their launches");
     plan.launches[0].locations.pop();
     assert_eq!(refused(&plan), "kernel 0 has other buffers than its kernel");
 }

@@ -1,6 +1,9 @@
 //! Scores and truths → how many positives and negatives score at least each distinct score, from the highest on.
 //! Equal scores are one step, so that nothing depends on how ties are ordered.
 
+/// The operands of what looks at a ranking, as [`steps`] takes them.
+pub const OPERANDS: &[&str] = &["score", "truth", "weight"];
+
 /// What the samples down to a score weigh.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Step {

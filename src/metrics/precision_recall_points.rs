@@ -1,7 +1,7 @@
 //! Points of the precision-recall curve at equally spaced recalls: [recall, precision].
 
 use super::SplitFunction;
-use super::curve::{steps, total};
+use super::curve::{OPERANDS, steps, total};
 
 pub struct PrecisionRecallPoints;
 
@@ -11,7 +11,7 @@ impl SplitFunction for PrecisionRecallPoints {
     }
 
     fn operands(&self) -> &'static [&'static str] {
-        &["score", "truth", "weight"]
+        OPERANDS
     }
 
     fn axes(&self, points: usize) -> Vec<usize> {

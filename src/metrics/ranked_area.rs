@@ -2,7 +2,7 @@
 //! (Hanley and McNeil 1982).
 
 use super::SplitFunction;
-use super::curve::{steps, total};
+use super::curve::{OPERANDS, steps, total};
 
 pub struct RankedArea;
 
@@ -12,7 +12,7 @@ impl SplitFunction for RankedArea {
     }
 
     fn operands(&self) -> &'static [&'static str] {
-        &["score", "truth", "weight"]
+        OPERANDS
     }
 
     fn axes(&self, _: usize) -> Vec<usize> {

@@ -1,7 +1,7 @@
 //! The area under the precision-recall curve as a sum of steps: each gain of recall times the precision there.
 
 use super::SplitFunction;
-use super::curve::{steps, total};
+use super::curve::{OPERANDS, steps, total};
 
 pub struct RankedPrecision;
 
@@ -11,7 +11,7 @@ impl SplitFunction for RankedPrecision {
     }
 
     fn operands(&self) -> &'static [&'static str] {
-        &["score", "truth", "weight"]
+        OPERANDS
     }
 
     fn axes(&self, _: usize) -> Vec<usize> {

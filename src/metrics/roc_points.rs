@@ -1,7 +1,7 @@
 //! Points of the ROC curve at equally spaced false positive rates: [false positive rate, true positive rate].
 
 use super::SplitFunction;
-use super::curve::{steps, total};
+use super::curve::{OPERANDS, steps, total};
 
 pub struct RocPoints;
 
@@ -11,7 +11,7 @@ impl SplitFunction for RocPoints {
     }
 
     fn operands(&self) -> &'static [&'static str] {
-        &["score", "truth", "weight"]
+        OPERANDS
     }
 
     fn axes(&self, points: usize) -> Vec<usize> {

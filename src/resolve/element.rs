@@ -4,6 +4,7 @@ use super::elaborator::{Checked, Elaborator, Wrong};
 use super::equation::Indices;
 use super::evaluate::Position as Place_;
 use super::fold;
+use super::reduction::Reduction;
 use super::scope::Scope;
 use super::value::Value;
 use crate::ir::ast::{self, BinaryOperator, Expr as Syntax, ExprKind, UnaryOperator};
@@ -42,15 +43,16 @@ impl<'a> Elaborator<'a> {
                 indices: over,
                 condition,
                 operand,
-            } => self.lower_reduce(
-                *operator,
-                over,
-                condition.as_ref(),
-                operand.as_ref(),
-                expr.span,
-                scope,
-                indices,
-            ),
+            } => {
+                let reduction = Reduction {
+                    operator: *operator,
+                    over,
+                    condition: condition.as_ref(),
+                    operand: operand.as_ref(),
+                    span: expr.span,
+                };
+                self.lower_reduce(reduction, scope, indices)
+            }
             ExprKind::Unary { operator, operand } => {
                 let operand = self.lower(operand, scope, indices)?;
                 let function = if *operator == UnaryOperator::Negate {

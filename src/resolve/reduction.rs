@@ -10,18 +10,29 @@ use crate::ir::model::{Definition, Expr, IndexId, Tensor};
 use crate::text::{Code, Diagnostic, Span};
 use std::rc::Rc;
 
+/// A reduction as it is written.
+pub(super) struct Reduction<'a> {
+    pub operator: ReductionOperator,
+    pub over: &'a [Index],
+    pub condition: Option<&'a Syntax>,
+    pub operand: Option<&'a Syntax>,
+    pub span: Span,
+}
+
 impl<'a> Elaborator<'a> {
-    #[allow(clippy::too_many_arguments, reason = "the parts of one reduction")]
     pub(super) fn lower_reduce(
         &mut self,
-        operator: ReductionOperator,
-        over: &'a [Index],
-        condition: Option<&'a Syntax>,
-        operand: Option<&'a Syntax>,
-        span: Span,
+        reduction: Reduction<'a>,
         scope: &Rc<Scope<'a>>,
         indices: &mut Indices,
     ) -> Checked<(Expr, Element)> {
+        let Reduction {
+            operator,
+            over,
+            condition,
+            operand,
+            span,
+        } = reduction;
         let walked = scope.walked();
         let mut ids = vec![];
         for index in over {

@@ -281,6 +281,60 @@ fn generated_graphs_keep_their_meaning() {
     }
 }
 
+/// A product with several labels of each kind, which stand in any order in both operands, in memory and in the result.
+fn labelled(seed: u64) -> Graph {
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5678);
+    let mut b = Build::default();
+    // Batch, rows, columns, summed: in the first operand, in the second one, in the result.
+    let kinds = [
+        (true, true, true),
+        (true, false, true),
+        (false, true, true),
+        (true, true, false),
+    ];
+    let labels: Vec<(u8, usize, usize)> = (0..4 + dice.below(4))
+        .map(|n| (b'a' + n as u8, n % 4, dice.pick(&[1, 2, 3, 4, 5, 16])))
+        .collect();
+    let mut of = |member: fn((bool, bool, bool)) -> bool| {
+        let mut list: Vec<(u8, usize)> = labels
+            .iter()
+            .filter(|l| member(kinds[l.1]))
+            .map(|l| (l.0, l.2))
+            .collect();
+        for at in (1..list.len()).rev() {
+            list.swap(at, dice.below(at + 1));
+        }
+        list
+    };
+    let (first, second, out) = (of(|k| k.0), of(|k| k.1), of(|k| k.2));
+    let text = |list: &[(u8, usize)]| list.iter().map(|l| char::from(l.0)).collect::<String>();
+    let equation = format!("{},{}->{}", text(&first), text(&second), text(&out));
+    let mut operand = |list: &[(u8, usize)]| {
+        let shape: Vec<usize> = list.iter().map(|l| l.1).collect();
+        let mut order: Vec<usize> = (0..shape.len()).collect();
+        for at in (1..order.len()).rev() {
+            order.swap(at, dice.below(at + 1));
+        }
+        let stored: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
+        let x = b.input(&stored);
+        let x = if dice.below(2) == 0 { x } else { b.scaled(x, 0.5) };
+        b.spread(x, &shape, &order)
+    };
+    let (x, y) = (operand(&first), operand(&second));
+    let product = b.contract(x, y, &equation);
+    b.output(product);
+    b.graph
+}
+
+#[test]
+fn products_may_have_their_labels_in_any_order() {
+    for seed in 0..200 {
+        let graph = labelled(seed);
+        let result = std::panic::catch_unwind(|| check_to(&graph, 1e-5));
+        assert!(result.is_ok(), "seed {seed}\n{}", graph.listing(None));
+    }
+}
+
 /// Products of what maps, views, gathers, softmax and other products give, some of them of both at once.
 fn products(seed: u64) -> Graph {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x4321);
