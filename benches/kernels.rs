@@ -141,6 +141,8 @@ fn product(m: usize, k: usize, n: usize, form: &str) -> Kernel {
         buffer: BufferId(number),
         constant: 0,
         batch: vec![],
+        strips: vec![],
+        turns: vec![],
         row_stride: if transposed { 1 } else { columns as i64 },
         column_stride: if transposed { rows as i64 } else { 1 },
     };
@@ -153,8 +155,10 @@ fn product(m: usize, k: usize, n: usize, form: &str) -> Kernel {
         body: KernelBody::Product(MatrixProduct {
             batch: vec![],
             m,
+            strips: vec![],
             n,
             k,
+            turns: vec![],
             a: matrix(0, m, k, form.starts_with('T')),
             b: matrix(1, k, n, form.ends_with('T')),
             epilogue: body.body,

@@ -588,6 +588,27 @@ impl Generator {
         case
     }
 
+    /// A matrix with strips and turns: far from each other, or windows that overlap.
+    fn matrix_in_parts(
+        &mut self,
+        batch: &[usize],
+        strips: &[usize],
+        turns: &[usize],
+        [rows, columns]: [usize; 2],
+    ) -> Matrix {
+        let outer = [strips, turns, batch].concat();
+        let mut matrix = self.matrix(&outer, rows, columns);
+        let of_batch = matrix.batch.split_off(strips.len() + turns.len());
+        if self.chance(2) {
+            for stride in &mut matrix.batch {
+                *stride = (*stride).min(self.below(2 * columns + 2) as i64);
+            }
+        }
+        matrix.turns = matrix.batch.split_off(strips.len());
+        matrix.strips = std::mem::replace(&mut matrix.batch, of_batch);
+        matrix
+    }
+
     fn matrix(&mut self, batch: &[usize], rows: usize, columns: usize) -> Matrix {
         let mut strides: Vec<i64> = vec![];
         let (row_stride, column_stride, mut size) = match self.below(6) {
@@ -611,6 +632,8 @@ impl Generator {
             buffer,
             constant,
             batch: strides,
+            strips: vec![],
+            turns: vec![],
             row_stride,
             column_stride,
         }
@@ -635,8 +658,12 @@ impl Generator {
         } else {
             (m, n)
         };
-        let a = self.matrix(&batch, m, k);
-        let b = self.matrix(&batch, k, n);
+        let parts = |g: &mut Generator| if g.chance(3) { g.sizes(2) } else { vec![] };
+        let (strips, turns) = (parts(self), parts(self));
+        let a = self.matrix_in_parts(&batch, &strips, &turns, [m, k]);
+        let b = self.matrix_in_parts(&batch, &[], &turns, [k, n]);
+        let m = m * strips.iter().product::<usize>();
+        let k = k * turns.iter().product::<usize>();
         let sizes: Vec<usize> = [n].iter().chain(&batch).chain([&m]).copied().collect();
         let usable: Vec<usize> = (0..sizes.len()).collect();
         let (mut body, mut scope) = (vec![], Scope::default());
@@ -661,8 +688,10 @@ impl Generator {
         self.finish(KernelBody::Product(MatrixProduct {
             batch,
             m,
+            strips,
             n,
             k,
+            turns,
             a,
             b,
             epilogue: body,
@@ -681,6 +710,8 @@ impl Generator {
             buffer,
             constant: 0,
             batch: vec![],
+            strips: vec![],
+            turns: vec![],
             row_stride,
             column_stride,
         };
@@ -697,8 +728,10 @@ impl Generator {
         let mut case = self.finish(KernelBody::Product(MatrixProduct {
             batch: vec![],
             m,
+            strips: vec![],
             n,
             k: 1,
+            turns: vec![],
             a,
             b,
             epilogue,

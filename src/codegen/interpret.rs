@@ -151,28 +151,34 @@ impl Interpreter<'_> {
 
     fn run_product(&mut self, k: &MatrixProduct) {
         row_major(&k.batch, |batch| {
-            let element = |matrix: &Matrix, row: usize, column: usize| {
-                let start: i64 = batch
-                    .iter()
-                    .zip(&matrix.batch)
-                    .map(|(&i, stride)| i as i64 * stride)
-                    .sum();
-                matrix.constant + start + row as i64 * matrix.row_stride + column as i64 * matrix.column_stride
+            let moved = |indices: &[usize], strides: &[i64]| -> i64 {
+                indices.iter().zip(strides).map(|(&i, stride)| i as i64 * stride).sum()
             };
-            row_major(&[k.m, k.n], |at| {
+            let mut row = 0;
+            row_major(&[&k.strips[..], &[k.strip_rows(), k.n]].concat(), |at| {
+                let (strip, [of_strip, column]) = at.split_at(k.strips.len()) else {
+                    unreachable!("two more than strips")
+                };
                 let mut total = None;
-                for chunk in (0..k.k).step_by(PRODUCT_CHUNK) {
-                    let mut sum = 0.0f32;
-                    for i in chunk..k.k.min(chunk + PRODUCT_CHUNK) {
-                        let a = self.factor(k.a.buffer, element(&k.a, at[0], i));
-                        let b = self.factor(k.b.buffer, element(&k.b, i, at[1]));
-                        sum = a.mul_add(b, sum);
+                let length = k.turn_length();
+                row_major(&k.turns, |turn| {
+                    let start = |m: &Matrix| m.constant + moved(batch, &m.batch) + moved(turn, &m.turns);
+                    let a_start = start(&k.a) + moved(strip, &k.a.strips) + *of_strip as i64 * k.a.row_stride;
+                    let b_start = start(&k.b) + *column as i64 * k.b.column_stride;
+                    for chunk in (0..length).step_by(PRODUCT_CHUNK) {
+                        let mut sum = 0.0f32;
+                        for i in chunk..length.min(chunk + PRODUCT_CHUNK) {
+                            let a = self.factor(k.a.buffer, a_start + i as i64 * k.a.column_stride);
+                            let b = self.factor(k.b.buffer, b_start + i as i64 * k.b.row_stride);
+                            sum = a.mul_add(b, sum);
+                        }
+                        total = Some(total.map_or(sum, |before: f32| before + sum));
                     }
-                    total = Some(total.map_or(sum, |before: f32| before + sum));
-                }
+                });
                 self.product = total.expect("k is at least 1");
-                let indices: Vec<usize> = [at[1]].iter().chain(batch).chain([&at[0]]).copied().collect();
+                let indices: Vec<usize> = [*column].iter().chain(batch).chain([&row]).copied().collect();
                 self.run_body(&k.epilogue, &indices);
+                row += usize::from(*column == k.n - 1);
             });
         });
     }

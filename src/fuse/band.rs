@@ -166,7 +166,7 @@ impl Finder<'_> {
 fn leading(kernel: &Kernel) -> Vec<usize> {
     match &kernel.body {
         KernelBody::Loop(k) => k.outer.clone(),
-        KernelBody::Product(k) => [&k.batch[..], &[k.m]].concat(),
+        KernelBody::Product(k) => [&k.batch[..], &k.strips, &[k.strip_rows()]].concat(),
         KernelBody::Scatter(_) => vec![],
     }
 }
@@ -267,16 +267,36 @@ fn accesses(kernel: &Kernel, buffer: BufferId) -> Option<Vec<(Position, Vec<usiz
             if !of_body(&k.epilogue, &sizes) {
                 return None;
             }
-            let summed = sizes.len();
-            let with_sum = [&sizes[..], &[k.k]].concat();
-            let matrix = |m: &Matrix, row: usize, column: usize| {
-                let batch = m.batch.iter().enumerate().map(|(i, stride)| (i + 1, *stride));
-                let terms = batch.chain([(row, m.row_stride), (column, m.column_stride)]);
+            // The rows' axis, told apart into strips and the rows of each.
+            let (batch, strips) = (k.batch.len(), k.strips.len());
+            let mut replacement: Vec<Position> = (0..=batch).map(Position::axis).collect();
+            let mut row = Affine::default();
+            let mut rows = 1;
+            for (axis, &size) in [&k.strips[..], &[k.strip_rows()]].concat().iter().enumerate().rev() {
+                row = row.plus(&Affine::axis(batch + 1 + axis).times(rows));
+                rows *= size as i64;
+            }
+            replacement.push(row.into());
+            let sizes = [&[k.n], &k.batch[..], &k.strips, &[k.strip_rows()]].concat();
+            // Without strips nothing changes (and axes of one index keep their strides).
+            for (at, its_sizes) in list.iter_mut().filter(|_| strips > 0) {
+                *at = at.substitute(&replacement, &sizes)?;
+                *its_sizes = sizes.clone();
+            }
+            let row = batch + strips + 1;
+            let with_sum = [&sizes[..], &k.turns, &[k.turn_length()]].concat();
+            let summed = with_sum.len() - 1;
+            let matrix = |m: &Matrix, row_axis: usize, column_axis: usize| {
+                let outer = m.batch.iter().enumerate().map(|(i, stride)| (i + 1, *stride));
+                let strips = m.strips.iter().enumerate().map(|(i, stride)| (batch + 1 + i, *stride));
+                let turns = m.turns.iter().enumerate().map(|(i, stride)| (row + 1 + i, *stride));
+                let within = [(row_axis, m.row_stride), (column_axis, m.column_stride)];
+                let terms = outer.chain(strips).chain(turns).chain(within);
                 terms.fold(Affine::constant(m.constant), |sum, (axis, stride)| {
                     sum.plus(&Affine::axis(axis).times(stride))
                 })
             };
-            for (m, row, column) in [(&k.a, summed - 1, summed), (&k.b, summed, VECTOR_AXIS)] {
+            for (m, row, column) in [(&k.a, row, summed), (&k.b, summed, VECTOR_AXIS)] {
                 if m.buffer == buffer {
                     list.push((Position::from(matrix(m, row, column)), with_sum.clone()));
                 }

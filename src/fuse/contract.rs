@@ -22,11 +22,15 @@ pub struct Arrangement {
     pub roots: [(NodeId, i64); 2],
     /// Independent products.
     pub batch: Vec<Run>,
-    /// Labels of the rows, outermost first.
+    /// Labels of the rows that have no one stride with the rest of them, outermost first.
+    pub strips: Vec<Run>,
+    /// Labels of the rows, outermost first: of those of a strip.
     pub rows: Vec<Run>,
     /// Labels of the columns, outermost first.
     pub columns: Vec<Run>,
-    /// Labels of the sums, outermost first.
+    /// Labels of the sums that have no one stride with the rest of them in both operands, outermost first.
+    pub turns: Vec<Run>,
+    /// Labels of the sums, outermost first: of those of a turn.
     pub summed: Vec<Run>,
 }
 
@@ -102,8 +106,12 @@ pub enum Obstacle {
     Second,
 }
 
-/// The least rows or columns that remain when outer ones are treated as independent products.
-const ROWS_MIN: usize = 16;
+/// The least columns that remain when outer ones are treated as independent products.
+const COLUMNS_MIN: usize = 16;
+/// The least rows of a strip, where it is not better to copy the operand.
+const STRIP_MIN: usize = 6;
+/// The least products of a turn, likewise.
+const TURN_MIN: usize = 8;
 
 /// Finds the arrangement, or the operand that must be copied into shape before.
 pub fn arranged(graph: &Graph, id: NodeId, stop: &dyn Fn(NodeId) -> bool) -> Result<Arrangement, Obstacle> {
@@ -146,19 +154,30 @@ pub fn arranged(graph: &Graph, id: NodeId, stop: &dyn Fn(NodeId) -> bool) -> Res
     };
     let mut batch: Vec<Run> = sorted.batch.iter().map(|&l| run(l)).collect();
     let mut summed: Vec<Run> = sorted.summed.iter().map(|&l| run(l)).collect();
+    let mut turns = vec![];
     summed.sort_by_key(|r| std::cmp::Reverse((r.a, r.b)));
     let first = merged(&summed, |r| r.a).is_some();
     if !first || merged(&summed, |r| r.b).is_none() {
         let mut by_second = summed.clone();
         by_second.sort_by_key(|r| std::cmp::Reverse((r.b, r.a)));
         let second = merged(&by_second, |r| r.b).is_some();
-        // Each alone would do: the smaller one takes the order of the other.
         let smaller = usize::from(elements(shapes[1].1) < elements(shapes[0].1));
-        return Err(blame(match (first, second) {
-            (true, true) => smaller,
-            (true, false) => 1,
-            (false, _) => 0,
-        }));
+        // In the order of the larger one the sum may fall into turns.
+        let (outer, inner) = match smaller {
+            0 => mergeable_suffix(by_second, |r| r.b),
+            _ => mergeable_suffix(summed.clone(), |r| r.a),
+        };
+        let both = merged(&inner, |r| r.a).is_some() && merged(&inner, |r| r.b).is_some();
+        if outer.is_empty() || extent(&inner) < TURN_MIN || !both {
+            // Where each alone would do, the smaller one takes the order of the other.
+            return Err(blame(match (first, second) {
+                (true, true) => smaller,
+                (true, false) => 1,
+                _ if !outer.is_empty() && extent(&inner) >= TURN_MIN => smaller,
+                _ => 0,
+            }));
+        }
+        (turns, summed) = (outer, inner);
     }
     let mut rows: Vec<Run> = rows.iter().map(|&l| run(l)).collect();
     if merged(&rows, |r| r.a).is_none() {
@@ -170,13 +189,12 @@ pub fn arranged(graph: &Graph, id: NodeId, stop: &dyn Fn(NodeId) -> bool) -> Res
         }
     }
     let columns: Vec<Run> = columns.iter().map(|&l| run(l)).collect();
-    let (outer, rows) = mergeable_suffix(rows, |r| r.a);
-    if !outer.is_empty() && extent(&rows) < ROWS_MIN {
+    let (strips, rows) = mergeable_suffix(rows, |r| r.a);
+    if !strips.is_empty() && extent(&rows) < STRIP_MIN {
         return Err(blame(0));
     }
-    batch.extend(outer);
     let (outer, columns) = mergeable_suffix(columns, |r| r.b);
-    if !outer.is_empty() && extent(&columns) < ROWS_MIN {
+    if !outer.is_empty() && extent(&columns) < COLUMNS_MIN {
         return Err(blame(1));
     }
     batch.extend(outer);
@@ -184,8 +202,10 @@ pub fn arranged(graph: &Graph, id: NodeId, stop: &dyn Fn(NodeId) -> bool) -> Res
     Ok(Arrangement {
         roots,
         batch,
+        strips,
         rows,
         columns,
+        turns,
         summed,
     })
 }

@@ -532,7 +532,8 @@ fn best_axis(program: &Program, sizes: &[usize], reads: &[Read]) -> usize {
     let total = elements(sizes);
     let mut scores = vec![0; sizes.len()];
     for read in reads {
-        let large = elements(&program.node(read.node).shape) * 4 > total;
+        // A window that moves by two in two directions reads a quarter of its space; what repeats more does not count.
+        let large = elements(&program.node(read.node).shape) * 4 >= total;
         let Some(element) = read.element.as_ref().filter(|_| large) else {
             continue;
         };

@@ -117,13 +117,14 @@ fn product_axes(program: &Program, group: &Group) -> Axes {
     let arranged = arranged(&program.graph, group.members[0], &|n| program.is_stored(n)).expect("normalised");
     let mut sizes: Vec<usize> = arranged.batch.iter().map(|r| r.size).collect();
     let rows = sizes.len();
-    sizes.push(extent(&arranged.rows));
+    let all_rows = [&arranged.strips[..], &arranged.rows].concat();
+    sizes.push(extent(&all_rows));
     sizes.push(extent(&arranged.columns));
     let mut index = vec![Position::default(); out.len()];
     for (at, run) in arranged.batch.iter().enumerate() {
         index[label_at(out, run.label)] = Position::axis(at);
     }
-    for (axis, runs) in [(rows, &arranged.rows), (rows + 1, &arranged.columns)] {
+    for (axis, runs) in [(rows, &all_rows), (rows + 1, &arranged.columns)] {
         let shape: Vec<usize> = runs.iter().map(|r| r.size).collect();
         let along = unravelled(&shape, &Position::axis(axis), &sizes).expect("an axis can be divided");
         for (run, position) in runs.iter().zip(along) {

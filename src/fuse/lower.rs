@@ -280,20 +280,27 @@ impl Lowering<'_> {
             buffer,
             constant: arranged.roots[which].1,
             batch: arranged.batch.iter().map(of).collect(),
+            strips: match which {
+                0 => arranged.strips.iter().map(of).collect(),
+                _ => vec![],
+            },
+            turns: arranged.turns.iter().map(of).collect(),
             row_stride: stride(row, of),
             column_stride: stride(column, of),
         };
         let (m, n, k) = (
-            extent(&arranged.rows),
+            extent(&arranged.strips) * extent(&arranged.rows),
             extent(&arranged.columns),
-            extent(&arranged.summed),
+            extent(&arranged.turns) * extent(&arranged.summed),
         );
         let (rows_per_task, columns_per_task) = product_cut(arranged.batch.iter().map(|r| r.size).product(), m, n, k);
         let body = MatrixProduct {
             batch: arranged.batch.iter().map(|r| r.size).collect(),
             m,
+            strips: arranged.strips.iter().map(|r| r.size).collect(),
             n,
             k,
+            turns: arranged.turns.iter().map(|r| r.size).collect(),
             a: matrix(0, a, |r| r.a, &arranged.rows, &arranged.summed),
             b: matrix(1, b, |r| r.b, &arranged.summed, &arranged.columns),
             epilogue,

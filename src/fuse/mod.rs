@@ -3,7 +3,7 @@
 //! patterns: softmax, layer norm or an optimizer become one kernel because of what they read. It never sees addresses,
 //! threads or machine code.
 //!
-//! In the order of processing: `normalise` → `program` (what may be stored) → `walk` and `group` (which kernels) →
+//! In the order of processing: `normalise` with `window` → `program` (what may be stored) → `walk` and `group` (which kernels) →
 //! `lower` with `layout`, `emit`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` → `schedule`
 //! → `band`.
 
@@ -31,6 +31,7 @@ mod tests;
 mod tidy;
 pub mod verify;
 mod walk;
+mod window;
 
 use crate::ir::graph::Graph;
 use crate::ir::kernel::Schedule;

@@ -1,6 +1,6 @@
 //! Rewrites the graph into the form that fusion works on: no `Stop`, no view of a view, no node without use;
-//! contractions that are matrix products in memory (operands copied into shape where they must be) or else products
-//! and sums. Never decides what is stored.
+//! contractions that are matrix products in memory (operands copied into shape where they must be; windows: see `window`)
+//! or else products and sums. Never decides what is stored.
 
 use super::contract::{Obstacle, arranged, below_views, groups, size_of};
 use super::position::composed;
@@ -16,6 +16,8 @@ pub struct Normal {
     pub origin: Vec<NodeId>,
     /// Copies into another layout: they must be stored.
     pub copies: Vec<NodeId>,
+    /// Views of padded sources, by the guarded views that they stand for.
+    pub(super) padded: HashMap<NodeId, (NodeId, NodeId)>,
     leaves: HashMap<(u8, u32), NodeId>,
     quotients: HashMap<NodeId, (NodeId, NodeId)>,
     products: HashMap<NodeId, NodeId>,
@@ -37,6 +39,7 @@ pub fn normalised(graph: &Graph) -> Normal {
         graph: Graph::with_declarations_of(graph),
         origin: vec![],
         copies: vec![],
+        padded: HashMap::new(),
         leaves: HashMap::new(),
         quotients: HashMap::new(),
         products: HashMap::new(),
@@ -66,7 +69,7 @@ const FEWER_DIVISIONS: usize = 4;
 const PRODUCTS_MIN: usize = 4096;
 
 impl Normal {
-    fn push(&mut self, node: Node, origin: NodeId) -> NodeId {
+    pub(super) fn push(&mut self, node: Node, origin: NodeId) -> NodeId {
         self.origin.push(origin);
         self.graph.add(node)
     }
@@ -80,9 +83,13 @@ impl Normal {
             Op::Stop => node.operands[0],
             Op::View { .. } => self.add_view(node, origin),
             Op::Reduce { axes, .. } if self.reduces_nothing(&node, axes) => self.add_squeeze(node, origin),
-            Op::Reduce { function, axes } if *function == ReduceFunction::Sum && self.is_long(&node, axes) => {
+            Op::Reduce { function, axes } if *function == ReduceFunction::Sum => {
                 let axes = axes.clone();
-                self.add_long_sum(node, origin, &axes)
+                match self.sum_over_windows(&node, &axes) {
+                    Some((contract, sides)) => self.add_over_windows(contract, sides, origin),
+                    None if self.is_long(&node, &axes) => self.add_long_sum(node, origin, &axes),
+                    None => self.push(node, origin),
+                }
             }
             Op::Map(MapFunction::Divide) => self.add_quotient(node, origin),
             Op::Map(_) => self.add_map(node, origin),
@@ -315,6 +322,7 @@ impl Normal {
             return self.add_products_and_sum(node, origin, a, b, out);
         }
         let mut labels = [a.to_vec(), b.to_vec()];
+        self.pad_windows(&mut node, origin);
         loop {
             let id = self.push(node.clone(), origin);
             let Err(obstacle) = arranged(&self.graph, id, &|n| self.copies.contains(&n)) else {

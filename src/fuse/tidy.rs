@@ -151,7 +151,18 @@ fn fingerprint(kernel: &Kernel) -> u64 {
                 .iter()
                 .for_each(|p| (p.vector, &p.sequential, p.body.len()).hash(h));
         }
-        KernelBody::Product(k) => (&k.batch, k.m, k.n, k.k, &k.a, &k.b, k.rows_per_task).hash(h),
+        KernelBody::Product(k) => (
+            &k.batch,
+            &k.strips,
+            &k.turns,
+            k.m,
+            k.n,
+            k.k,
+            &k.a,
+            &k.b,
+            k.rows_per_task,
+        )
+            .hash(h),
         KernelBody::Scatter(k) => (&k.outer, &k.items, k.vector, &k.source_at, &k.table_at, &k.ids).hash(h),
     }
     for define in bodies(&mut body).into_iter().flatten() {

@@ -10,7 +10,8 @@
 //! - A reduction's step is `so_far = f(so_far, element)`: `so_far + element`, `so_far · element`, or `Maximum` and
 //!   `Minimum` as below (so a NaN element is passed over; who wants it to show must ask for it).
 //! - A [`MatrixProduct`] adds along `k` with one fused multiply-add for each product, ascending, in chunks of
-//!   [`PRODUCT_CHUNK`]: each chunk starts from +0, and the chunks' sums are added in order (`((c0 + c1) + c2) + …`).
+//!   [`PRODUCT_CHUNK`], each turn beginning a new one: each chunk starts from +0, and the chunks' sums are added in
+//!   order (`((c0 + c1) + c2) + …`).
 //! - A [`Scatter`] starts from +0 and adds its items in order.
 //! - Arithmetic is IEEE 754 binary32, round to nearest even; `MultiplyAdd` rounds once; nothing else is contracted.
 //!   `Minimum(a, b)` is `if b < a { b } else { a }` and `Maximum(a, b)` is `if b > a { b } else { a }`, so a NaN in `a` stays.
@@ -308,7 +309,8 @@ impl LoopKernel {
 }
 
 /// A matrix in a buffer: element `(row, column)` of batch index `(i, j, …)` is at
-/// `constant + Σ batch · i + row_stride · row + column_stride · column`.
+/// `constant + Σ batch · i + Σ strips · s + Σ turns · t + row_stride · row + column_stride · column`, where `row` and
+/// `column` count inside their strip or turn. The elements of several rows may be the same: a window that slides.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Matrix {
     /// Where.
@@ -317,6 +319,10 @@ pub struct Matrix {
     pub constant: i64,
     /// One for each batch axis; 0 where it repeats.
     pub batch: Vec<i64>,
+    /// One for each axis of [`MatrixProduct::strips`]; none for `b`.
+    pub strips: Vec<i64>,
+    /// One for each axis of [`MatrixProduct::turns`].
+    pub turns: Vec<i64>,
     /// Elements from row to row.
     pub row_stride: i64,
     /// Elements from column to column.
@@ -332,10 +338,14 @@ pub struct MatrixProduct {
     pub batch: Vec<usize>,
     /// Rows of the product.
     pub m: usize,
+    /// Outer axes of the rows, where those have no one stride in `a`: strips of equally many rows.
+    pub strips: Vec<usize>,
     /// Columns of the product.
     pub n: usize,
     /// Length of the sums.
     pub k: usize,
+    /// Outer axes of the sums, where those have no one stride in both: turns of equally many products.
+    pub turns: Vec<usize>,
     /// m × k.
     pub a: Matrix,
     /// k × n.
@@ -346,6 +356,18 @@ pub struct MatrixProduct {
     pub rows_per_task: usize,
     /// Columns in a task, a multiple of [`LANES`] or all.
     pub columns_per_task: usize,
+}
+
+impl MatrixProduct {
+    /// Rows of a strip.
+    pub fn strip_rows(&self) -> usize {
+        self.m / self.strips.iter().product::<usize>()
+    }
+
+    /// Products of a turn.
+    pub fn turn_length(&self) -> usize {
+        self.k / self.turns.iter().product::<usize>()
+    }
 }
 
 /// Adds rows into a table of zeros: for each item (row-major), `table[.., vector] += source[.., vector]`.

@@ -89,6 +89,12 @@ impl Display for MatrixProduct {
         if !self.batch.is_empty() {
             write!(f, "; {}", axes(1, &self.batch))?;
         }
+        for (what, sizes) in [("strips", &self.strips), ("turns", &self.turns)] {
+            if !sizes.is_empty() {
+                write!(f, "; {what}")?;
+                sizes.iter().try_for_each(|size| write!(f, " {size}"))?;
+            }
+        }
         writeln!(
             f,
             "; rows per task {}, columns per task {}",
@@ -110,6 +116,11 @@ impl Display for Matrix {
         )?;
         for (axis, stride) in (1..).zip(&self.batch) {
             write!(f, " + {stride}*i{axis}")?;
+        }
+        for (what, strides) in [("strip", &self.strips), ("turn", &self.turns)] {
+            for (axis, stride) in strides.iter().enumerate() {
+                write!(f, " + {stride}*{what}{axis}")?;
+            }
         }
         write!(f, "]")
     }
@@ -465,6 +476,8 @@ mod tests {
             buffer: BufferId(number),
             constant: 0,
             batch: vec![12],
+            strips: vec![],
+            turns: vec![],
             row_stride,
             column_stride,
         };
@@ -483,8 +496,10 @@ mod tests {
             body: KernelBody::Product(MatrixProduct {
                 batch: vec![2],
                 m: 3,
+                strips: vec![],
                 n: 4,
                 k: 4,
+                turns: vec![],
                 a: matrix(0, 4, 1),
                 b: matrix(1, 1, 3),
                 epilogue: vec![

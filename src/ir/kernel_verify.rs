@@ -125,19 +125,30 @@ fn verify_product(buffers: &[Buffer], k: &MatrixProduct) -> Result<ValueKinds, V
     verify_sizes(k.batch.iter().chain([&k.m, &k.k]))?;
     verify_sizes(k.batch.iter().chain([&k.k, &k.n]))?;
     verify_cut(k.columns_per_task, k.n)?;
-    for (matrix, rows, columns) in [(&k.a, k.m, k.k), (&k.b, k.k, k.n)] {
+    verify_sizes(k.strips.iter().chain(&k.turns))?;
+    let (strips, turns): (usize, usize) = (k.strips.iter().product(), k.turns.iter().product());
+    ensure(k.m.is_multiple_of(strips) && k.k.is_multiple_of(turns), || {
+        "strips or turns that are not equally long".into()
+    })?;
+    let (strip, turn) = (k.strip_rows(), k.turn_length());
+    for (matrix, strips, rows, columns) in [(&k.a, &k.strips[..], strip, turn), (&k.b, &[], turn, k.n)] {
         let buffer = find(buffers, matrix.buffer)?;
         ensure(buffer.storage != Storage::I32, || "a matrix of integers".into())?;
         ensure(!buffer.written, || "a product writes its operand".into())?;
         ensure(matrix.batch.len() == k.batch.len(), || {
             "a matrix with other batch axes".into()
         })?;
-        let strides = matrix.batch.iter().chain([&matrix.row_stride, &matrix.column_stride]);
+        ensure(
+            matrix.strips.len() == strips.len() && matrix.turns.len() == k.turns.len(),
+            || "a matrix with other strips or turns".into(),
+        )?;
+        let outer = matrix.batch.iter().chain(&matrix.strips).chain(&matrix.turns);
+        let strides = outer.chain([&matrix.row_stride, &matrix.column_stride]);
         let position = Position::from(Affine {
             constant: matrix.constant,
             terms: strides.copied().enumerate().filter(|t| t.1 != 0).collect(),
         });
-        let sizes: Vec<usize> = k.batch.iter().copied().chain([rows, columns]).collect();
+        let sizes: Vec<usize> = [&k.batch[..], strips, &k.turns, &[rows, columns]].concat();
         verify_position(&position, &[], &sizes, buffer)?;
     }
     let mut scope = Scope::new(buffers, 0);

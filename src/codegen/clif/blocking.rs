@@ -33,6 +33,8 @@ pub(super) struct Blocking {
     pub columns: usize,
     /// Rows of a block.
     pub rows: usize,
+    /// Rows that are multiplied together, at most.
+    pub rows_at_once: usize,
     /// Rows of `a` packed together, whole tiles; none if `a` is read where it lies.
     pub packed_rows: Option<usize>,
     /// Steps along `k` that are packed at once: all, or a chunk.
@@ -69,13 +71,16 @@ impl Blocking {
         // Tasks of a thread that follow each other are taken together, so all rows may come at once.
         let packed_rows = even(k.m, PACKED_ROWS, TILE_ROWS);
         let rows = even(k.m, BLOCK_ROWS, packed_rows);
-        let length = k.k.min(PRODUCT_CHUNK);
-        let a_panels = bytes(rows * columns);
+        let length = k.turn_length().min(PRODUCT_CHUNK);
+        // The last tile of a strip may reach behind the block's rows.
+        let behind = if k.strips.is_empty() { 0 } else { TILE_ROWS };
+        let a_panels = bytes((rows + behind) * columns);
         let b_panels = a_panels + bytes(packed_rows * length);
         Blocking {
             tile_columns: TILE_COLUMNS,
             columns,
             rows,
+            rows_at_once: TILE_ROWS,
             packed_rows: Some(packed_rows),
             packed_steps: length,
             a_panels,
@@ -91,14 +96,22 @@ impl Blocking {
         // Whole panels and whole turns of the virtual lanes.
         let multiple = (1..).map(|i| i * tile_columns).find(|c| c.is_multiple_of(LANES));
         let multiple = multiple.expect("some multiple is one");
-        let at_once = wide::multiply::rows_at_once(width, vectors);
+        let most = wide::multiply::rows_at_once(width, vectors);
+        // A strip in equal parts, rather than full tiles and a thin one.
+        let at_once = if k.strips.is_empty() {
+            most
+        } else {
+            even(k.strip_rows(), most, 1)
+        };
         let packed_rows = packs_rows.then(|| PACKED_VECTORS * width.lanes());
         let row_multiple = packed_rows.unwrap_or(at_once);
         let whole = even(of_task, BLOCK_COLUMNS / multiple * multiple, multiple);
-        let (packed_steps, columns) = match k.k * whole <= PACKED_ELEMENTS {
-            true => (k.k, whole),
-            false => (k.k.min(PRODUCT_CHUNK), whole),
+        let length = k.turn_length().min(PRODUCT_CHUNK);
+        let packed_steps = match k.k * whole <= PACKED_ELEMENTS && turns_follow(k) {
+            true => k.k,
+            false => length,
         };
+        let columns = whole;
         let tile = match k.k < PRODUCT_CHUNK {
             true => CACHED_TILE,
             false => FAR_TILE,
@@ -109,12 +122,12 @@ impl Blocking {
             row_multiple,
         );
         let a_panels = bytes(rows * columns);
-        let length = k.k.min(PRODUCT_CHUNK);
         let b_panels = a_panels + packed_rows.map_or(0, |_| bytes(rows * length));
         Blocking {
             tile_columns,
             columns,
             rows,
+            rows_at_once: at_once,
             packed_rows,
             packed_steps,
             a_panels,
@@ -138,6 +151,16 @@ fn packs_rows(buffers: &[Buffer], k: &MatrixProduct) -> bool {
     }
     let step_bytes = k.a.column_stride * WORD;
     k.a.row_stride == 1 && step_bytes != 0 && step_bytes % CONFLICT_BYTES == 0 && k.n >= 2 * LANES
+}
+
+/// Whether the turns of `b` follow each other with the stride of its rows.
+fn turns_follow(k: &MatrixProduct) -> bool {
+    let mut stride = k.b.row_stride * k.turn_length() as i64;
+    k.turns.iter().zip(&k.b.turns).rev().all(|(&size, &of_turn)| {
+        let follows = of_turn == stride;
+        stride *= size as i64;
+        follows
+    })
 }
 
 /// How a matrix is stored.
@@ -190,6 +213,7 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> Vec
     };
     let multiply = wide::multiply::Multiply {
         vectors,
+        rows_at_once: blocking.rows_at_once,
         row_bytes,
         step_bytes,
         tile_row_bytes: bytes(blocking.columns as i64),

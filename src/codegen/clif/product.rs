@@ -25,6 +25,23 @@ struct Product<'k> {
     levels: Levels,
 }
 
+/// A part of the sums: the address of the first row's first factor, the steps before it and its own.
+#[derive(Clone, Copy)]
+struct Chunk {
+    a: Value,
+    at: Value,
+    length: Value,
+}
+
+/// Rows of a block that have one stride in `a`: the address of the first one, how many rows of the block are above it,
+/// and how many there are.
+#[derive(Clone, Copy)]
+struct Strip {
+    a: Value,
+    above: Value,
+    rows: Value,
+}
+
 /// A block of the result: the batch indices, `[first, end)` rows and columns.
 struct Block {
     batch: Vec<Value>,
@@ -92,7 +109,8 @@ impl Product<'_> {
         e.count(group, groups_end, 1, &[], &mut |e, group, _| {
             let start = e.scaled(group, row_tasks as i64);
             let from = e.builder.ins().isub(first, start);
-            let from = greatest(e, from, 0);
+            let zero = e.integer(0);
+            let from = greater(e, from, zero);
             let to = e.builder.ins().isub(end, start);
             let to = e.least(to, row_tasks as i64);
             let first_row = e.scaled(from, k.rows_per_task as i64);
@@ -123,9 +141,9 @@ impl Product<'_> {
         e.count(first, end, self.blocking.columns as i64, &[], &mut |e, column, _| {
             let columns_end = e.builder.ins().iadd_imm_s(column, self.blocking.columns as i64);
             let columns_end = lesser(e, columns_end, end);
-            let zero = e.integer(0);
             if self.blocking.packs_once(self.kernel) {
-                self.pack_columns(e, b, zero, (column, columns_end));
+                let all = e.integer(self.kernel.k as i64);
+                self.pack_columns(e, b, all, (column, columns_end));
             }
             let (first, end) = task.rows;
             e.count(first, end, self.blocking.rows as i64, &[], &mut |e, row, _| {
@@ -137,17 +155,19 @@ impl Product<'_> {
                     rows: (row, rows_end),
                     columns: (column, columns_end),
                 };
-                let all = e.integer(self.kernel.k as i64);
-                e.count(zero, all, PRODUCT_CHUNK as i64, &[], &mut |e, at, _| {
-                    if !self.blocking.packs_once(self.kernel) {
-                        self.pack_columns(e, b, at, block.columns);
-                    }
-                    match self.blocking.packed_rows {
-                        Some(rows) if self.width == Width::W128 => self.multiply_packed(e, a, at, &block, rows),
-                        _ => self.multiply_wide(e, a, at, &block),
-                    }
-                    vec![]
-                });
+                match self.blocking.packed_rows {
+                    // A tile may write over the rows behind its strip, which must come later.
+                    Some(rows) if self.width == Width::W128 => self.each_strip(e, a, &block, &mut |e, strip| {
+                        self.each_chunk(e, strip.a, b, block.columns, &mut |e, chunk| {
+                            self.multiply_packed(e, chunk, strip, &block, rows);
+                        });
+                    }),
+                    _ => self.each_chunk(e, a, b, block.columns, &mut |e, chunk| {
+                        self.each_strip(e, chunk.a, &block, &mut |e, strip| {
+                            self.multiply_wide(e, chunk, strip, &block);
+                        });
+                    }),
+                }
                 self.emit_epilogue(e, &block);
                 vec![]
             });
@@ -159,38 +179,103 @@ impl Product<'_> {
     fn origin(&self, e: &mut Emitter, matrix: &Matrix, batch: &[Value]) -> Value {
         let base = e.pointers[matrix.buffer.0 as usize];
         let unit = e.stride(matrix.buffer);
-        let mut origin = e.builder.ins().iadd_imm_s(base, matrix.constant * unit);
-        for (&index, &stride) in batch.iter().zip(&matrix.batch).filter(|(_, stride)| **stride != 0) {
+        let origin = e.builder.ins().iadd_imm_s(base, matrix.constant * unit);
+        self.moved(e, origin, matrix, batch, &matrix.batch)
+    }
+
+    /// Emits loops over the turns of the sums and the chunks of each; `b` is packed chunk by chunk unless that was done
+    /// at once.
+    fn each_chunk(
+        &self,
+        e: &mut Emitter,
+        a: Value,
+        b: Value,
+        columns: (Value, Value),
+        each: &mut dyn FnMut(&mut Emitter, Chunk),
+    ) {
+        let k = self.kernel;
+        let turn_length = k.turn_length();
+        let (zero, turns) = (e.integer(0), e.integer(k.turns.iter().product::<usize>() as i64));
+        e.count(zero, turns, 1, &[], &mut |e, turn, _| {
+            let (mut a, mut b) = (a, b);
+            if !k.turns.is_empty() {
+                let indices = e.unravel(turn, &k.turns);
+                a = self.moved(e, a, &k.a, &indices, &k.a.turns);
+                b = self.moved(e, b, &k.b, &indices, &k.b.turns);
+            }
+            let before = e.scaled(turn, turn_length as i64);
+            let length = e.integer(turn_length as i64);
+            e.count(zero, length, PRODUCT_CHUNK as i64, &[], &mut |e, step, _| {
+                let step_bytes = e.scaled(step, k.a.column_stride * e.stride(k.a.buffer));
+                let left = e.builder.ins().isub(length, step);
+                let chunk = Chunk {
+                    a: e.builder.ins().iadd(a, step_bytes),
+                    at: e.builder.ins().iadd(before, step),
+                    length: match turn_length <= PRODUCT_CHUNK {
+                        true => length,
+                        false => e.least(left, PRODUCT_CHUNK as i64),
+                    },
+                };
+                if !self.blocking.packs_once(k) {
+                    let step_bytes = e.scaled(step, k.b.row_stride * e.stride(k.b.buffer));
+                    let b = e.builder.ins().iadd(b, step_bytes);
+                    self.pack_columns(e, b, chunk.length, columns);
+                }
+                each(e, chunk);
+                vec![]
+            });
+            vec![]
+        });
+    }
+
+    /// Emits a loop over the parts of a block's rows that lie in one strip each.
+    fn each_strip(&self, e: &mut Emitter, a: Value, block: &Block, each: &mut dyn FnMut(&mut Emitter, Strip)) {
+        let k = self.kernel;
+        let (first, end) = block.rows;
+        let row_bytes = k.a.row_stride * e.stride(k.a.buffer);
+        if k.strips.is_empty() {
+            let before = e.scaled(first, row_bytes);
+            let a = e.builder.ins().iadd(a, before);
+            let above = e.integer(0);
+            let rows = e.builder.ins().isub(end, first);
+            return each(e, Strip { a, above, rows });
+        }
+        let (strip_rows, all) = (k.strip_rows() as i64, k.m as i64 + 1);
+        let first_strip = e.divided(first, strip_rows, (0, all));
+        let end_strip = e.builder.ins().iadd_imm_s(end, strip_rows - 1);
+        let end_strip = e.divided(end_strip, strip_rows, (0, all + strip_rows));
+        e.count(first_strip, end_strip, 1, &[], &mut |e, strip, _| {
+            let start = e.scaled(strip, strip_rows);
+            let from = greater(e, first, start);
+            let to = e.builder.ins().iadd_imm_s(start, strip_rows);
+            let to = lesser(e, to, end);
+            let indices = e.unravel(strip, &k.strips);
+            let a = self.moved(e, a, &k.a, &indices, &k.a.strips);
+            let within = e.builder.ins().isub(from, start);
+            let within = e.scaled(within, row_bytes);
+            let part = Strip {
+                a: e.builder.ins().iadd(a, within),
+                above: e.builder.ins().isub(from, first),
+                rows: e.builder.ins().isub(to, from),
+            };
+            each(e, part);
+            vec![]
+        });
+    }
+
+    /// An address moved along some axes.
+    fn moved(&self, e: &mut Emitter, mut at: Value, matrix: &Matrix, indices: &[Value], strides: &[i64]) -> Value {
+        let unit = e.stride(matrix.buffer);
+        for (&index, &stride) in indices.iter().zip(strides).filter(|(_, stride)| **stride != 0) {
             let bytes = e.scaled(index, stride * unit);
-            origin = e.builder.ins().iadd(origin, bytes);
+            at = e.builder.ins().iadd(at, bytes);
         }
-        origin
+        at
     }
 
-    /// The length of the chunk that starts at `at`.
-    fn chunk_length(&self, e: &mut Emitter, at: Value) -> Value {
-        if self.kernel.k <= PRODUCT_CHUNK {
-            return e.integer(self.kernel.k as i64);
-        }
-        let all = e.integer(self.kernel.k as i64);
-        let left = e.builder.ins().isub(all, at);
-        e.least(left, PRODUCT_CHUNK as i64)
-    }
-
-    /// Steps from `at` on that lie packed.
-    fn packed_length(&self, e: &mut Emitter, at: Value) -> Value {
-        match self.blocking.packs_once(self.kernel) {
-            true => e.integer(self.kernel.k as i64),
-            false => self.chunk_length(e, at),
-        }
-    }
-
-    /// Packs the rows of `b` from `at` on, all or one chunk, for some columns.
-    fn pack_columns(&self, e: &mut Emitter, b: Value, at: Value, columns: (Value, Value)) {
-        let length = self.packed_length(e, at);
+    /// Packs `length` rows of `b` for some columns.
+    fn pack_columns(&self, e: &mut Emitter, b: Value, length: Value, columns: (Value, Value)) {
         let unit = e.stride(self.kernel.b.buffer);
-        let rows = e.scaled(at, self.kernel.b.row_stride * unit);
-        let b = e.builder.ins().iadd(b, rows);
         let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
         let stride = self.kernel.b.column_stride * unit;
         let width = self.blocking.tile_columns;
@@ -218,27 +303,23 @@ impl Product<'_> {
         });
     }
 
-    /// Multiplies all rows of a block, where they lie or packed, with the packed columns, over one chunk.
-    fn multiply_wide(&self, e: &mut Emitter, a: Value, at: Value, block: &Block) {
-        let length = self.chunk_length(e, at);
-        let packed = self.packed_length(e, at);
+    /// Multiplies some rows of a block, where they lie or packed, with the packed columns, over one chunk.
+    fn multiply_wide(&self, e: &mut Emitter, Chunk { at, length, .. }: Chunk, strip: Strip, block: &Block) {
+        let packed = match self.blocking.packs_once(self.kernel) {
+            true => e.integer(self.kernel.k as i64),
+            false => length,
+        };
         let width = self.blocking.tile_columns as i64 * WORD;
-        let (first, end) = block.rows;
-        let rows = e.builder.ins().isub(end, first);
-        let unit = e.stride(self.kernel.a.buffer);
-        let step = e.scaled(at, self.kernel.a.column_stride * unit);
-        let a = e.builder.ins().iadd(a, step);
+        let rows = strip.rows;
         let a = match (self.blocking.packed_rows, self.pack_a) {
             (Some(lanes), Some(pack)) => {
                 let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.a_panels as i64);
-                let stride = self.kernel.a.row_stride * unit;
-                self.pack_panels(e, pack, lanes, stride, [panels, a, length], block.rows);
+                let stride = self.kernel.a.row_stride * e.stride(self.kernel.a.buffer);
+                let zero = e.integer(0);
+                self.pack_panels(e, pack, lanes, stride, [panels, strip.a, length], (zero, rows));
                 panels
             }
-            _ => {
-                let row = e.scaled(first, self.kernel.a.row_stride * unit);
-                e.builder.ins().iadd(a, row)
-            }
+            _ => strip.a,
         };
         let mut panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
         if self.blocking.packs_once(self.kernel) {
@@ -247,7 +328,8 @@ impl Product<'_> {
         }
         let panel_bytes = e.scaled(packed, width);
         let (left, right) = block.columns;
-        let tile = e.scratch;
+        let above = e.scaled(strip.above, self.blocking.columns as i64 * WORD);
+        let tile = e.builder.ins().iadd(e.scratch, above);
         let columns = self.blocking.tile_columns as i64;
         e.count(left, right, columns, &[tile, panels], &mut |e, _, now| {
             let (tile, panel) = (now[0], now[1]);
@@ -278,13 +360,17 @@ impl Product<'_> {
         });
     }
 
-    /// Packs the rows of a block and multiplies them with the packed columns, over one chunk.
-    fn multiply_packed(&self, e: &mut Emitter, a: Value, at: Value, block: &Block, rows: usize) {
-        let length = self.chunk_length(e, at);
+    /// Packs some rows of a block and multiplies them with the packed columns, over one chunk.
+    fn multiply_packed(
+        &self,
+        e: &mut Emitter,
+        Chunk { a, at, length }: Chunk,
+        strip: Strip,
+        block: &Block,
+        rows: usize,
+    ) {
         let unit = e.stride(self.kernel.a.buffer);
-        let moved = e.scaled(at, self.kernel.a.column_stride * unit);
-        let a = e.builder.ins().iadd(a, moved);
-        let (first, end) = block.rows;
+        let (first, end) = (e.integer(0), strip.rows);
         let a_panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.a_panels as i64);
         let b_panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
         let a_bytes = e.scaled(length, TILE_ROWS as i64 * WORD);
@@ -303,7 +389,7 @@ impl Product<'_> {
                 [a_panels, a, length],
                 (row, packed_end),
             );
-            let above = e.builder.ins().isub(row, first);
+            let above = e.builder.ins().iadd(strip.above, row);
             let above = e.scaled(above, row_bytes);
             let tiles = e.builder.ins().iadd(e.scratch, above);
             let (left, right) = block.columns;
@@ -367,9 +453,8 @@ fn lesser(e: &mut Emitter, a: Value, b: Value) -> Value {
     e.builder.ins().select(less, a, b)
 }
 
-fn greatest(e: &mut Emitter, a: Value, b: i64) -> Value {
+fn greater(e: &mut Emitter, a: Value, b: Value) -> Value {
     use cranelift_codegen::ir::condcodes::IntCC;
-    let b = e.integer(b);
     let greater = e.builder.ins().icmp(IntCC::SignedGreaterThan, a, b);
     e.builder.ins().select(greater, a, b)
 }

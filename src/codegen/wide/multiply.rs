@@ -13,6 +13,8 @@ const UNROLL: usize = 4;
 pub struct Multiply {
     /// Vectors of a panel's row.
     pub vectors: usize,
+    /// Rows that are multiplied together, at most [`rows_at_once`].
+    pub rows_at_once: usize,
     /// Bytes of `a` from row to row.
     pub row_bytes: i32,
     /// Bytes of `a` from step to step.
@@ -21,7 +23,7 @@ pub struct Multiply {
     pub tile_row_bytes: i32,
 }
 
-/// Rows that are multiplied together where a panel has so many vectors: as many as the registers hold sums.
+/// Rows that can be multiplied together where a panel has so many vectors: as many as the registers hold sums.
 pub fn rows_at_once(width: Width, vectors: usize) -> usize {
     match (width, vectors) {
         (Width::W512, 1) => 24,
@@ -56,7 +58,7 @@ const LEFT: Gpr = RAX;
 impl Multiply {
     /// The whole function.
     pub fn emit(self, a: &mut Assembler, width: Width) {
-        let most = rows_at_once(width, self.vectors);
+        let most = self.rows_at_once;
         let rest = a.label();
         a.alu_number(Alu::Compare, ROWS, most as i32);
         a.jump_if(Condition::Less, rest);
@@ -109,7 +111,7 @@ impl Multiply {
             self.step(a, width, rows, step as i32);
         }
         if unroll > 1 {
-            self.prefetch(a, width, rows);
+            self.prefetch(a, rows);
         }
         let advance = (self.vectors * width.bytes() * unroll) as i32;
         a.alu_number(Alu::Add, A_NOW, self.step_bytes * unroll as i32);
@@ -120,8 +122,8 @@ impl Multiply {
     }
 
     /// Brings what the next rows read at the same steps nearer.
-    fn prefetch(self, a: &mut Assembler, width: Width, rows: usize) {
-        if rows < rows_at_once(width, self.vectors) {
+    fn prefetch(self, a: &mut Assembler, rows: usize) {
+        if rows < self.rows_at_once {
             return;
         }
         let next = rows as i32 * self.row_bytes;
@@ -138,7 +140,7 @@ impl Multiply {
 
     /// One product for each sum. The registers behind the sums hold the panel's row and spread elements of `a`.
     fn step(self, a: &mut Assembler, width: Width, rows: usize, step: i32) {
-        let sums = rows_at_once(width, self.vectors).max(rows) * self.vectors;
+        let sums = rows_at_once(width, self.vectors) * self.vectors;
         let registers = if width == Width::W512 { 32 } else { 16 };
         let (columns, spread) = (sums as u8, (sums + self.vectors) as u8);
         let spreads = (registers - spread as usize).clamp(1, 4);

@@ -5,6 +5,7 @@ mod build;
 mod classic;
 mod generated;
 pub mod oracle;
+mod windows;
 
 use crate::codegen::interpret::interpret;
 use crate::fuse::fuse;
