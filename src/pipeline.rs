@@ -12,6 +12,7 @@ use crate::resolve::schedule::RunLength;
 use crate::resolve::{Context, Mode};
 use crate::text::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
 use crate::{build, fuse, grad, lint, overrides, parse, plan, precision, resolve, standard};
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 /// Files that imports may lead to.
@@ -224,8 +225,10 @@ impl Spec {
             batch,
             probe: false,
         };
+        let mut checked = None;
         if !diagnostics.has_errors() || train.is_some() {
-            let (_, said) = resolve::resolve(&parts, &context, mode);
+            let (program, said) = resolve::resolve(&parts, &context, mode);
+            checked = program.map(|program| Checked { mode, batch, program });
             diagnostics.extend(said);
         }
         let (Some(data), false) = (data, diagnostics.has_errors()) else {
@@ -239,6 +242,7 @@ impl Spec {
             schema,
             warnings: diagnostics,
             probe: false,
+            checked,
         };
         experiment.parted()?;
         Ok(experiment)
@@ -262,11 +266,27 @@ pub struct Experiment {
     pub warnings: Diagnostics,
     /// Whether the training program gives the gradient norm of each parameter.
     pub probe: bool,
+    checked: Option<Checked>,
+}
+
+/// The program that the spec was checked with, so that it is not resolved again.
+#[derive(Clone, Debug)]
+struct Checked {
+    mode: Mode,
+    batch: usize,
+    program: Program,
 }
 
 impl Experiment {
     /// The resolved program of a mode.
-    pub fn program(&self, mode: Mode, batch: usize) -> Result<Program, Failure> {
+    pub fn program(&self, mode: Mode, batch: usize) -> Result<Cow<'_, Program>, Failure> {
+        match &self.checked {
+            Some(c) if c.mode == mode && c.batch == batch && !self.probe => Ok(Cow::Borrowed(&c.program)),
+            _ => Ok(Cow::Owned(self.resolved(mode, batch)?)),
+        }
+    }
+
+    fn resolved(&self, mode: Mode, batch: usize) -> Result<Program, Failure> {
         let mut diagnostics = Diagnostics::default();
         let library = self.spec.library(&mut diagnostics);
         let parts = resolve::parts(&self.spec.file, self.spec.end, &mut diagnostics);
@@ -307,7 +327,7 @@ impl Experiment {
             steps: length.steps,
             steps_per_epoch: length.steps_per_epoch,
         });
-        let programs = (&program, evaluation.as_ref());
+        let programs = (&*program, evaluation.as_deref());
         let files: Vec<&File> = std::iter::once(&self.spec.file).chain(&self.spec.others).collect();
         let traced = (&graph, &made_for[..]);
         let subject = lint::Subject::new(&files, &self.data, &self.schema, programs, traced, run);
@@ -334,7 +354,7 @@ impl Experiment {
     pub fn training_graph(&self) -> Result<Graph, Failure> {
         match self.accumulation()? {
             Some(accumulation) => Ok(accumulation.gradient),
-            None => Ok(grad::grad(&build::build(&self.program(Mode::Training, self.part())?))),
+            None => Ok(grad::grad(&build::build(&*self.program(Mode::Training, self.part())?))),
         }
     }
 
@@ -401,7 +421,7 @@ impl Experiment {
 
     /// The model alone, for prediction and generation.
     pub fn prediction(&self, batch: usize) -> Result<Graph, Failure> {
-        Ok(build::build(&self.program(Mode::Prediction, batch)?))
+        Ok(build::build(&*self.program(Mode::Prediction, batch)?))
     }
 
     /// How many updates a run has.
@@ -423,22 +443,14 @@ impl Experiment {
         } else {
             Mode::Prediction
         };
-        let Program {
-            params,
-            states,
-            rate,
-            kept,
-            penalised,
-            metrics,
-            ..
-        } = self.program(mode, batch)?;
+        let program = self.program(mode, batch)?;
         Ok(Declarations {
-            params,
-            states,
-            rate,
-            kept,
-            penalised,
-            metrics,
+            params: program.params.clone(),
+            states: program.states.clone(),
+            rate: program.rate.clone(),
+            kept: program.kept.clone(),
+            penalised: program.penalised.clone(),
+            metrics: program.metrics.clone(),
         })
     }
 }

@@ -3,8 +3,11 @@
 use crate::ir::ast::File;
 use crate::parse;
 use crate::text::{Diagnostics, FileId};
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::thread::available_parallelism;
 
 /// Name and text of each file.
 pub const FILES: &[(&str, &str)] = &[
@@ -33,12 +36,38 @@ static PARSED: LazyLock<Mutex<Trees>> = LazyLock::new(Mutex::default);
 /// a process for each id.
 pub fn trees(first: FileId) -> Arc<[File]> {
     let mut parsed = PARSED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let tree = |(number, (name, text)): (usize, &(&str, &str))| {
-        let mut diagnostics = Diagnostics::default();
-        let file = parse::parse(FileId(first.0 + number as u32), text, &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{name} has mistakes: {diagnostics:?}");
-        file
+    parsed.entry(first).or_insert_with(|| parse_all(first).into()).clone()
+}
+
+/// Parses the files on all cores: a command has nothing else to do yet, and no spec is read faster than the library.
+fn parse_all(first: FileId) -> Vec<File> {
+    let mut order: Vec<usize> = (0..FILES.len()).collect();
+    order.sort_by_key(|&number| Reverse(FILES[number].1.len()));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = vec![];
+        while let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push((number, tree(first, number)));
+        }
+        done
     };
-    let trees = || FILES.iter().enumerate().map(tree).collect();
-    parsed.entry(first).or_insert_with(trees).clone()
+    let threads = available_parallelism().map_or(1, usize::from).min(FILES.len());
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, file)| file).collect()
+}
+
+fn tree(first: FileId, number: usize) -> File {
+    let (name, text) = FILES[number];
+    let mut diagnostics = Diagnostics::default();
+    let file = parse::parse(FileId(first.0 + number as u32), text, &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{name} has mistakes: {diagnostics:?}");
+    file
 }

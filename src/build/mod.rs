@@ -27,8 +27,8 @@ pub fn build_traced(program: &Program) -> (Graph, Vec<TensorId>) {
         states,
         numbers,
         ..
-    } = program.clone();
-    let graph = Graph::declaring(inputs, params, states, numbers);
+    } = program;
+    let graph = Graph::declaring(inputs.clone(), params.clone(), states.clone(), numbers.clone());
     let mut builder = GraphBuilder::new(graph);
     let needed = needed(program);
     let steps = scan::Steps::of(program, &needed);

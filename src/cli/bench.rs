@@ -96,12 +96,14 @@ impl SteppedData {
         session: &'a session::Session,
         threads: usize,
     ) -> Result<Stepper<'a>, Failure> {
+        let begin = Instant::now();
         let mut built = session::build(session, true, &[], threads)?;
+        let build_took = begin.elapsed();
         built.initialise(session.settings()?.seed);
         if let Some(folder) = &self.data {
             load_init(&mut built, &folder.join("init.safetensors"), &self.names(spec)?)?;
         }
-        Stepper::new(session, built)
+        Stepper::new(session, built, build_took)
     }
 }
 
@@ -115,11 +117,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let spec = &with_precision(spec, arguments.precision.as_deref());
     let session = arguments.data.open(spec, arguments.record.is_some())?;
+    let check_took = started.elapsed() - session.data_took;
     let mut stepper = arguments.data.stepper(spec, &session, threads)?;
     if let Some(file) = &arguments.record {
         return record(&mut stepper, arguments.steps, &arguments.data.names(spec)?, file);
     }
-    measure(&mut stepper, arguments, spec, threads, started)
+    let codegen_s = (check_took + stepper.build_took).as_secs_f64();
+    measure(
+        &mut stepper,
+        arguments,
+        spec,
+        threads,
+        Started { at: started, codegen_s },
+    )
 }
 
 /// The spec as it is read with `--set train.precision=…`.
@@ -151,10 +161,12 @@ pub struct Stepper<'a> {
     keys: Stream,
     kept: Vec<Bits>,
     step: u64,
+    /// From the checked spec to callable machine code.
+    build_took: Duration,
 }
 
 impl<'a> Stepper<'a> {
-    fn new(session: &'a session::Session, built: Built) -> Result<Stepper<'a>, Failure> {
+    fn new(session: &'a session::Session, built: Built, build_took: Duration) -> Result<Stepper<'a>, Failure> {
         let settings = session.settings()?;
         let sampler = session.dataset.sampler(settings.seed, settings.batch);
         let training = built.training.as_ref().expect("built with its training program");
@@ -170,6 +182,7 @@ impl<'a> Stepper<'a> {
             step: 0,
             session,
             built,
+            build_took,
         })
     }
 
@@ -240,16 +253,24 @@ fn record(stepper: &mut Stepper, steps: u64, map: &NameMap, file: &std::path::Pa
     streams::result_line(format_args!("{steps} losses in {}", file.display()))
 }
 
+/// How the command began.
+struct Started {
+    at: Instant,
+    /// From reading the spec to callable machine code, without data and weights.
+    codegen_s: f64,
+}
+
 /// The protocol of the peers: five untimed steps, then steps for some seconds, short ones in groups.
 fn measure(
     stepper: &mut Stepper,
     arguments: &Arguments,
     spec: &SpecArguments,
     threads: usize,
-    started: Instant,
+    started: Started,
 ) -> Result<(), Failure> {
     let mut losses = vec![stepper.step()?];
-    let compile_s = started.elapsed().as_secs_f64();
+    let Started { at, codegen_s } = started;
+    let compile_s = at.elapsed().as_secs_f64();
     let mut quickest = f64::INFINITY;
     for _ in 1..WARM_UP {
         let begin = Instant::now();
@@ -298,6 +319,7 @@ fn measure(
         },
         "step_ms_min": best,
         "step_ms_median": median,
+        "codegen_s": codegen_s,
         "compile_s": compile_s,
         "peak_rss_mb": peak_memory_mb(),
         "tokens_or_samples_per_s": units as f64 / best * 1e3,

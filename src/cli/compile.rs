@@ -94,7 +94,7 @@ fn emit(experiment: &Experiment, stage: Stage) -> Result<String, Failure> {
         Stage::Ast => unreachable!("printed before anything is resolved"),
         Stage::Model => experiment.program(mode, batch)?.to_string(),
         Stage::Params => params_text(&experiment.declarations()?.params),
-        Stage::Graph => listing(&crate::build::build(&experiment.program(mode, batch)?)),
+        Stage::Graph => listing(&crate::build::build(&*experiment.program(mode, batch)?)),
         Stage::Grad => listing(&training_graph(experiment)?),
         Stage::Simple => listing(&compiled()?.graph),
         Stage::Kernels => compiled()?.schedule.to_string(),

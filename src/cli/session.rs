@@ -22,6 +22,7 @@ use crate::train::{TrainError, checkpoint};
 use std::cell::RefCell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A file that the compiler read.
 pub struct ReadText {
@@ -108,6 +109,8 @@ pub struct Session {
     pub texts: Vec<ReadText>,
     /// What the spec's paths are relative to.
     pub folder: PathBuf,
+    /// How long opening the data took.
+    pub data_took: Duration,
 }
 
 /// Opens the data and resolves the spec. `tensors` replaces the file of a `tensors` source.
@@ -122,14 +125,17 @@ pub fn open(loaded: Loaded, tensors: Option<&Path>) -> Result<Session, Failure> 
         path.path = file.display().to_string();
         folder = PathBuf::new();
     }
+    let begin = Instant::now();
     let dataset =
         data::open(&settings, &folder).map_err(|error| Failure::Train(error.into(), loaded.spec.sources.clone()))?;
+    let data_took = begin.elapsed();
     let experiment = loaded.spec.resolve(dataset.schema().clone())?;
     Ok(Session {
         experiment,
         dataset,
         texts: loaded.texts,
         folder: loaded.folder,
+        data_took,
     })
 }
 

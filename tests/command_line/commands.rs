@@ -100,6 +100,7 @@ fn bench_measures_and_records() {
         "step_ms_min",
         "step_ms_median",
         "gflops",
+        "codegen_s",
         "compile_s",
         "tokens_or_samples_per_s",
     ] {
