@@ -12,6 +12,7 @@ pub mod machine;
 pub mod metrics;
 pub mod ops;
 pub mod overrides;
+pub mod parallel;
 pub mod parse;
 pub mod pipeline;
 pub mod plan;

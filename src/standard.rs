@@ -1,13 +1,11 @@
 //! The standard library's texts, embedded, and their trees.
 
 use crate::ir::ast::File;
-use crate::parse;
+use crate::{parallel, parse};
 use crate::text::{Diagnostics, FileId};
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::thread::available_parallelism;
 
 /// Name and text of each file.
 pub const FILES: &[(&str, &str)] = &[
@@ -39,29 +37,14 @@ pub fn trees(first: FileId) -> Arc<[File]> {
     parsed.entry(first).or_insert_with(|| parse_all(first).into()).clone()
 }
 
-/// Parses the files on all cores: a command has nothing else to do yet, and no spec is read faster than the library.
+/// A command has nothing else to do yet, and no spec is as long as the library.
 fn parse_all(first: FileId) -> Vec<File> {
     let mut order: Vec<usize> = (0..FILES.len()).collect();
     order.sort_by_key(|&number| Reverse(FILES[number].1.len()));
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = vec![];
-        while let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            done.push((number, tree(first, number)));
-        }
-        done
-    };
-    let threads = available_parallelism().map_or(1, usize::from).min(FILES.len());
-    let mut done = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut done = work();
-        for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, file)| file).collect()
+    let files = parallel::map(order.len(), parallel::threads(), |at| tree(first, order[at]));
+    let mut files: Vec<(usize, File)> = order.into_iter().zip(files).collect();
+    files.sort_by_key(|(number, _)| *number);
+    files.into_iter().map(|(_, file)| file).collect()
 }
 
 fn tree(first: FileId, number: usize) -> File {

@@ -89,12 +89,8 @@ fn substituted(affine: &Affine, index: &[Position]) -> Position {
 
 /// The same function in a normal form: no digit that is affine, no pair of digits that one digit can say.
 pub fn simplified(position: &Position, sizes: &[usize]) -> Position {
-    let mut affine = Affine::constant(position.affine.constant);
-    for &(axis, c) in &position.affine.terms {
-        if sizes[axis] > 1 {
-            affine = affine.plus(&Affine::axis(axis).times(c));
-        }
-    }
+    let mut affine = position.affine.clone();
+    affine.terms.retain(|&mut (axis, _)| sizes[axis] > 1);
     let mut result = Position { affine, digits: vec![] };
     for digit in &position.digits {
         let of = Position::from(digit.of.clone());

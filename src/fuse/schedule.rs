@@ -2,7 +2,7 @@
 
 use super::emit::Memory;
 use super::group::{GroupKind, Groups};
-use super::lower::lowered;
+use super::lower::{Lowered, lowered};
 use super::partition::partitioned;
 use super::position::composed;
 use super::program::{Program, storage_of};
@@ -13,6 +13,7 @@ use super::walk::domain;
 use crate::ir::graph::*;
 use crate::ir::kernel::*;
 use crate::ir::scan::Scan;
+use crate::parallel;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
@@ -436,11 +437,32 @@ impl Builder<'_> {
         (Kernel { buffers, body }, tensors)
     }
 
+    /// The kernels of a unit, each with the tensors of its buffers; a scan makes its own.
+    fn made(&self, unit: usize) -> Vec<(Kernel, Vec<TensorId>)> {
+        let (body, tensors) = match self.units[unit] {
+            Unit::Copy { from, to, .. } => {
+                let length = self.tensors[from.0 as usize].elements;
+                (LoopKernel::copy(length), vec![from, to])
+            }
+            Unit::Group(at) if self.groups.groups[at].kind == GroupKind::Scan => return vec![],
+            Unit::Group(at) => {
+                let Lowered { body, tensors } =
+                    lowered(self.program, self.groups, at, self, &|id| self.written[id.0 as usize]);
+                (body, tensors)
+            }
+        };
+        let storage_of = |buffer: BufferId| self.tensors[tensors[buffer.0 as usize].0 as usize].storage;
+        let parts = partitioned(body, &storage_of).into_iter();
+        parts.map(|body| self.kernel(body, &tensors)).collect()
+    }
+
     fn schedule(mut self, order: &[usize]) -> Schedule {
+        let mut made = parallel::map(order.len(), parallel::threads(), |at| self.made(order[at])).into_iter();
         let mut kernels = Kernels::default();
         let mut calls = vec![];
         let mut loops = vec![];
         for &unit in order {
+            let made = made.next().expect("one for each unit");
             if let Unit::Group(at) = self.units[unit]
                 && self.groups.groups[at].kind == GroupKind::Scan
             {
@@ -449,21 +471,15 @@ impl Builder<'_> {
                 embedded.put(&mut kernels, &mut calls, &mut loops);
                 continue;
             }
-            let (body, tensors, nodes, name) = match self.units[unit] {
-                Unit::Copy { from, to, node } => {
-                    let length = self.tensors[from.0 as usize].elements;
-                    (LoopKernel::copy(length), vec![from, to], vec![node], "copy".to_string())
-                }
+            let (nodes, name) = match self.units[unit] {
+                Unit::Copy { node, .. } => (vec![node], "copy".to_string()),
                 Unit::Group(at) => {
-                    let made = lowered(self.program, self.groups, at, &self, &|id| self.written[id.0 as usize]);
                     let members = self.groups.groups[at].members.clone();
-                    (made.body, made.tensors, members, name(self.program, self.groups, at))
+                    (members, name(self.program, self.groups, at))
                 }
             };
             let origin = |id: &NodeId| self.program.origin[id.0 as usize];
-            let storage_of = |buffer: BufferId| self.tensors[tensors[buffer.0 as usize].0 as usize].storage;
-            for body in partitioned(body, &storage_of) {
-                let (kernel, tensors) = self.kernel(body, &tensors);
+            for (kernel, tensors) in made {
                 calls.push(Call {
                     kernel: kernels.number(kernel),
                     tensors,

@@ -1,7 +1,12 @@
 //! Positions that are computed from loop indices: affine forms and the quasi-affine ones that splitting,
 //! joining and windows need. Axes are numbered; what the numbers mean is said by who uses them.
 
+use smallvec::{SmallVec, smallvec};
 use std::fmt;
+
+/// `(axis, coefficient)`. Few forms have more than four terms: most need no memory of their own, and the compiler makes
+/// and drops many of them.
+pub type Terms = SmallVec<[(usize, i64); 4]>;
 
 /// `constant + Σ coefficient · index(axis)`; terms sorted by axis, without zeros.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -9,7 +14,7 @@ pub struct Affine {
     /// The part without an index.
     pub constant: i64,
     /// `(axis, coefficient)`.
-    pub terms: Vec<(usize, i64)>,
+    pub terms: Terms,
 }
 
 impl Affine {
@@ -17,7 +22,7 @@ impl Affine {
     pub fn constant(constant: i64) -> Affine {
         Affine {
             constant,
-            terms: vec![],
+            terms: Terms::new(),
         }
     }
 
@@ -25,7 +30,7 @@ impl Affine {
     pub fn axis(axis: usize) -> Affine {
         Affine {
             constant: 0,
-            terms: vec![(axis, 1)],
+            terms: smallvec![(axis, 1)],
         }
     }
 

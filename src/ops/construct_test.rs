@@ -73,7 +73,7 @@ fn convolution_window_and_its_transpose_are_inside() {
     let (mut b, x) = builder(&[&[2, 9]]);
     let at = Affine {
         constant: -1,
-        terms: vec![(1, 2), (2, 1)],
+        terms: smallvec::smallvec![(1, 2), (2, 1)],
     };
     let guard = Guard::Within {
         of: at.clone().into(),
@@ -83,7 +83,7 @@ fn convolution_window_and_its_transpose_are_inside() {
     let window = b.view(x[0], &[2, 5, 3], vec![Position::axis(0), at.into()], vec![guard], 0.0);
     let at = Affine {
         constant: 1,
-        terms: vec![(1, 1), (2, -1)],
+        terms: smallvec::smallvec![(1, 1), (2, -1)],
     };
     let half = Position::digit(Digit {
         coefficient: 1,

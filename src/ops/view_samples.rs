@@ -114,7 +114,7 @@ fn with_divisions() -> Vec<Sample> {
 fn affine(constant: i64, terms: &[(usize, i64)]) -> Affine {
     Affine {
         constant,
-        terms: terms.to_vec(),
+        terms: terms.into(),
     }
 }
 

@@ -5,13 +5,13 @@ use super::unit::{CONSTANT_TABLE, Unit, Units, clearing_tasks, scratch_bytes};
 use crate::codegen::target::{CodegenError, Target};
 use crate::ir::kernel::Kernel;
 use crate::ir::kernel_verify::verify;
+use crate::parallel;
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{DataDescription, FuncId, Linkage, Module, ModuleReloc};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A compiled kernel: does the tasks from `first` up to `end`.
 ///
@@ -133,30 +133,10 @@ struct CompiledFunction {
 }
 
 fn compile_units(units: &Units, isa: &dyn TargetIsa, threads: usize) -> Result<Vec<CompiledFunction>, CodegenError> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut contexts = (Context::new(), FunctionBuilderContext::new());
-        let mut done = vec![];
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= units.list.len() {
-                return done;
-            }
-            done.push((number, compile_unit(units, number, isa, &mut contexts)));
-        }
-    };
-    let mut done = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.clamp(1, units.list.len().max(1)))
-            .map(|_| scope.spawn(work))
-            .collect();
-        let mut done = work();
-        for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, result)| result).collect()
+    let contexts = || (Context::new(), FunctionBuilderContext::new());
+    let compile = |contexts: &mut _, number| compile_unit(units, number, isa, contexts);
+    let functions = parallel::map_with(units.list.len(), threads, contexts, compile);
+    functions.into_iter().collect()
 }
 
 fn compile_unit(
