@@ -1,8 +1,8 @@
 //! The standard library's texts, embedded, and their trees.
 
 use crate::ir::ast::File;
-use crate::{parallel, parse};
 use crate::text::{Diagnostics, FileId};
+use crate::{parallel, parse};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
