@@ -119,6 +119,7 @@ fn plan(kernels: Vec<Kernel>) -> Plan {
                 tensors: vec![],
                 nodes: vec![],
                 span: Span::NOWHERE,
+                caller: Span::NOWHERE,
                 name: String::new(),
             },
             locations,

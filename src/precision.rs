@@ -18,7 +18,7 @@ pub fn rounded(graph: &Graph, precision: Precision) -> Graph {
     let mut new: Vec<NodeId> = Vec::with_capacity(graph.len());
     for id in graph.ids() {
         let node = graph.node(id);
-        builder.span = node.span;
+        builder.follow(node);
         let mut operands: Vec<NodeId> = node.operands.iter().map(|o| new[o.0 as usize]).collect();
         let op = match &node.op {
             Op::Contract { .. } => {

@@ -79,6 +79,7 @@ fn a_step_allocates_nothing() {
         tensors: vec![],
         nodes: vec![],
         span: Span::NOWHERE,
+        caller: Span::NOWHERE,
         name: "square".into(),
     };
     let location = Location {

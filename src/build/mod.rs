@@ -38,7 +38,7 @@ pub fn build_traced(program: &Program) -> (Graph, Vec<TensorId>) {
         if !needed[at] || steps.inside(at) {
             continue;
         }
-        builder.span = tensor.span;
+        (builder.span, builder.caller) = (tensor.span, program.callers[at]);
         nodes[at] = Some(match &tensor.definition {
             Definition::Input(id) => builder.input(*id),
             Definition::Param(id) => builder.param(*id),

@@ -54,7 +54,7 @@ impl<'p> Steps<'p> {
         builder: &mut GraphBuilder,
     ) -> NodeId {
         let described = &self.program.walks[walk.0 as usize];
-        let span = builder.span;
+        let place = (builder.span, builder.caller);
         let mut step = Step {
             steps: self,
             walk,
@@ -72,7 +72,8 @@ impl<'p> Steps<'p> {
             if !self.needed[at] || self.inside[at] != Some(walk) {
                 continue;
             }
-            (body.span, step.outer.span) = (tensor.span, tensor.span);
+            (body.span, body.caller) = (tensor.span, self.program.callers[at]);
+            (step.outer.span, step.outer.caller) = (body.span, body.caller);
             match &tensor.definition {
                 Definition::Equation(equation) => {
                     own[at] = Some(lower::step_equation(equation, &own, &mut body, &mut step));
@@ -105,7 +106,7 @@ impl<'p> Steps<'p> {
             }
         };
         let (scan, operands) = step.finish(body.finish(), described.steps, described.backwards);
-        builder.span = span;
+        (builder.span, builder.caller) = place;
         let result = builder.scan(&scan, &operands);
         let steps_first = builder.scanned(result, &scan, output, before);
         let rank = builder.shape(steps_first).len();

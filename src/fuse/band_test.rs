@@ -60,6 +60,7 @@ fn chain(kernels: Vec<Kernel>) -> Schedule {
         slices: vec![],
         nodes: vec![],
         span: crate::text::Span::NOWHERE,
+        caller: crate::text::Span::NOWHERE,
         name: String::new(),
     });
     Schedule {

@@ -15,8 +15,10 @@ pub struct Place<'a> {
     pub scan: &'a Scan,
     /// Its node in the given graph.
     pub node: NodeId,
-    /// Its place in the spec.
+    /// Its place.
     pub span: Span,
+    /// Its place in the spec itself.
+    pub caller: Span,
     /// Its result.
     pub result: TensorId,
     /// Its operands: where each begins, and for a sequence how far its steps lie apart.
@@ -141,7 +143,12 @@ pub fn embedded(place: &Place, temporary: &mut dyn FnMut(Storage, usize) -> Tens
             .map(|t| parts[t.0 as usize].expect("every tensor has a place"));
         let (tensors, slices) = moved.unzip();
         let kernel = inside.kernels[call.kernel].clone();
-        let call = place.call(&format!("scan: {}", call.name), tensors, slices, call.span);
+        let call = place.call(
+            &format!("scan: {}", call.name),
+            tensors,
+            slices,
+            (call.span, call.caller),
+        );
         made.inside.push((kernel, call));
     }
     made.inside.extend(copies);
@@ -155,13 +162,14 @@ pub fn embedded(place: &Place, temporary: &mut dyn FnMut(Storage, usize) -> Tens
 }
 
 impl Place<'_> {
-    fn call(&self, name: &str, tensors: Vec<TensorId>, slices: Vec<Slice>, span: Span) -> Call {
+    fn call(&self, name: &str, tensors: Vec<TensorId>, slices: Vec<Slice>, (span, caller): (Span, Span)) -> Call {
         Call {
             kernel: 0,
             tensors,
             slices,
             nodes: vec![self.node],
             span,
+            caller,
             name: name.to_string(),
         }
     }
@@ -177,7 +185,10 @@ impl Place<'_> {
             body: LoopKernel::copy(size),
         };
         let (tensors, slices) = [from, to].into_iter().unzip();
-        (kernel, self.call("scan: copy", tensors, slices, self.span))
+        (
+            kernel,
+            self.call("scan: copy", tensors, slices, (self.span, self.caller)),
+        )
     }
 }
 

@@ -408,6 +408,7 @@ impl Builder<'_> {
             scan,
             node: program.origin[node.0 as usize],
             span: described.span,
+            caller: described.caller,
             result: self.tensor_of(node),
             operands: described
                 .operands
@@ -486,6 +487,7 @@ impl Builder<'_> {
                     slices: vec![],
                     nodes: nodes.iter().map(origin).collect(),
                     span: self.program.node(nodes[0]).span,
+                    caller: self.program.node(nodes[0]).caller,
                     name: name.clone(),
                 });
             }

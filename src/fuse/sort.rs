@@ -18,6 +18,7 @@ impl Normal {
             shape: shape.to_vec(),
             element,
             span: node.span,
+            caller: node.caller,
         };
         let view = |along: usize| Op::View {
             positions: (0..rank)

@@ -81,7 +81,7 @@ impl Copy<'_> {
     fn node(&mut self, id: NodeId) {
         let node = self.graph.node(id);
         let operands: Vec<NodeId> = node.operands.iter().map(|&o| self.mapped(o)).collect();
-        self.builder.span = node.span;
+        self.builder.follow(node);
         let new = match &node.op {
             Op::Scan(scan) => self.builder.scan(&remembering(scan), &operands),
             op => self.builder.push(op.clone(), &operands, type_of(self.graph, id)),

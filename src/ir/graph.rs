@@ -201,8 +201,10 @@ pub struct Node {
     pub shape: Vec<usize>,
     /// What its elements are.
     pub element: Element,
-    /// The place in the spec that it comes from.
+    /// The place that it comes from: in the spec or in a definition that it uses.
     pub span: Span,
+    /// The place in the spec itself: where `span` is in the library, the call that led there.
+    pub caller: Span,
 }
 
 /// A tensor that a batch brings.

@@ -512,8 +512,10 @@ pub struct Call {
     pub slices: Vec<Slice>,
     /// The graph's nodes that it computes.
     pub nodes: Vec<NodeId>,
-    /// The place in the spec that most of it comes from.
+    /// The place that most of it comes from: in the spec or in a definition that it uses.
     pub span: Span,
+    /// The place in the spec itself, as of [`crate::ir::graph::Node::caller`].
+    pub caller: Span,
     /// What it is, in words: `layer_norm`, `linear + gelu`.
     pub name: String,
 }

@@ -65,6 +65,7 @@ fn best(kernel: Kernel, threads: usize) -> Result<f64, MachineError> {
             slices: vec![],
             nodes: vec![],
             span: Span::NOWHERE,
+            caller: Span::NOWHERE,
             name: "ceiling".into(),
         },
     };

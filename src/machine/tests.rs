@@ -17,6 +17,7 @@ fn launch(kernel: usize, locations: Vec<Location>) -> Launch {
             slices: vec![],
             nodes: vec![],
             span: Span::NOWHERE,
+            caller: Span::NOWHERE,
             name: format!("kernel {kernel}"),
         },
         locations,

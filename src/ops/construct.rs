@@ -19,6 +19,8 @@ pub struct GraphBuilder {
     known: HashMap<u64, Vec<NodeId>>,
     /// The place that the next nodes come from.
     pub span: Span,
+    /// The place in the spec that led there.
+    pub caller: Span,
 }
 
 impl GraphBuilder {
@@ -28,12 +30,18 @@ impl GraphBuilder {
             graph,
             known: HashMap::new(),
             span: Span::NOWHERE,
+            caller: Span::NOWHERE,
         };
         for id in builder.graph.ids() {
             let hash = structure_hash(builder.graph.node(id));
             builder.known.entry(hash).or_default().push(id);
         }
         builder
+    }
+
+    /// The next nodes come from where this one does.
+    pub fn follow(&mut self, node: &Node) {
+        (self.span, self.caller) = (node.span, node.caller);
     }
 
     /// What is built so far.
@@ -75,6 +83,7 @@ impl GraphBuilder {
             shape: result.shape,
             element: result.element,
             span: self.span,
+            caller: self.caller,
         };
         let candidates = self.known.entry(structure_hash(&node)).or_default();
         let equal = candidates

@@ -123,6 +123,7 @@ fn verify_names_the_broken_rule() {
             shape: shape.to_vec(),
             element: Element::Real,
             span: crate::text::Span::NOWHERE,
+            caller: crate::text::Span::NOWHERE,
         });
         verify(&graph).unwrap_err().to_string()
     };

@@ -24,7 +24,7 @@ pub fn differentiate(builder: &mut GraphBuilder, seeds: &[(NodeId, NodeId)], wan
             continue;
         }
         let node = builder.graph().node(id).clone();
-        builder.span = node.span;
+        builder.follow(&node);
         let sum = contributions.into_iter().reduce(|sum, next| builder.add(sum, next));
         let gradient = sum.expect("there is a contribution");
         if let Some(at) = wanted.iter().position(|&w| w == id) {

@@ -118,7 +118,7 @@ impl Step {
         for id in body.ids() {
             let node = body.node(id);
             let operands: Vec<NodeId> = node.operands.iter().map(|o| new[o.0 as usize]).collect();
-            self.builder.span = node.span;
+            self.builder.follow(node);
             new.push(self.builder.push(node.op.clone(), &operands, type_of(body, id)));
         }
         new
@@ -362,7 +362,7 @@ impl Rewrite<'_> {
             None => {
                 let node = graph.node(id);
                 let operands: Vec<NodeId> = node.operands.iter().map(|&o| self.node(o)).collect();
-                self.builder.span = node.span;
+                self.builder.follow(node);
                 self.builder.push(node.op.clone(), &operands, type_of(graph, id))
             }
         };

@@ -84,8 +84,23 @@ fn profile_tells_every_kernel() {
     let kernels = report["kernels"].as_array().unwrap();
     assert!(kernels.iter().all(|k| k["ms"].as_f64().unwrap() > 0.0));
     assert!(report["ceiling_gflops"].as_f64().unwrap() > 0.0);
+    let lines = report["lines"].as_array().unwrap();
+    let own = |l: &serde_json::Value| l["line"].as_str().unwrap().starts_with("tiny.ms:");
+    assert!(
+        lines.iter().all(own),
+        "every kernel has its line of the spec: {lines:?}"
+    );
+    let linear = |l: &serde_json::Value| l["text"] == "linear(4)" && l["ms"].as_f64().unwrap() > 0.0;
+    assert!(lines.iter().any(linear), "{lines:?}");
     let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(at.join("trace.json")).unwrap()).unwrap();
-    assert!(trace["traceEvents"].as_array().unwrap().len() >= kernels.len());
+    let events = trace["traceEvents"].as_array().unwrap();
+    let complete: Vec<_> = events.iter().filter(|e| e["ph"] == "X").collect();
+    assert!(complete.len() >= kernels.len());
+    assert!(
+        complete
+            .iter()
+            .all(|e| e["ts"].is_f64() && e["dur"].is_f64() && e["pid"] == 1 && e["tid"] == 1)
+    );
     expect(&mspec(at, &["bench"]), 2, "FILE");
 }
 

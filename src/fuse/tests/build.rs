@@ -20,6 +20,7 @@ impl Build {
             shape: shape.to_vec(),
             element,
             span: Span::NOWHERE,
+            caller: Span::NOWHERE,
         })
     }
 
