@@ -99,10 +99,11 @@ impl SteppedData {
         let begin = Instant::now();
         let mut built = session::build(session, true, &[], threads)?;
         let build_took = begin.elapsed();
-        built.initialise(session.settings()?.seed);
-        if let Some(folder) = &self.data {
-            load_init(&mut built, &folder.join("init.safetensors"), &self.names(spec)?)?;
+        match &self.data {
+            Some(folder) => load_init(&mut built, &folder.join("init.safetensors"), &self.names(spec)?)?,
+            None => built.initialise_parameters(session.settings()?.seed),
         }
+        built.initialise_states();
         Stepper::new(session, built, build_took)
     }
 }

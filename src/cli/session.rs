@@ -303,19 +303,26 @@ impl Programs {
 }
 
 impl Built {
-    /// Writes every parameter's and state's first value.
-    pub fn initialise(&mut self, seed: u64) {
+    /// Writes every parameter's first value.
+    pub fn initialise_parameters(&mut self, seed: u64) {
         for slot in 0..self.machine.layout().slots.len() {
-            let name = self.machine.layout().slots[slot].name.clone();
-            if let Some(param) = self.declarations.params.iter().find(|p| p.path == name) {
+            let name = &self.machine.layout().slots[slot].name;
+            if let Some(param) = self.declarations.params.iter().find(|p| p.path == *name) {
                 let values = initial_values(param, seed);
-                train_machine(&mut self.machine)
-                    .persistent_mut(slot)
-                    .copy_from_slice(&values);
-            } else if let Some(state) = self.declarations.states.iter().find(|s| s.path == name) {
-                train_machine(&mut self.machine)
-                    .persistent_mut(slot)
-                    .fill(state.initial as f32);
+                let memory = train_machine(&mut self.machine).persistent_mut(slot);
+                memory.copy_from_slice(&values);
+            }
+        }
+    }
+
+    /// Writes every state's first value: behind the parameters, since weights from a file stand in memory more than once
+    /// while they are read.
+    pub fn initialise_states(&mut self) {
+        for slot in 0..self.machine.layout().slots.len() {
+            let name = &self.machine.layout().slots[slot].name;
+            if let Some(state) = self.declarations.states.iter().find(|s| s.path == *name) {
+                let memory = train_machine(&mut self.machine).persistent_mut(slot);
+                memory.fill(state.initial as f32);
             }
         }
     }

@@ -76,14 +76,15 @@ fn begin(arguments: &Arguments, spec: &Path, threads: usize) -> Result<(), Failu
     diagnostics::print(&session.experiment.spec.sources, &session.experiment.lint()?);
     let mut built = session::build(&session, true, &[Part::Validation], threads)?;
     let memory = Memory::of(&built.machine, &built.declarations.states);
-    built.initialise(settings.seed);
-    if let Some(file) = &arguments.init {
-        let map = arguments
-            .name_map
-            .as_deref()
-            .map_or(Ok(NameMap::identity()), NameMap::read)?;
-        load_init(&mut built, file, &map)?;
+    match &arguments.init {
+        Some(file) => {
+            let map = arguments.name_map.as_deref();
+            let map = map.map_or(Ok(NameMap::identity()), NameMap::read)?;
+            load_init(&mut built, file, &map)?;
+        }
+        None => built.initialise_parameters(settings.seed),
     }
+    built.initialise_states();
     // Data that can't make a batch is found before a folder is made.
     session
         .dataset
@@ -109,7 +110,7 @@ fn begin(arguments: &Arguments, spec: &Path, threads: usize) -> Result<(), Failu
     go_on(&session, built, memory, &folder, progress, arguments.json)
 }
 
-/// Weights from another program, for the parameters.
+/// Weights from another program, for all parameters.
 pub fn load_init(built: &mut Built, file: &Path, map: &NameMap) -> Result<(), Failure> {
     let theirs = read_safetensors(file)?;
     let slots: Vec<usize> = (0..built.machine.layout().slots.len())
@@ -124,6 +125,7 @@ pub fn load_init(built: &mut Built, file: &Path, map: &NameMap) -> Result<(), Fa
     let wanted = built.wanted(&slots);
     let wanted: Vec<(&str, &[usize])> = wanted.iter().map(|(n, s)| (n.as_str(), s.as_slice())).collect();
     let ours = map.import(&theirs, &wanted)?;
+    drop(theirs);
     built.restore(&ours, &slots, &file.display().to_string())?;
     Ok(())
 }
