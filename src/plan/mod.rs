@@ -2,6 +2,7 @@
 //! whose places are used again as soon as nothing reads them. It changes no kernel and no order.
 
 mod lifetime;
+mod reuse;
 
 use crate::ir::graph::{Graph, OutputKind};
 use crate::ir::kernel::{Schedule, Slice, Storage, TensorId, TensorKind};
@@ -9,14 +10,28 @@ use crate::ir::plan::*;
 use lifetime::{Interval, offsets};
 use std::collections::HashMap;
 
+/// Elements from which on a tensor takes over the place of another one: below, that saves little, and calls that read the
+/// old one would have to be waited for.
+const WORTH_SHARING: usize = 1 << 14;
+
 /// Gives every tensor a place. Parameters and states lie where `layout` has them, if it is given: the evaluation
 /// program of an experiment works on the tensors of its training program.
 pub fn plan(schedule: &Schedule, graph: &Graph, layout: Option<&PersistentLayout>) -> Plan {
+    planned(schedule, graph, layout, WORTH_SHARING)
+}
+
+/// The same; tensors from so many elements on may take over the place of another one.
+pub(crate) fn planned(
+    schedule: &Schedule,
+    graph: &Graph,
+    layout: Option<&PersistentLayout>,
+    sharing_from: usize,
+) -> Plan {
     let persistent = match layout {
         Some(layout) => layout.clone(),
         None => persistent_layout(graph),
     };
-    let (transient, transient_bytes) = transient_offsets(schedule);
+    let (transient, transient_bytes) = transient_offsets(schedule, sharing_from);
     let by_path: HashMap<&str, Location> = persistent.slots.iter().map(|s| (s.name.as_str(), s.location)).collect();
     let location = |id: TensorId| match schedule.tensors[id.0 as usize].kind {
         TensorKind::Param(p) => by_path[graph.params[p.0 as usize].path.as_str()],
@@ -128,7 +143,7 @@ fn is_update(kind: &OutputKind) -> bool {
 }
 
 /// Inputs, numbers and the key live from before the first call, outputs to behind the last one.
-fn transient_offsets(schedule: &Schedule) -> (Vec<usize>, usize) {
+fn transient_offsets(schedule: &Schedule, sharing_from: usize) -> (Vec<usize>, usize) {
     let end = schedule.calls.len();
     let mut intervals: Vec<Option<Interval>> = schedule
         .tensors
@@ -164,5 +179,29 @@ fn transient_offsets(schedule: &Schedule) -> (Vec<usize>, usize) {
             interval.last = end;
         }
     }
-    offsets(&intervals)
+    // A tensor that takes over the place of another one lives in its interval.
+    let place = places(schedule, sharing_from);
+    for tensor in 0..intervals.len() {
+        if place[tensor] != tensor
+            && let Some(later) = intervals[tensor].take()
+            && let Some(interval) = &mut intervals[place[tensor]]
+        {
+            interval.last = interval.last.max(later.last);
+        }
+    }
+    let (offsets, bytes) = offsets(&intervals);
+    (place.iter().map(|&first| offsets[first]).collect(), bytes)
+}
+
+/// For each tensor the first one in whose place it lies: itself, or one that it takes over from.
+fn places(schedule: &Schedule, sharing_from: usize) -> Vec<usize> {
+    let predecessor = reuse::taken_over(schedule, sharing_from);
+    let first = |tensor: usize| {
+        let mut at = tensor;
+        while let Some(before) = predecessor[at] {
+            at = before.0 as usize;
+        }
+        at
+    };
+    (0..schedule.tensors.len()).map(first).collect()
 }

@@ -13,7 +13,7 @@ use crate::ir::graph::*;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::verify;
 use crate::ir::plan::{ALIGNMENT, Location, Region};
-use crate::plan::plan;
+use crate::plan::planned;
 use oracle::{Given, evaluated, number, word};
 
 /// Deterministic values: reals in [-1, 1), ids below their bound.
@@ -150,7 +150,7 @@ pub fn check_to(graph: &Graph, tolerance: f64) -> Schedule {
 
 /// Follows the plan call by call: what is read is what was written there last.
 fn check_plan(graph: &Graph, schedule: &Schedule) {
-    let plan = plan(schedule, graph, None);
+    let plan = planned(schedule, graph, None, 1);
     let mut owners: Vec<Option<TensorId>> = vec![None; plan.transient_bytes / 4];
     let span = |location: Location, elements: usize| location.offset / 4..location.offset / 4 + elements;
     for (number, tensor) in schedule.tensors.iter().enumerate() {
@@ -167,8 +167,11 @@ fn check_plan(graph: &Graph, schedule: &Schedule) {
     };
     for (number, launch, round) in plan.rounds() {
         let call = &schedule.calls[number];
-        let buffers = &plan.kernels[launch.call.kernel].buffers;
-        for (at, (buffer, tensor)) in buffers.iter().zip(&call.tensors).enumerate() {
+        let kernel = &plan.kernels[launch.call.kernel];
+        let buffers = kernel.buffers.iter().zip(&call.tensors).enumerate();
+        // What is read is checked before what is written takes its place.
+        let (read, written): (Vec<_>, Vec<_>) = buffers.partition(|(_, (b, _))| !b.written);
+        for (at, (buffer, tensor)) in read.into_iter().chain(written) {
             if outside(&schedule.tensors[tensor.0 as usize]) {
                 continue;
             }
@@ -176,7 +179,11 @@ fn check_plan(graph: &Graph, schedule: &Schedule) {
             assert!(!call.slices.is_empty() || location.offset.is_multiple_of(ALIGNMENT));
             let range = span(location, buffer.elements);
             if buffer.written {
-                let others = |o: &Option<TensorId>| call.tensors.iter().any(|t| t != tensor && *o == Some(*t));
+                let gives_place = |o: usize| kernel.may_overwrite(BufferId(o as u32), BufferId(at as u32));
+                let others = |o: &Option<TensorId>| {
+                    let mut others = call.tensors.iter().enumerate().filter(|(_, t)| *t != tensor);
+                    others.any(|(number, t)| *o == Some(*t) && !gives_place(number))
+                };
                 assert!(!owners[range.clone()].iter().any(others));
                 owners[range].fill(Some(*tensor));
                 // The first part that is written makes room for all of them, and for what lies between.
