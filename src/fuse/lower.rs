@@ -322,24 +322,30 @@ const ROWS_ENOUGH: usize = 8;
 const TASK_PRODUCTS: usize = 1 << 23;
 /// Tasks that a matrix product should have, if each keeps at least [`TASK_PRODUCTS_LEAST`].
 const TASKS_WANTED: usize = 16;
+/// Rows of a task at least, a multiple of what tiles have; half of it where there are few tasks.
+const ROWS: usize = 48;
+/// Tasks that are few.
+const TASKS_FEW: usize = 6;
 /// Products below which a task is not cut again.
 const TASK_PRODUCTS_LEAST: usize = 1 << 19;
 
 /// Rows and columns of a product's tasks: halved until they are small enough, in multiples that tiles divide.
 fn product_cut(batch: usize, m: usize, n: usize, k: usize) -> (usize, usize) {
-    const ROWS: usize = 48;
     const COLUMNS: usize = 192;
+    // So few tasks would not share out evenly.
+    let few = batch * m.div_ceil(ROWS) * n.div_ceil(COLUMNS) < TASKS_FEW;
+    let least = if few { ROWS / 2 } else { ROWS };
     let (mut rows, mut columns) = (m, n);
     loop {
         let products = rows * columns * k;
         let tasks = batch * m.div_ceil(rows) * n.div_ceil(columns);
         let enough = products <= TASK_PRODUCTS && (tasks >= TASKS_WANTED || products <= TASK_PRODUCTS_LEAST);
-        let (can_cut_rows, can_cut_columns) = (rows > ROWS, columns > COLUMNS);
+        let (can_cut_rows, can_cut_columns) = (rows > least, columns > COLUMNS);
         if enough || !(can_cut_rows || can_cut_columns) {
             return (rows, columns);
         }
         if can_cut_rows && (rows >= columns || !can_cut_columns) {
-            rows = (rows / 2).next_multiple_of(ROWS);
+            rows = (rows / 2).next_multiple_of(least);
         } else {
             columns = (columns / 2).next_multiple_of(COLUMNS);
         }

@@ -280,7 +280,7 @@ impl Normal {
     }
 
     /// A view of what the view below reads, if its positions can be written.
-    fn composed_view(&self, mut node: Node) -> Node {
+    pub(super) fn composed_view(&self, mut node: Node) -> Node {
         loop {
             let below = self.graph.node(node.operands[0]);
             let (

@@ -14,8 +14,12 @@ const WINDOWS_WORTH: usize = 2;
 impl Normal {
     /// Lets a contraction read windows in sources with a margin, where it is a matrix product so.
     pub(super) fn pad_windows(&mut self, node: &mut Node, origin: NodeId) {
+        let Op::Contract { a, b, out } = &node.op else {
+            unreachable!("a contraction")
+        };
+        let summed = [a, b].map(|labels| labels.iter().map(|l| !out.contains(l)).collect::<Vec<bool>>());
         for (which, obstacle) in [Obstacle::First, Obstacle::Second].into_iter().enumerate() {
-            let Some((padded, view)) = self.padded(node.operands[which], origin) else {
+            let Some((padded, view)) = self.padded(node.operands[which], &summed[which], origin) else {
                 continue;
             };
             let guarded = std::mem::replace(&mut node.operands[which], view);
@@ -33,8 +37,9 @@ impl Normal {
         }
     }
 
-    /// The source of a guarded view with a margin, and the view of that without guards.
-    fn padded(&mut self, view: NodeId, origin: NodeId) -> Option<(NodeId, NodeId)> {
+    /// The source of a guarded view with a margin, and the view of that without guards; which axes of the view are `summed`
+    /// decides the order of the source's axes.
+    fn padded(&mut self, view: NodeId, summed: &[bool], origin: NodeId) -> Option<(NodeId, NodeId)> {
         if let Some(&known) = self.padded.get(&view) {
             return Some(known);
         }
@@ -72,19 +77,32 @@ impl Normal {
         if guards.is_empty() || elements(&shape) * WINDOWS_WORTH > elements(&node.shape) {
             return None;
         }
+        // Axes that are summed whole, as channels, go last: so all channels of neighbours lie side by side.
+        let whole = |axis: &usize| positions[*axis].as_axis().is_some_and(|of| summed[of]);
+        let (channels, mut order): (Vec<usize>, Vec<usize>) = (0..shape.len()).partition(whole);
+        order.extend(channels);
+        let place: Vec<Affine> = (0..shape.len())
+            .map(|axis| Affine::axis(order.iter().position(|&o| o == axis).expect("a permutation")))
+            .collect();
+        let moved = |position: &Position| Position::from(position.affine.substitute(&place));
+        for margin in &mut margins {
+            if let Guard::Within { of, .. } = margin {
+                *of = moved(of);
+            }
+        }
         let padded = Node {
             op: Op::View {
-                positions: inner,
+                positions: inner.iter().map(moved).collect(),
                 guards: margins,
                 fill: *fill,
             },
-            shape,
+            shape: order.iter().map(|&axis| shape[axis]).collect(),
             ..node.clone()
         };
-        let padded = self.push(padded, origin);
+        let padded = self.push(self.composed_view(padded), origin);
         let windows = Node {
             op: Op::View {
-                positions: outer,
+                positions: order.iter().map(|&axis| outer[axis].clone()).collect(),
                 guards: vec![],
                 fill: 0.0,
             },

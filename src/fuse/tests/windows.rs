@@ -95,7 +95,7 @@ fn products(schedule: &Schedule) -> usize {
 }
 
 const PLAIN: Convolution = Convolution {
-    side: 14,
+    side: 8,
     channels: 8,
     out: 16,
     kernel: 3,
@@ -180,4 +180,31 @@ fn other_convolutions_are_right_too() {
     for case in cases {
         check(&case.graph());
     }
+}
+
+#[test]
+fn images_with_channels_in_front_are_read_in_windows_too() {
+    let mut b = Build::default();
+    let image = b.input(&[2, 8, 14, 14]);
+    let weight = b.input(&[16, 8, 3, 3]);
+    let of = |i, r| Affine::axis(i).plus(&Affine::axis(r)).plus(&Affine::constant(-1));
+    let within = |of: Affine| Guard::Within {
+        of: of.into(),
+        low: 0,
+        high: 14,
+    };
+    // Axes: sample, i, j, channel, r, s.
+    let windows = b.guarded(
+        image,
+        &[2, 14, 14, 8, 3, 3],
+        vec![Position::axis(0), Position::axis(3), of(1, 4).into(), of(2, 5).into()],
+        vec![within(of(1, 4)), within(of(2, 5))],
+        0.0,
+    );
+    let result = b.contract(windows, weight, "bijcrs,ocrs->bijo");
+    b.output(result);
+    let schedule = check(&b.graph);
+    assert_eq!(products(&schedule), 1, "{schedule}");
+    let largest = schedule.tensors.iter().map(|t| t.elements).max();
+    assert!(largest < Some(2 * 14 * 14 * 8 * 9), "{schedule}");
 }
