@@ -207,6 +207,14 @@ impl Spec {
             Mode::Prediction
         };
         let batch = schema.batch.or(train.as_ref().map(|t| t.batch)).unwrap_or(1);
+        if let Some((t, span)) = train.as_ref().and_then(|t| Some((t, t.batch_span?)))
+            && t.batch != batch
+        {
+            let message = format!("the data's batches have {batch} samples, the spec says {}", t.batch);
+            let help = format!("write `batch {batch}`, or leave it out");
+            diagnostics.push(Diagnostic::new(Code::WrongValue, span, message).help(help));
+            return Err(self.failure(diagnostics));
+        }
         let settings = train.clone().map(|t| TrainSettings { batch, ..t });
         if let Some(t) = settings.as_ref().filter(|t| !t.batch.is_multiple_of(t.parts)) {
             let message = format!(

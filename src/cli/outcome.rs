@@ -189,6 +189,7 @@ mod tests {
     fn an_early_stop_is_told_with_its_reason() {
         let settings = TrainSettings {
             batch: 8,
+            batch_span: None,
             parts: 1,
             sharpness: None,
             precision: None,

@@ -121,7 +121,7 @@ pub fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, DataError> 
         Settings::Csv { .. } => csv::open(settings, base),
         Settings::Rows(rows) => rows::open(settings, base, rows),
         Settings::Series(series) => series::open(settings, base, series),
-        Settings::Tensors { path, ids, ignore } => tensors::open(settings, base, path, ids, *ignore),
+        Settings::Tensors { path, stated, ignore } => tensors::open(settings, base, path, stated, *ignore),
     }
 }
 

@@ -42,7 +42,7 @@ pub fn stated(settings: &DataSettings) -> Option<Schema> {
             let (side, channels) = (images.size?, images.channels.unwrap_or(CHANNELS));
             Some(images::stated(images, side, channels, images.classes?, EPOCH_SAMPLES))
         }
-        Source::Tensors { ids, ignore, .. } => tensors::stated(ids, ignore.is_some(), EPOCH_SAMPLES),
+        Source::Tensors { stated, ignore, .. } => tensors::stated(stated, ignore.is_some(), EPOCH_SAMPLES),
         Source::Csv { .. } | Source::Rows(_) | Source::Series(_) => None,
     }
 }

@@ -5,7 +5,7 @@
 use super::order::{Order, Selection};
 use super::split::{Assignment, divide};
 use super::{DataError, Dataset, Row, Source, file};
-use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor, StatedIds};
+use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor, StatedTensor};
 use crate::ir::graph::Element;
 use crate::text::suggest;
 use safetensors::{Dtype, SafeTensors};
@@ -45,7 +45,7 @@ pub(super) fn open(
     settings: &DataSettings,
     base: &Path,
     path: &DataPath,
-    ids: &[StatedIds],
+    stated: &[StatedTensor],
     ignore: Option<i64>,
 ) -> Result<Dataset, DataError> {
     let at = file::resolve(path, base);
@@ -54,7 +54,7 @@ pub(super) fn open(
     let read = SafeTensors::deserialize(&bytes)
         .map_err(|e| fail(format!("{} is not a whole safetensors file: {e}", at.display())))?;
     let groups = group(&read).map_err(|m| fail(format!("{}: {m}", at.display())))?;
-    if let Some(StatedIds { name, .. }) = ids.iter().find(|stated| !groups.contains_key(&stated.name)) {
+    if let Some(StatedTensor { name, .. }) = stated.iter().find(|stated| !groups.contains_key(&stated.name)) {
         let known: Vec<&str> = groups.keys().map(String::as_str).collect();
         let help = suggest::did_you_mean(name, known.iter().copied());
         return Err(fail(format!("{} has no tensor `{name}`", at.display()))
@@ -70,7 +70,7 @@ pub(super) fn open(
     let mut schema = Schema::default();
     let mut samples = None;
     for (name, pieces) in &groups {
-        let (column, shape) = column(name, pieces, ids).map_err(|e| match e.1 {
+        let (column, shape) = column(name, pieces, stated).map_err(|e| match e.1 {
             Some(help) => fail(format!("{}: {}", source.at.display(), e.0)).help(help),
             None => fail(format!("{}: {}", source.at.display(), e.0)),
         })?;
@@ -88,7 +88,7 @@ pub(super) fn open(
         }
         add(&mut source, &mut schema, column, &shape[1..]);
     }
-    check_sizes(ids, &groups).map_err(|m| fail(format!("{}: {m}", source.at.display())))?;
+    check_sizes(stated, &groups).map_err(|m| fail(format!("{}: {m}", source.at.display())))?;
     let samples = samples.unwrap_or(0);
     schema.batch = source.batch;
     let (parts, order) = parts(settings, samples, &source)?;
@@ -106,12 +106,12 @@ pub(super) fn open(
 }
 
 /// Samples have the sizes that the section states.
-fn check_sizes(ids: &[StatedIds], groups: &BTreeMap<String, Vec<Piece>>) -> Result<(), String> {
-    for stated in ids {
-        let (name, shape) = (&stated.name, groups[&stated.name][0].1.shape());
+fn check_sizes(stated: &[StatedTensor], groups: &BTreeMap<String, Vec<Piece>>) -> Result<(), String> {
+    for tensor in stated {
+        let (name, shape) = (&tensor.name, groups[&tensor.name][0].1.shape());
         let sizes = shape.get(1..).unwrap_or_default();
-        if let Some(stated) = stated.sizes(ids).filter(|s| s != sizes) {
-            return Err(format!("a sample of `{name}` is {sizes:?}, the spec says {stated:?}"));
+        if let Some(said) = tensor.sizes(stated).filter(|s| s != sizes) {
+            return Err(format!("a sample of `{name}` is {sizes:?}, the spec says {said:?}"));
         }
     }
     Ok(())
@@ -144,23 +144,24 @@ fn parts(settings: &DataSettings, samples: usize, source: &Tensors) -> Result<([
     Ok((divide(samples, split, assignment, &what)?.parts, order))
 }
 
-/// What a sample has, by what the section says alone: all of it are ids, whose sizes are said.
-pub(super) fn stated(ids: &[StatedIds], ignores: bool, epoch_samples: usize) -> Option<Schema> {
+/// What a sample has, by what the section says alone, in the order in which a file's tensors are.
+pub(super) fn stated(said: &[StatedTensor], ignores: bool, epoch_samples: usize) -> Option<Schema> {
     let mut schema = Schema {
         epoch_samples: Some(epoch_samples),
         ..Schema::default()
     };
-    for stated in ids {
-        let axes = axes(&stated.name, &stated.sizes(ids)?);
-        let id = Element::Id { bound: stated.bound };
+    let mut ordered: Vec<&StatedTensor> = said.iter().collect();
+    ordered.sort_by_key(|stated| &stated.name);
+    for stated in ordered {
+        let axes = axes(&stated.name, &stated.sizes(said)?);
         schema.sizes.extend(axes.clone());
-        schema.tensors.push(tensor(stated.name.clone(), &axes, id));
-        if ignores {
+        schema.tensors.push(tensor(stated.name.clone(), &axes, stated.element));
+        if ignores && matches!(stated.element, Element::Id { .. }) {
             let name = format!("{}_counted", stated.name);
             schema.tensors.push(tensor(name, &axes, Element::Condition));
         }
     }
-    Some(schema)
+    (!said.is_empty()).then_some(schema)
 }
 
 fn axes(name: &str, shape: &[usize]) -> Vec<(String, usize)> {
@@ -252,7 +253,7 @@ fn group<'a>(file: &'a SafeTensors) -> Result<BTreeMap<String, Vec<Piece<'a>>>, 
 type ColumnError = (String, Option<String>);
 
 /// Converts a tensor's pieces, which must have one shape, and gives that shape.
-fn column(name: &str, pieces: &[Piece], ids: &[StatedIds]) -> Result<(Column, Vec<usize>), ColumnError> {
+fn column(name: &str, pieces: &[Piece], stated: &[StatedTensor]) -> Result<(Column, Vec<usize>), ColumnError> {
     let (shape, dtype) = (pieces[0].1.shape().to_vec(), pieces[0].1.dtype());
     if shape.is_empty() {
         return Err((format!("`{name}` is one number: it has no axis for the samples"), None));
@@ -270,7 +271,30 @@ fn column(name: &str, pieces: &[Piece], ids: &[StatedIds]) -> Result<(Column, Ve
             ));
         }
     }
-    let bound = ids.iter().find(|s| s.name == name).map(|s| s.bound);
+    let stated = stated.iter().find(|s| s.name == name).map(|s| s.element);
+    let holds = match dtype {
+        Dtype::F32 | Dtype::F64 => Some(("real numbers", "real")),
+        Dtype::BOOL => Some(("conditions", "condition")),
+        Dtype::I32 | Dtype::I64 | Dtype::U8 => Some(("whole numbers", "ids")),
+        _ => None,
+    };
+    let said = stated.map(|element| match element {
+        Element::Real => "real",
+        Element::Condition => "condition",
+        Element::Id { .. } => "ids",
+    });
+    if let (Some((holds, word)), Some(said)) = (holds, said)
+        && word != said
+    {
+        return Err((
+            format!("`{name}` holds {holds} ({dtype:?}), the spec says `{said}`"),
+            Some(format!("write `{word} {name}`, or store it in another form")),
+        ));
+    }
+    let bound = match stated {
+        Some(Element::Id { bound }) => Some(bound),
+        _ => None,
+    };
     let data = pieces.iter().map(|p| p.1.data());
     let values = match (dtype, bound) {
         (Dtype::F32, None) => Elements::Real(data.flat_map(|d| words::<4>(d).map(f32::from_le_bytes)).collect()),
@@ -303,8 +327,7 @@ fn column(name: &str, pieces: &[Piece], ids: &[StatedIds]) -> Result<(Column, Ve
                 )),
             ));
         }
-        (_, Some(_)) => return Err((format!("`{name}` holds {dtype:?}, which can't be ids"), None)),
-        (other, None) => {
+        (other, _) => {
             return Err((
                 format!("`{name}` holds {other:?}, which is not read"),
                 Some("store f32, f64, i32, i64, u8 or bool".into()),

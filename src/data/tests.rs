@@ -1,7 +1,7 @@
 //! Tiny files in, batches or errors out, for every source.
 
 use super::*;
-use crate::ir::experiment::{ColumnName, DataPath, ImageSettings, Missing, Split, StatedIds, Tokens};
+use crate::ir::experiment::{ColumnName, DataPath, ImageSettings, Missing, Split, StatedTensor, Tokens};
 use crate::ir::graph::Element;
 use crate::text::Span;
 use std::io::Write;
@@ -344,10 +344,10 @@ fn le(values: &[i32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-fn stated_ids(name: &str, bound: usize) -> StatedIds {
-    StatedIds {
+fn stated_ids(name: &str, bound: usize) -> StatedTensor {
+    StatedTensor {
         name: name.into(),
-        bound,
+        element: Element::Id { bound },
         sizes: None,
     }
 }
@@ -355,7 +355,7 @@ fn stated_ids(name: &str, bound: usize) -> StatedIds {
 fn tensors(ids: &[(&str, usize)], ignore: Option<i64>, train: f64, validation: f64) -> DataSettings {
     let source = Settings::Tensors {
         path: path("t.safetensors"),
-        ids: ids.iter().map(|&(name, bound)| stated_ids(name, bound)).collect(),
+        stated: ids.iter().map(|&(name, bound)| stated_ids(name, bound)).collect(),
         ignore,
     };
     DataSettings {

@@ -97,27 +97,28 @@ pub enum Source {
     Tensors {
         /// The file.
         path: DataPath,
-        /// What is said of ids.
-        ids: Vec<StatedIds>,
+        /// What is said of its tensors.
+        stated: Vec<StatedTensor>,
         /// A target value that does not count (`ignore -100`): its id becomes 0 and `NAME_counted` is false there.
         ignore: Option<i64>,
     },
 }
 
-/// Ids of a `tensors` source: `ids inputs < 65`, or with the sizes of a sample `ids inputs[128] < 65`.
+/// What is said of a tensor of a `tensors` source: `ids inputs < 65`, or with the sizes of a sample
+/// `ids inputs[128] < 65`, `real pixels[784]`, `condition mask[128]`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct StatedIds {
-    /// The tensor.
+pub struct StatedTensor {
+    /// What the model calls it.
     pub name: String,
-    /// One beyond the greatest id.
-    pub bound: usize,
+    /// What its elements are; the bound of ids is one beyond the greatest.
+    pub element: Element,
     /// The sizes of its axes behind that of the samples, if they are said.
     pub sizes: Option<Vec<usize>>,
 }
 
-impl StatedIds {
-    /// The sizes of its axes; where some tensor's are said, one without has one id for each sample.
-    pub fn sizes(&self, all: &[StatedIds]) -> Option<Vec<usize>> {
+impl StatedTensor {
+    /// The sizes of its axes; where some tensor's are said, one without has one element for each sample.
+    pub fn sizes(&self, all: &[StatedTensor]) -> Option<Vec<usize>> {
         let said = all.iter().any(|s| s.sizes.is_some());
         self.sizes.clone().or_else(|| said.then(Vec::new))
     }
@@ -368,6 +369,9 @@ pub struct EarlyStop {
 pub struct TrainSettings {
     /// Samples in a step.
     pub batch: usize,
+    /// Where that is said, if it is.
+    #[serde(skip)]
+    pub batch_span: Option<Span>,
     /// Parts that a step's batch is computed in.
     pub parts: usize,
     /// The radius of sharpness-aware minimisation.

@@ -97,6 +97,7 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
     }
     Some(TrainSettings {
         batch,
+        batch_span: reader.find("batch").map(|line| line.span),
         parts,
         precision,
         loss_scale,

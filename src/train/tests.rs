@@ -239,6 +239,7 @@ impl Setup {
             folder,
             settings: TrainSettings {
                 batch: BATCH,
+                batch_span: None,
                 parts: 1,
                 sharpness: None,
                 minutes: None,

@@ -1,7 +1,8 @@
 //! Tiny data in the formats of data sets that can't be shipped.
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
-use mspec::ir::experiment::{DataSettings, Source, StatedIds, Tokens};
+use mspec::ir::experiment::{DataSettings, Source, StatedTensor, Tokens};
+use mspec::ir::graph::Element;
 use safetensors::{Dtype, tensor::TensorView};
 use std::path::Path;
 
@@ -21,9 +22,9 @@ pub fn make(kind: &str, folder: &Path, settings: &mut DataSettings) {
             images.masks.as_mut().expect("the spec has masks").path = "masks".into();
             masks(folder);
         }
-        (Source::Tensors { path, ids, .. }, "samples") => {
+        (Source::Tensors { path, stated, .. }, "samples") => {
             path.path = "samples.safetensors".into();
-            samples(ids, &folder.join("samples.safetensors"));
+            samples(stated, &folder.join("samples.safetensors"));
         }
         (Source::Tensors { path, .. }, tensors) => {
             path.path = "batches.safetensors".into();
@@ -114,13 +115,16 @@ fn masks(folder: &Path) {
 }
 
 /// Four hundred samples of ids with the sizes and bounds that the spec states.
-fn samples(ids: &[StatedIds], file: &Path) {
+fn samples(ids: &[StatedTensor], file: &Path) {
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = ids
         .iter()
         .map(|stated| {
             let sizes = stated.sizes(ids).expect("the spec states sizes");
             let shape: Vec<usize> = std::iter::once(400).chain(sizes).collect();
-            let value = |i: usize| (i * 7 % stated.bound) as i32;
+            let Element::Id { bound } = stated.element else {
+                panic!("only ids are made")
+            };
+            let value = |i: usize| (i * 7 % bound) as i32;
             let bytes = (0..shape.iter().product())
                 .flat_map(|i| value(i).to_le_bytes())
                 .collect();

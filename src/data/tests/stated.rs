@@ -65,8 +65,8 @@ fn stated_sizes_of_ids_are_the_schema_with_and_without_the_file() {
     let folder = folder(&[("t.safetensors", &file)]);
     let with = |sizes: &[usize]| {
         let mut settings = tensors(&[("a", 5), ("y", 2)], Some(-1), 1.0, 0.0);
-        if let Settings::Tensors { ids, .. } = &mut settings.source {
-            ids[0].sizes = Some(sizes.to_vec());
+        if let Settings::Tensors { stated, .. } = &mut settings.source {
+            stated[0].sizes = Some(sizes.to_vec());
         }
         settings
     };
@@ -78,4 +78,38 @@ fn stated_sizes_of_ids_are_the_schema_with_and_without_the_file() {
     );
     insta::assert_snapshot!(error(&with(&[4]), &folder), @"t.safetensors: a sample of `a` is [3], the spec says [4]");
     assert_eq!(stated(&tensors(&[("a", 5)], None, 1.0, 0.0)), None);
+}
+
+#[test]
+fn stated_reals_and_conditions_are_the_schema_with_and_without_the_file() {
+    use safetensors::Dtype::{BOOL, F32, I32};
+    let file = safetensors(&[
+        ("kind", I32, &[2], le(&[0, 4])),
+        ("mask", BOOL, &[2, 3], vec![1, 0, 1, 0, 0, 1]),
+        ("pixels", F32, &[2, 2, 1], [0.5f32; 4].map(f32::to_le_bytes).concat()),
+    ]);
+    let folder = folder(&[("t.safetensors", &file)]);
+    let with = |element: Element| {
+        let mut settings = tensors(&[("kind", 5)], None, 1.0, 0.0);
+        if let Settings::Tensors { stated, .. } = &mut settings.source {
+            let tensor = |name: &str, element, sizes: &[usize]| StatedTensor {
+                name: name.into(),
+                element,
+                sizes: Some(sizes.to_vec()),
+            };
+            stated.push(tensor("pixels", element, &[2, 1]));
+            stated.push(tensor("mask", Element::Condition, &[3]));
+        }
+        settings
+    };
+    let opened = open(&with(Element::Real), folder.path()).unwrap();
+    let said = stated(&with(Element::Real)).unwrap();
+    assert_eq!(
+        (&opened.schema().tensors, &opened.schema().sizes),
+        (&said.tensors, &said.sizes)
+    );
+    insta::assert_snapshot!(error(&with(Element::Condition), &folder), @r"
+    t.safetensors: `pixels` holds real numbers (F32), the spec says `condition`
+    help: write `real pixels`, or store it in another form
+    ");
 }

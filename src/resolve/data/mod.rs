@@ -41,7 +41,7 @@ const ONCE: &[&str] = &[
     "normalise",
     "shuffle",
 ];
-const REPEATED: &[&str] = &["category", "ignore", "ids"];
+const REPEATED: &[&str] = &["category", "ignore", "ids", "real", "condition"];
 const SOURCES: &[&str] = &["text", "pairs", "images", "csv", "rows", "series", "tensors"];
 /// For each key that belongs to some sources only, these.
 const BELONGS: &[(&str, &[&str])] = &[
@@ -66,6 +66,8 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("normalise", &["csv", "images", "rows", "series"]),
     ("ignore", &["csv", "tensors", "images", "rows", "series"]),
     ("ids", &["tensors"]),
+    ("real", &["tensors"]),
+    ("condition", &["tensors"]),
 ];
 
 /// Checks the section.
