@@ -227,7 +227,11 @@ fn spec(file: &str, definition: &Definition, parameter: &str, given: &str) -> St
             plain.1,
             format!("optimizer {} on matrices ; optimizer sgd(lr = 0.1)", applied(&[])),
         ),
-        DefinitionKind::Schedule => (plain.0, plain.1, format!("{} ; schedule {}", plain.2, applied(&[]))),
+        DefinitionKind::Schedule => (
+            plain.0,
+            plain.1,
+            format!("{} ; evaluate every step ; schedule {}", plain.2, applied(&[])),
+        ),
         DefinitionKind::Initialiser => (
             plain.0,
             plain.1,

@@ -127,7 +127,7 @@ const USES: &[Use] = &[
     },
     Use {
         definition: "schedule plateau",
-        line: "schedule NAME(patience = 2)",
+        line: "evaluate every step ; schedule NAME(patience = 2)",
         ..PLAIN
     },
     Use {

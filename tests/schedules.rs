@@ -29,7 +29,7 @@ fn experiment(model: &str, train: &str) -> Experiment {
     let text = format!(
         "data {{ csv \"fruit.csv\" ; target kind ; missing fill ; split train 80%, validation 20% }}\n\
          model net {{ {model} }}\n\
-         train {{ loss cross_entropy(kind) ; batch 2 ; steps {STEPS} ; {train} }}\n"
+         train {{ loss cross_entropy(kind) ; batch 2 ; evaluate every epoch ; steps {STEPS} ; {train} }}\n"
     );
     let spec = pipeline::load(Path::new("x.ms"), &[], &|_| Ok(text.clone().into_bytes())).unwrap();
     let data = data::open(&spec.data().unwrap(), Path::new("tests/data")).unwrap();

@@ -73,6 +73,7 @@ train {
     loss some(kind)
     optimizer lookahead(adamw(lr = 1e-2))
     schedule warmup(5) -> plateau
+    evaluate every 1000 steps
     ema 0.9
     sam 0.05
     batch 4 in 2

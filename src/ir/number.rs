@@ -114,6 +114,15 @@ impl Number {
         }
     }
 
+    /// Whether the value depends on a variable.
+    pub fn reads(&self, variable: StepVariable) -> bool {
+        match self {
+            Number::Constant(_) => false,
+            Number::Variable(v) => *v == variable,
+            Number::Apply(_, arguments) => arguments.iter().any(|a| a.reads(variable)),
+        }
+    }
+
     /// The value, if it does not change.
     pub fn as_constant(&self) -> Option<f64> {
         match self {

@@ -6,7 +6,7 @@ use super::fraction::Known;
 use super::scope::{PathScope, Scope};
 use super::value::{Quantity, Value};
 use crate::ir::ast::{
-    Argument, Definition, DefinitionKind, Expr, ExprKind, Name, StateDeclaration, StatementKind, Unit,
+    Argument, Definition, DefinitionKind, Expr, ExprKind, Name, Setting, StateDeclaration, StatementKind, Unit,
 };
 use crate::ir::number::{KeptNumber, Number, NumberFunction, StepVariable};
 use crate::text::{Code, Diagnostic, Span};
@@ -185,7 +185,7 @@ impl<'a> Elaborator<'a> {
         inner.define("step", Value::Step(ends(own, length + 1)), phase.span);
         inner.define("progress", Value::Step(progress), phase.span);
         inner.define(
-            "watched",
+            WATCHED,
             Value::Step(Number::Variable(StepVariable::Watched)),
             phase.span,
         );
@@ -222,16 +222,47 @@ impl<'a> Elaborator<'a> {
                 _ => None,
             };
             return match state {
-                Some(at) => Ok(Number::Variable(StepVariable::Kept(at))),
+                Some(at) => {
+                    self.is_evaluated(name, span)?;
+                    Ok(Number::Variable(StepVariable::Kept(at)))
+                }
                 None => {
                     let message = format!("the last line of the schedule `{name}` must be one of its states");
                     self.error(Code::WrongKind, definition.name.span, message)
                 }
             };
         }
-        match result.as_number() {
-            Some(number) => Ok(number),
-            None => self.error(Code::WrongKind, span, format!("the schedule `{name}` gives no number")),
+        let Some(number) = result.as_number() else {
+            return self.error(Code::WrongKind, span, format!("the schedule `{name}` gives no number"));
+        };
+        if number.reads(StepVariable::Watched) {
+            let mut place = definition.name.span;
+            definition.each_expr(&mut |e| {
+                if matches!(&*e.kind, ExprKind::Name(name) if name == WATCHED) {
+                    place = e.span;
+                }
+            });
+            let message = format!("`{WATCHED}` is known behind an evaluation alone, not at each step");
+            let help =
+                format!("keep what follows from it: `state last = 1`, then `last <- …` of `{WATCHED}`, then `last`");
+            let diagnostic = Diagnostic::new(Code::WrongKind, place, message).help(help);
+            return self.wrong(diagnostic);
+        }
+        Ok(number)
+    }
+
+    /// What changes behind evaluations needs some.
+    fn is_evaluated(&mut self, name: &str, span: Span) -> Checked<()> {
+        let evaluated = |line: &Setting| line.key.first().is_some_and(|key| key.text == "evaluate");
+        match self.train {
+            Some((section, _))
+                if !section.settings.iter().any(evaluated) && !super::settings::slipped(section, "evaluate") =>
+            {
+                let message = format!("`{name}` changes behind evaluations, but nothing says when there is one");
+                let diagnostic = Diagnostic::new(Code::MissingSetting, span, message);
+                self.wrong(diagnostic.help("add `evaluate every 100 steps`"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -355,6 +386,9 @@ impl<'a> Elaborator<'a> {
         }
     }
 }
+
+/// What a schedule calls the number that the last evaluation gave.
+const WATCHED: &str = "watched";
 
 /// What the path of a kept number starts with, before its place.
 const KEPT: &str = "kept ";
