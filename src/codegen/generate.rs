@@ -639,6 +639,21 @@ impl Generator {
         }
     }
 
+    /// A product's second operand in panels.
+    fn panels(&mut self, rows: usize, columns: usize) -> Matrix {
+        let constant = self.pick(&[0, 0, 16]);
+        let elements = constant as usize + columns.div_ceil(PANEL_COLUMNS) * PANEL_COLUMNS * rows;
+        Matrix {
+            buffer: self.buffer(Storage::F32, elements, false),
+            constant,
+            batch: vec![],
+            strips: vec![],
+            turns: vec![],
+            row_stride: PANEL_COLUMNS as i64,
+            column_stride: 1,
+        }
+    }
+
     /// A product of any form.
     pub fn product_case(&mut self) -> Case {
         self.start();
@@ -659,9 +674,13 @@ impl Generator {
             (m, n)
         };
         let parts = |g: &mut Generator| if g.chance(3) { g.sizes(2) } else { vec![] };
-        let (strips, turns) = (parts(self), parts(self));
+        let b_in_panels = batch.is_empty() && self.chance(3);
+        let (strips, turns) = (parts(self), if b_in_panels { vec![] } else { parts(self) });
         let a = self.matrix_in_parts(&batch, &strips, &turns, [m, k]);
-        let b = self.matrix_in_parts(&batch, &[], &turns, [k, n]);
+        let b = match b_in_panels {
+            true => self.panels(k, n),
+            false => self.matrix_in_parts(&batch, &[], &turns, [k, n]),
+        };
         let m = m * strips.iter().product::<usize>();
         let k = k * turns.iter().product::<usize>();
         let sizes: Vec<usize> = [n].iter().chain(&batch).chain([&m]).copied().collect();
@@ -684,7 +703,8 @@ impl Generator {
             self.store(&mut body, &scope, &sizes, &usable);
         }
         let rows_per_task = self.pick(&[1, 2, 5, 16, 64]);
-        let columns_per_task = if self.chance(2) { LANES * (1 + self.below(3)) } else { n };
+        let unit = if b_in_panels { PANEL_COLUMNS } else { LANES };
+        let columns_per_task = if self.chance(2) { unit * (1 + self.below(3)) } else { n };
         self.finish(KernelBody::Product(MatrixProduct {
             batch,
             m,
@@ -694,6 +714,7 @@ impl Generator {
             turns,
             a,
             b,
+            b_in_panels,
             epilogue: body,
             rows_per_task,
             columns_per_task,
@@ -734,6 +755,7 @@ impl Generator {
             turns: vec![],
             a,
             b,
+            b_in_panels: false,
             epilogue,
             rows_per_task: 1 << 12,
             columns_per_task: n,

@@ -162,14 +162,14 @@ impl Interpreter<'_> {
                 let mut total = None;
                 let length = k.turn_length();
                 row_major(&k.turns, |turn| {
-                    let start = |m: &Matrix| m.constant + moved(batch, &m.batch) + moved(turn, &m.turns);
-                    let a_start = start(&k.a) + moved(strip, &k.a.strips) + *of_strip as i64 * k.a.row_stride;
-                    let b_start = start(&k.b) + *column as i64 * k.b.column_stride;
+                    let start = |m: &Matrix| moved(batch, &m.batch) + moved(turn, &m.turns);
+                    let of_strip = moved(strip, &k.a.strips) + *of_strip as i64 * k.a.row_stride;
+                    let (a_start, b_start) = (k.a.constant + start(&k.a) + of_strip, start(&k.b));
                     for chunk in (0..length).step_by(PRODUCT_CHUNK) {
                         let mut sum = 0.0f32;
                         for i in chunk..length.min(chunk + PRODUCT_CHUNK) {
                             let a = self.factor(k.a.buffer, a_start + i as i64 * k.a.column_stride);
-                            let b = self.factor(k.b.buffer, b_start + i as i64 * k.b.row_stride);
+                            let b = self.factor(k.b.buffer, b_start + k.b_element(i, *column));
                             sum = a.mul_add(b, sum);
                         }
                         total = Some(total.map_or(sum, |before: f32| before + sum));

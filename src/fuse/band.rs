@@ -296,6 +296,9 @@ fn accesses(kernel: &Kernel, buffer: BufferId) -> Option<Vec<(Position, Vec<usiz
                     sum.plus(&Affine::axis(axis).times(stride))
                 })
             };
+            if k.b_in_panels && k.b.buffer == buffer {
+                return None;
+            }
             for (m, row, column) in [(&k.a, row, summed), (&k.b, summed, VECTOR_AXIS)] {
                 if m.buffer == buffer {
                     list.push((Position::from(matrix(m, row, column)), with_sum.clone()));

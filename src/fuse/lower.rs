@@ -303,6 +303,7 @@ impl Lowering<'_> {
             turns: arranged.turns.iter().map(|r| r.size).collect(),
             a: matrix(0, a, |r| r.a, &arranged.rows, &arranged.summed),
             b: matrix(1, b, |r| r.b, &arranged.summed, &arranged.columns),
+            b_in_panels: false,
             epilogue,
             rows_per_task,
             columns_per_task,

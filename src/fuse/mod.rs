@@ -18,6 +18,7 @@ mod mathematics;
 #[cfg(test)]
 mod mathematics_test;
 mod normalise;
+mod pack;
 mod partition;
 mod position;
 mod program;

@@ -3,6 +3,7 @@
 //! and the next one reads it there, so nothing is overwritten that a gradient needs.
 
 use super::contract::below_views;
+use super::pack::{Packed, packed};
 use super::tidy::Kernels;
 use crate::ir::graph::{Graph, NodeId, elements};
 use crate::ir::kernel::*;
@@ -141,8 +142,25 @@ pub fn embedded(place: &Place, temporary: &mut dyn FnMut(Storage, usize) -> Tens
             .tensors
             .iter()
             .map(|t| parts[t.0 as usize].expect("every tensor has a place"));
-        let (tensors, slices) = moved.unzip();
-        let kernel = inside.kernels[call.kernel].clone();
+        let (mut tensors, mut slices): (Vec<TensorId>, Vec<Slice>) = moved.unzip();
+        let mut kernel = inside.kernels[call.kernel].clone();
+        let stays = |buffer: BufferId| match inside.tensors[call.tensors[buffer.0 as usize].0 as usize].kind {
+            TensorKind::Input(id) => id.0 as usize >= scan.carries + scan.slices,
+            _ => false,
+        };
+        if let Some(packed) = packed(&kernel).filter(|packed| stays(packed.buffer)) {
+            let at = packed.buffer.0 as usize;
+            let from = (tensors[at], slices[at]);
+            let to = made.panels(&packed, from).unwrap_or_else(|| {
+                let to = temporary(Storage::F32, packed.elements);
+                let (tensors, slices) = [from, (to, Slice::default())].into_iter().unzip();
+                let call = place.call("scan: pack", tensors, slices, (call.span, call.caller));
+                made.before.push((packed.pack, call));
+                to
+            });
+            (tensors[at], slices[at]) = (to, Slice::default());
+            kernel = packed.product;
+        }
         let call = place.call(
             &format!("scan: {}", call.name),
             tensors,
@@ -193,6 +211,14 @@ impl Place<'_> {
 }
 
 impl Embedded {
+    /// Where the same operand is packed already.
+    fn panels(&self, packed: &Packed, (tensor, slice): (TensorId, Slice)) -> Option<TensorId> {
+        let same = |(kernel, call): &&(Kernel, Call)| {
+            *kernel == packed.pack && call.tensors[0] == tensor && call.slice(0) == slice
+        };
+        self.before.iter().find(same).map(|(_, call)| call.tensors[1])
+    }
+
     /// Appends the calls to a schedule.
     pub fn put(self, kernels: &mut Kernels, calls: &mut Vec<Call>, loops: &mut Vec<Loop>) {
         let mut push = |(kernel, call): (Kernel, Call)| {

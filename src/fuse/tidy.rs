@@ -160,6 +160,7 @@ fn fingerprint(kernel: &Kernel) -> u64 {
             k.k,
             &k.a,
             &k.b,
+            k.b_in_panels,
             k.rows_per_task,
         )
             .hash(h),

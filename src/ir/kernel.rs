@@ -37,6 +37,8 @@ use std::fmt;
 pub const LANES: usize = 16;
 /// Products that a matrix product adds in one chain.
 pub const PRODUCT_CHUNK: usize = 256;
+/// Columns of a panel, where a product's second operand lies in panels.
+pub const PANEL_COLUMNS: usize = 32;
 /// The number of the vector axis in every [`Position`] of a kernel. Outer axes follow from 1 on, then sequential ones.
 pub const VECTOR_AXIS: usize = 0;
 
@@ -350,6 +352,9 @@ pub struct MatrixProduct {
     pub a: Matrix,
     /// k × n.
     pub b: Matrix,
+    /// Whether `b` lies in panels, one behind the other: [`PANEL_COLUMNS`] columns of all rows, row by row, the last panel
+    /// filled up with anything. Its strides are those inside of a panel, and there are no batch axes and no turns.
+    pub b_in_panels: bool,
     /// Begins with [`Instruction::Product`], stores at least once.
     pub epilogue: Body,
     /// Rows in a task.
@@ -413,6 +418,23 @@ pub struct Kernel {
     pub buffers: Vec<Buffer>,
     /// What it does.
     pub body: KernelBody,
+}
+
+impl MatrixProduct {
+    /// Elements from panel to panel of `b`, where it lies in panels.
+    pub fn panel_elements(&self) -> usize {
+        PANEL_COLUMNS * self.k
+    }
+
+    /// The element of `b` at a row of a turn and a column; without the part of the batch axes and turns.
+    pub fn b_element(&self, row: usize, column: usize) -> i64 {
+        let (panel, column) = match self.b_in_panels {
+            true => (column / PANEL_COLUMNS, column % PANEL_COLUMNS),
+            false => (0, column),
+        };
+        let inside = row as i64 * self.b.row_stride + column as i64 * self.b.column_stride;
+        self.b.constant + (panel * self.panel_elements()) as i64 + inside
+    }
 }
 
 impl Kernel {

@@ -101,7 +101,8 @@ impl Display for MatrixProduct {
             self.rows_per_task, self.columns_per_task
         )?;
         writeln!(f, "    a {}", self.a)?;
-        writeln!(f, "    b {}", self.b)?;
+        let panels = if self.b_in_panels { " in panels" } else { "" };
+        writeln!(f, "    b {}{panels}", self.b)?;
         writeln!(f, "  epilogue i0 < {}, i{} < {}", self.n, 1 + self.batch.len(), self.m)?;
         write_body(f, &self.epilogue)
     }
@@ -502,6 +503,7 @@ mod tests {
                 turns: vec![],
                 a: matrix(0, 4, 1),
                 b: matrix(1, 1, 3),
+                b_in_panels: false,
                 epilogue: vec![
                     define(0, Instruction::Product),
                     define(1, Instruction::Constant(0.5)),

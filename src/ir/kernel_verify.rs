@@ -131,7 +131,22 @@ fn verify_product(buffers: &[Buffer], k: &MatrixProduct) -> Result<ValueKinds, V
         "strips or turns that are not equally long".into()
     })?;
     let (strip, turn) = (k.strip_rows(), k.turn_length());
-    for (matrix, strips, rows, columns) in [(&k.a, &k.strips[..], strip, turn), (&k.b, &[], turn, k.n)] {
+    // Panels are as high as the sums are long, so in memory they are one matrix of that many rows more.
+    let (b_rows, b_columns) = match k.b_in_panels {
+        true => (k.n.div_ceil(PANEL_COLUMNS).saturating_mul(k.k), PANEL_COLUMNS),
+        false => (turn, k.n),
+    };
+    if k.b_in_panels {
+        let lies_so = (k.b.row_stride, k.b.column_stride) == (PANEL_COLUMNS as i64, 1);
+        let whole = k.batch.is_empty() && k.turns.is_empty();
+        let reals = find(buffers, k.b.buffer)?.storage == Storage::F32;
+        ensure(lies_so && whole && reals, || "panels of another form".into())?;
+        ensure(
+            k.columns_per_task == k.n || k.columns_per_task.is_multiple_of(PANEL_COLUMNS),
+            || "a task with a part of a panel".into(),
+        )?;
+    }
+    for (matrix, strips, rows, columns) in [(&k.a, &k.strips[..], strip, turn), (&k.b, &[], b_rows, b_columns)] {
         let buffer = find(buffers, matrix.buffer)?;
         ensure(buffer.storage != Storage::I32, || "a matrix of integers".into())?;
         ensure(!buffer.written, || "a product writes its operand".into())?;

@@ -104,15 +104,15 @@ impl Primitive for Loop<'_> {
     }
 
     fn samples() -> Vec<Sample> {
-        samples()
+        samples(2, 3)
     }
 }
 
-/// Forwards and backwards, with and without something kept of each step.
-pub fn samples() -> Vec<Sample> {
+/// Forwards and backwards, with and without something kept of each step; a state has so many rows and columns.
+pub fn samples(rows: usize, size: usize) -> Vec<Sample> {
     let both = [false, true];
     both.into_iter()
-        .flat_map(|backwards| both.map(|kept| sample(backwards, kept)))
+        .flat_map(|backwards| both.map(|kept| sample(backwards, kept, [rows, size])))
         .collect()
 }
 
@@ -134,28 +134,28 @@ pub fn remembering(scan: &Arc<Scan>) -> Arc<Scan> {
 }
 
 /// `h <- tanh(x + h w + c) * s`, a second carry that counts, and `h x` kept of each step if asked for.
-fn sample(backwards: bool, kept: bool) -> Sample {
+fn sample(backwards: bool, kept: bool, [rows, size]: [usize; 2]) -> Sample {
     let input = |name: &str, shape: &[usize]| InputDeclaration {
         name: name.into(),
         shape: shape.to_vec(),
         element: Element::Real,
     };
     let inputs = vec![
-        input("h", &[2, 3]),
+        input("h", &[rows, size]),
         input("n", &[]),
-        input("x", &[2, 3]),
+        input("x", &[rows, size]),
         input("s", &[]),
-        input("w", &[3, 3]),
-        input("c", &[3]),
+        input("w", &[size, size]),
+        input("c", &[size]),
     ];
     let mut b = GraphBuilder::new(Graph::declaring(inputs, vec![], vec![], vec![]));
     let [h, n, x, s, w, c] = [0, 1, 2, 3, 4, 5].map(|i| b.input(InputId(i)));
     let product = b.contract(h, &[0, 1], w, &[1, 2], &[0, 2]);
-    let c = b.broadcast(c, &[2, 3], &[1]);
+    let c = b.broadcast(c, &[rows, size], &[1]);
     let sum = b.add(x, product);
     let sum = b.add(sum, c);
     let tanh = b.map(MapFunction::HyperbolicTangent, &[sum]);
-    let scale = b.fill(s, &[2, 3]);
+    let scale = b.fill(s, &[rows, size]);
     let next = b.multiply(tanh, scale);
     let count = b.map_constant(MapFunction::Multiply, n, 0.5);
     let count = b.add(count, s);

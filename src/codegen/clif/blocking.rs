@@ -21,6 +21,8 @@ const FAR_TILE: usize = 1 << 16;
 const PACKED_ELEMENTS: usize = 1 << 18;
 /// Lines so far apart, or a multiple of it, fall into a sixty-fourth of the second cache's sets or less.
 const CONFLICT_BYTES: i64 = 4096;
+/// Vectors of a row of which columns that lie in panels are multiplied at once: a panel's, or half of it.
+const PANEL_VECTORS: usize = 2;
 /// Vectors of rows that are packed side by side: a multiple of the rows at once of every panel.
 const PACKED_VECTORS: usize = 3;
 
@@ -67,7 +69,8 @@ impl Blocking {
     }
 
     fn narrow(k: &MatrixProduct) -> Blocking {
-        let columns = even(k.columns_per_task.min(k.n), BLOCK_COLUMNS, LANES.max(TILE_COLUMNS));
+        let multiple = if k.b_in_panels { PANEL_COLUMNS } else { LANES };
+        let columns = even(k.columns_per_task.min(k.n), BLOCK_COLUMNS, multiple.max(TILE_COLUMNS));
         // Tasks of a thread that follow each other are taken together, so all rows may come at once.
         let packed_rows = even(k.m, PACKED_ROWS, TILE_ROWS);
         let rows = even(k.m, BLOCK_ROWS, packed_rows);
@@ -91,10 +94,14 @@ impl Blocking {
 
     fn wide(k: &MatrixProduct, width: Width, packs_rows: bool) -> Blocking {
         let of_task = k.columns_per_task.min(k.n);
-        let vectors = vectors_of_panel(of_task, width);
+        let vectors = match k.b_in_panels {
+            true => PANEL_VECTORS,
+            false => vectors_of_panel(of_task, width),
+        };
         let tile_columns = vectors * width.lanes();
         // Whole panels and whole turns of the virtual lanes.
-        let multiple = (1..).map(|i| i * tile_columns).find(|c| c.is_multiple_of(LANES));
+        let unit = if k.b_in_panels { PANEL_COLUMNS } else { LANES };
+        let multiple = (1..).map(|i| i * tile_columns).find(|c| c.is_multiple_of(unit));
         let multiple = multiple.expect("some multiple is one");
         let most = wide::multiply::rows_at_once(width, vectors);
         // A strip in equal parts, rather than full tiles and a thin one.
@@ -112,6 +119,7 @@ impl Blocking {
             false => length,
         };
         let columns = whole;
+        let packed_columns = if k.b_in_panels { 0 } else { columns };
         let tile = match k.k < PRODUCT_CHUNK {
             true => CACHED_TILE,
             false => FAR_TILE,
@@ -132,7 +140,7 @@ impl Blocking {
             packed_steps,
             a_panels,
             b_panels,
-            bytes: b_panels + bytes(columns * packed_steps),
+            bytes: b_panels + bytes(packed_columns * packed_steps),
         }
     }
 
@@ -216,6 +224,10 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> Vec
         rows_at_once: blocking.rows_at_once,
         row_bytes,
         step_bytes,
+        panel_step_bytes: match kernel.b_in_panels {
+            true => bytes(PANEL_COLUMNS as i64),
+            false => bytes(blocking.tile_columns as i64),
+        },
         tile_row_bytes: bytes(blocking.columns as i64),
     };
     let pack = |matrix, vectors, lane_stride, step_stride| {
@@ -226,10 +238,10 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> Vec
             step_stride,
         })
     };
-    let mut routines = vec![
-        Routine::WideMultiply(multiply),
-        pack(b, vectors, b.column_stride, b.row_stride),
-    ];
+    let mut routines = vec![Routine::WideMultiply(multiply)];
+    if !kernel.b_in_panels {
+        routines.push(pack(b, vectors, b.column_stride, b.row_stride));
+    }
     if blocking.packed_rows.is_some() {
         routines.push(pack(a, PACKED_VECTORS, a.row_stride, a.column_stride));
     }

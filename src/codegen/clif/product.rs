@@ -16,7 +16,8 @@ struct Product<'k> {
     width: Width,
     blocking: Blocking,
     multiply: FuncRef,
-    pack_b: FuncRef,
+    /// Where columns are packed: unless they lie in panels, which the wide multiplication reads.
+    pack_b: Option<FuncRef>,
     /// Where `a` is packed.
     pack_a: Option<FuncRef>,
     /// The epilogue's function, where the wide emitter makes it.
@@ -25,10 +26,11 @@ struct Product<'k> {
     levels: Levels,
 }
 
-/// A part of the sums: the address of the first row's first factor, the steps before it and its own.
+/// A part of the sums: the addresses of the first factors of the first row and column, the steps before it and its own.
 #[derive(Clone, Copy)]
 struct Chunk {
     a: Value,
+    b: Value,
     at: Value,
     length: Value,
 }
@@ -58,15 +60,18 @@ pub fn emit(
     routines: &[FuncRef],
     wide_epilogue: Option<FuncRef>,
 ) {
+    let mut routines = routines.iter().copied();
+    let multiply = routines.next().expect("every product multiplies");
+    let packs_b = !kernel.b_in_panels || width == Width::W128;
     let mut levels = Levels::default();
     levels.enter(&kernel.epilogue, usize::MAX);
     let product = Product {
         kernel,
         width,
         blocking: Blocking::of(e.buffers, kernel, width),
-        multiply: routines[0],
-        pack_b: routines[1],
-        pack_a: routines.get(2).copied(),
+        multiply,
+        pack_b: if packs_b { routines.next() } else { None },
+        pack_a: routines.next(),
         wide_epilogue,
         epilogue: Pass {
             vector: true,
@@ -158,11 +163,11 @@ impl Product<'_> {
                 match self.blocking.packed_rows {
                     // A tile may write over the rows behind its strip, which must come later.
                     Some(rows) if self.width == Width::W128 => self.each_strip(e, a, &block, &mut |e, strip| {
-                        self.each_chunk(e, strip.a, b, block.columns, &mut |e, chunk| {
+                        self.each_chunk(e, [strip.a, b], block.columns, &mut |e, chunk| {
                             self.multiply_packed(e, chunk, strip, &block, rows);
                         });
                     }),
-                    _ => self.each_chunk(e, a, b, block.columns, &mut |e, chunk| {
+                    _ => self.each_chunk(e, [a, b], block.columns, &mut |e, chunk| {
                         self.each_strip(e, chunk.a, &block, &mut |e, strip| {
                             self.multiply_wide(e, chunk, strip, &block);
                         });
@@ -188,8 +193,7 @@ impl Product<'_> {
     fn each_chunk(
         &self,
         e: &mut Emitter,
-        a: Value,
-        b: Value,
+        [a, b]: [Value; 2],
         columns: (Value, Value),
         each: &mut dyn FnMut(&mut Emitter, Chunk),
     ) {
@@ -208,8 +212,10 @@ impl Product<'_> {
             e.count(zero, length, PRODUCT_CHUNK as i64, &[], &mut |e, step, _| {
                 let step_bytes = e.scaled(step, k.a.column_stride * e.stride(k.a.buffer));
                 let left = e.builder.ins().isub(length, step);
+                let b_bytes = e.scaled(step, k.b.row_stride * e.stride(k.b.buffer));
                 let chunk = Chunk {
                     a: e.builder.ins().iadd(a, step_bytes),
+                    b: e.builder.ins().iadd(b, b_bytes),
                     at: e.builder.ins().iadd(before, step),
                     length: match turn_length <= PRODUCT_CHUNK {
                         true => length,
@@ -217,9 +223,7 @@ impl Product<'_> {
                     },
                 };
                 if !self.blocking.packs_once(k) {
-                    let step_bytes = e.scaled(step, k.b.row_stride * e.stride(k.b.buffer));
-                    let b = e.builder.ins().iadd(b, step_bytes);
-                    self.pack_columns(e, b, chunk.length, columns);
+                    self.pack_columns(e, chunk.b, chunk.length, columns);
                 }
                 each(e, chunk);
                 vec![]
@@ -273,28 +277,43 @@ impl Product<'_> {
         at
     }
 
-    /// Packs `length` rows of `b` for some columns.
+    /// Packs `length` rows of `b` for some columns, unless they are read in panels.
     fn pack_columns(&self, e: &mut Emitter, b: Value, length: Value, columns: (Value, Value)) {
+        let Some(pack) = self.pack_b else { return };
         let unit = e.stride(self.kernel.b.buffer);
         let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
         let stride = self.kernel.b.column_stride * unit;
         let width = self.blocking.tile_columns;
-        self.pack_panels(e, self.pack_b, width, stride, [panels, b, length], columns);
+        let offset = |e: &mut Emitter, column| match self.kernel.b_in_panels {
+            true => self.in_panels(e, column),
+            false => e.scaled(column, stride),
+        };
+        self.pack_panels(e, pack, width, &offset, [panels, b, length], columns);
     }
 
-    /// Packs panel after panel of the lanes `[first, end)`; their stride is in bytes.
+    /// Bytes from the first column of `b` to another one, where it lies in panels.
+    fn in_panels(&self, e: &mut Emitter, column: Value) -> Value {
+        let shift = PANEL_COLUMNS.trailing_zeros();
+        let panel = e.builder.ins().ushr_imm_u(column, i64::from(shift));
+        let before = e.scaled(panel, self.kernel.panel_elements() as i64 * WORD);
+        let inside = e.builder.ins().band_imm_s(column, PANEL_COLUMNS as i64 - 1);
+        let inside = e.scaled(inside, WORD);
+        e.builder.ins().iadd(before, inside)
+    }
+
+    /// Packs panel after panel of the lanes `[first, end)`; where a lane is, in bytes, is given.
     fn pack_panels(
         &self,
         e: &mut Emitter,
         pack: FuncRef,
         width: usize,
-        lane_stride: i64,
+        offset: &dyn Fn(&mut Emitter, Value) -> Value,
         [panels, source, length]: [Value; 3],
         (first, end): (Value, Value),
     ) {
         let panel_bytes = e.scaled(length, width as i64 * WORD);
         e.count(first, end, width as i64, &[panels], &mut |e, lane, panel| {
-            let moved = e.scaled(lane, lane_stride);
+            let moved = offset(e, lane);
             let source = e.builder.ins().iadd(source, moved);
             let left = e.builder.ins().isub(end, lane);
             let live = e.least(left, width as i64);
@@ -304,42 +323,53 @@ impl Product<'_> {
     }
 
     /// Multiplies some rows of a block, where they lie or packed, with the packed columns, over one chunk.
-    fn multiply_wide(&self, e: &mut Emitter, Chunk { at, length, .. }: Chunk, strip: Strip, block: &Block) {
-        let packed = match self.blocking.packs_once(self.kernel) {
-            true => e.integer(self.kernel.k as i64),
-            false => length,
-        };
-        let width = self.blocking.tile_columns as i64 * WORD;
+    fn multiply_wide(&self, e: &mut Emitter, Chunk { b, at, length, .. }: Chunk, strip: Strip, block: &Block) {
         let rows = strip.rows;
         let a = match (self.blocking.packed_rows, self.pack_a) {
             (Some(lanes), Some(pack)) => {
                 let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.a_panels as i64);
                 let stride = self.kernel.a.row_stride * e.stride(self.kernel.a.buffer);
+                let offset = |e: &mut Emitter, row| e.scaled(row, stride);
                 let zero = e.integer(0);
-                self.pack_panels(e, pack, lanes, stride, [panels, strip.a, length], (zero, rows));
+                self.pack_panels(e, pack, lanes, &offset, [panels, strip.a, length], (zero, rows));
                 panels
             }
             _ => strip.a,
         };
-        let mut panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
-        if self.blocking.packs_once(self.kernel) {
-            let before = e.scaled(at, width);
-            panels = e.builder.ins().iadd(panels, before);
-        }
-        let panel_bytes = e.scaled(packed, width);
+        let tile_columns = self.blocking.tile_columns;
+        let width = tile_columns as i64 * WORD;
+        let (panels, columns, panel_bytes) = if self.kernel.b_in_panels {
+            let before = self.in_panels(e, block.columns.0);
+            let panels = e.builder.ins().iadd(b, before);
+            let bytes = e.integer(self.kernel.panel_elements() as i64 * WORD);
+            (panels, PANEL_COLUMNS, bytes)
+        } else {
+            let mut panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
+            if self.blocking.packs_once(self.kernel) {
+                let before = e.scaled(at, width);
+                panels = e.builder.ins().iadd(panels, before);
+            }
+            let packed = match self.blocking.packs_once(self.kernel) {
+                true => e.integer(self.kernel.k as i64),
+                false => length,
+            };
+            (panels, tile_columns, e.scaled(packed, width))
+        };
         let (left, right) = block.columns;
         let above = e.scaled(strip.above, self.blocking.columns as i64 * WORD);
         let tile = e.builder.ins().iadd(e.scratch, above);
-        let columns = self.blocking.tile_columns as i64;
-        e.count(left, right, columns, &[tile, panels], &mut |e, _, now| {
-            let (tile, panel) = (now[0], now[1]);
-            match self.blocking.packed_rows {
-                Some(lanes) => self.multiply_panels(e, [a, panel, tile, rows, length, at], lanes),
-                None => {
-                    e.builder.ins().call(self.multiply, &[a, panel, tile, rows, length, at]);
+        e.count(left, right, columns as i64, &[tile, panels], &mut |e, _, now| {
+            let (mut tile, panel) = (now[0], now[1]);
+            for part in 0..columns / tile_columns {
+                let panel = e.builder.ins().iadd_imm_s(panel, part as i64 * width);
+                match self.blocking.packed_rows {
+                    Some(lanes) => self.multiply_panels(e, [a, panel, tile, rows, length, at], lanes),
+                    None => {
+                        e.builder.ins().call(self.multiply, &[a, panel, tile, rows, length, at]);
+                    }
                 }
+                tile = e.builder.ins().iadd_imm_s(tile, width);
             }
-            let tile = e.builder.ins().iadd_imm_s(tile, width);
             vec![tile, e.builder.ins().iadd(panel, panel_bytes)]
         });
     }
@@ -364,7 +394,7 @@ impl Product<'_> {
     fn multiply_packed(
         &self,
         e: &mut Emitter,
-        Chunk { a, at, length }: Chunk,
+        Chunk { a, at, length, .. }: Chunk,
         strip: Strip,
         block: &Block,
         rows: usize,
@@ -381,11 +411,12 @@ impl Product<'_> {
             let packed_end = e.builder.ins().iadd_imm_s(row, rows as i64);
             let packed_end = lesser(e, packed_end, end);
             let stride = self.kernel.a.row_stride * unit;
+            let offset = |e: &mut Emitter, row| e.scaled(row, stride);
             self.pack_panels(
                 e,
                 self.pack_a.expect("rows are packed by a routine"),
                 TILE_ROWS,
-                stride,
+                &offset,
                 [a_panels, a, length],
                 (row, packed_end),
             );

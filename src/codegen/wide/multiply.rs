@@ -19,6 +19,8 @@ pub struct Multiply {
     pub row_bytes: i32,
     /// Bytes of `a` from step to step.
     pub step_bytes: i32,
+    /// Bytes of the panel from step to step.
+    pub panel_step_bytes: i32,
     /// Bytes of the tile from row to row.
     pub tile_row_bytes: i32,
 }
@@ -113,9 +115,8 @@ impl Multiply {
         if unroll > 1 {
             self.prefetch(a, rows);
         }
-        let advance = (self.vectors * width.bytes() * unroll) as i32;
         a.alu_number(Alu::Add, A_NOW, self.step_bytes * unroll as i32);
-        a.alu_number(Alu::Add, PANEL_NOW, advance);
+        a.alu_number(Alu::Add, PANEL_NOW, self.panel_step_bytes * unroll as i32);
         a.alu_number(Alu::Subtract, LEFT, 1);
         a.jump_if(Condition::NotEqual, again);
         a.bind(end);
@@ -145,8 +146,8 @@ impl Multiply {
         let (columns, spread) = (sums as u8, (sums + self.vectors) as u8);
         let spreads = (registers - spread as usize).clamp(1, 4);
         for vector in 0..self.vectors {
-            let offset = (step as usize * self.vectors + vector) * width.bytes();
-            let memory = Memory::at(PANEL_NOW, offset as i32);
+            let offset = step * self.panel_step_bytes + (vector * width.bytes()) as i32;
+            let memory = Memory::at(PANEL_NOW, offset);
             a.vector(op::LOAD, width, columns + vector as u8, 0, memory, Extra::default());
         }
         for row in 0..rows {

@@ -5,7 +5,7 @@ use super::{calls, check};
 use crate::ir::graph::*;
 use crate::ops::construct::GraphBuilder;
 use crate::ops::reverse::differentiate;
-use crate::ops::scan::remembering;
+use crate::ops::scan::{remembering, samples};
 use insta::assert_snapshot;
 
 #[test]
@@ -177,10 +177,13 @@ fn a_sort_counts() {
     }
 }
 
-/// Every sample of a scan, forwards and with its gradient, is a loop of kernels that gives what the oracle gives.
+/// Every sample of a scan, forwards and with its gradient, is a loop of kernels that gives what the oracle gives. What is
+/// wide enough multiplies with weights that are packed once, for each direction.
 #[test]
 fn scans_are_loops_of_kernels() {
-    for sample in crate::ops::scan::samples() {
+    let narrow = samples(2, 3).into_iter().map(|s| (s, 0));
+    let wide = samples(20, 40).into_iter().map(|s| (s, 2));
+    for (sample, packed) in narrow.chain(wide) {
         let mut b = Build::default();
         let operands: Vec<NodeId> = sample.operands.iter().map(|(t, _)| b.input(&t.shape)).collect();
         let mut builder = GraphBuilder::new(b.graph);
@@ -208,5 +211,7 @@ fn scans_are_loops_of_kernels() {
         let schedule = check(&builder.finish());
         let rounds: Vec<usize> = schedule.loops.iter().map(|l| l.rounds).collect();
         assert_eq!(rounds, [4, 4]);
+        let packs = schedule.calls.iter().filter(|call| call.name == "scan: pack");
+        assert_eq!(packs.count(), packed, "{}", calls(&schedule));
     }
 }
