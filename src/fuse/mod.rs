@@ -5,13 +5,14 @@
 //!
 //! In the order of processing: `normalise` with `window` → `program` (what may be stored) → `walk` and `group` (which kernels) →
 //! `lower` with `layout`, `emit`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` → `schedule`
-//! → `band`.
+//! → `join` → `band`.
 
 mod band;
 mod body;
 mod contract;
 mod emit;
 mod group;
+mod join;
 mod layout;
 mod lower;
 mod mathematics;
@@ -47,6 +48,7 @@ fn fused(graph: &Graph, in_16_bits: bool) -> Schedule {
     let mut program = program::Program::new(normalise::normalised(graph), in_16_bits);
     let groups = group::grouped(&mut program);
     let mut schedule = schedule::scheduled(&program, &groups);
+    join::joined(&mut schedule);
     band::banded(&mut schedule);
     debug_assert_eq!(verify::verify(&schedule), Ok(()));
     schedule

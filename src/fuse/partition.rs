@@ -1,7 +1,8 @@
-//! A loop kernel that asks at which index of a short outer axis it is → one kernel for each index, without the question
-//! and without what only other indices need. A value that is put together of parts side by side (gates of a recurrent
+//! A loop kernel that asks at which index of a short outer axis it is → one kernel that does all indices side by side (or
+//! one for each, where they are more than straight code), without the question and without what only other indices need. A value that is put together of parts side by side (gates of a recurrent
 //! cell, features of two branches) would otherwise compute every part for every index. Changes no bit.
 
+use super::join::side_by_side;
 use crate::ir::affine::{Affine, Digit, Guard, Position};
 use crate::ir::arithmetic::calculate;
 use crate::ir::kernel::*;
@@ -12,7 +13,7 @@ const LONGEST: usize = 8;
 /// Instructions that a kernel must have for it.
 const LONG_BODY: usize = 48;
 
-/// The kernels that together do what this one does: itself, or one for each index of an axis.
+/// The kernels that together do what this one does: itself, or one for all indices of an axis, or one for each.
 pub fn partitioned(kernel: KernelBody, buffers: &dyn Fn(BufferId) -> Storage) -> Vec<KernelBody> {
     let KernelBody::Loop(whole) = kernel else {
         return vec![kernel];
@@ -26,7 +27,10 @@ pub fn partitioned(kernel: KernelBody, buffers: &dyn Fn(BufferId) -> Storage) ->
             let parts: Vec<LoopKernel> = (0..size).map(|index| at_index(&whole, axis, index, buffers)).collect();
             let less: usize = parts.iter().map(instructions).sum();
             if 4 * less <= 3 * size * instructions(&whole) {
-                return parts.into_iter().map(KernelBody::Loop).collect();
+                return match side_by_side(&parts) {
+                    Some(kernel) => vec![KernelBody::Loop(kernel)],
+                    None => parts.into_iter().map(KernelBody::Loop).collect(),
+                };
             }
         }
     }

@@ -118,6 +118,15 @@ pub struct Kernels {
 }
 
 impl Kernels {
+    /// Of a list.
+    pub fn of(list: Vec<Kernel>) -> Kernels {
+        let mut kernels = Kernels::default();
+        for (number, kernel) in list.iter().enumerate() {
+            kernels.known.entry(fingerprint(kernel)).or_default().push(number);
+        }
+        Kernels { list, ..kernels }
+    }
+
     /// The number of an equal kernel, or a new one.
     pub fn number(&mut self, kernel: Kernel) -> usize {
         let alike = self.known.entry(fingerprint(&kernel)).or_default();

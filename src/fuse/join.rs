@@ -1,0 +1,281 @@
+//! Neighbouring element-wise kernels over the same elements → one, where the second reads what the first one reads or
+//! writes: it is loaded once, computed once, and what only the two hand on is never stored. Grouping joins what is one
+//! chain of the graph; this joins what became alike only in kernels, such as the parts of a value that is put together of
+//! parts. Changes no bit.
+
+use super::body::{Key, key};
+use super::tidy::{Kernels, canonical, each_argument, without_unused_in, written};
+use crate::ir::affine::Position;
+use crate::ir::kernel::*;
+use crate::ir::kernel_verify::{self, ValueKind};
+use std::collections::HashMap;
+
+/// Instructions beyond which kernels stay apart: more would only wait for each other's registers.
+const LONGEST: usize = 1200;
+
+/// Joins what can be joined, outside of loops: inside of one it has been done before it became a loop.
+pub fn joined(schedule: &mut Schedule) {
+    let mut kernels = Kernels::of(std::mem::take(&mut schedule.kernels));
+    let mut at = 0;
+    while at + 1 < schedule.calls.len() {
+        let apart = [at, at + 1].iter().any(|&call| schedule.loop_of(call).is_some());
+        match join(schedule, &kernels.list, at).filter(|_| !apart) {
+            None => at += 1,
+            Some((kernel, call)) => {
+                let kernel = kernels.number(kernel);
+                schedule.calls[at] = Call { kernel, ..call };
+                schedule.calls.remove(at + 1);
+                for behind in schedule.loops.iter_mut().filter(|l| l.calls.start > at) {
+                    behind.calls = behind.calls.start - 1..behind.calls.end - 1;
+                }
+            }
+        }
+    }
+    schedule.kernels = kernels.list;
+}
+
+/// One kernel that does what some do that have the same buffers and go over the same elements, unless it is too long.
+pub fn side_by_side(parts: &[LoopKernel]) -> Option<LoopKernel> {
+    let (first, rest) = parts.split_first()?;
+    let alike = rest.iter().all(|part| same_loops(first, part));
+    let length: usize = parts
+        .iter()
+        .map(|p| p.passes.iter().map(|p| p.body.len()).sum::<usize>())
+        .sum();
+    if !alike || length > LONGEST || !parts.iter().all(elementwise) {
+        return None;
+    }
+    let mut writer = Writer::default();
+    for part in parts {
+        writer.put(&part.passes[0].body, &mut |_| None);
+    }
+    Some(with_body(first, parts, writer.finish(&|_| true)))
+}
+
+/// Loops with one straight body for each element.
+fn elementwise(k: &LoopKernel) -> bool {
+    let [pass] = &k.passes[..] else { return false };
+    let reduces = |define: &Define| matches!(define.instruction, Instruction::Reduce { .. });
+    pass.vector
+        && pass.sequential.is_empty()
+        && pass.finish.is_empty()
+        && k.rows_kept == 0
+        && !pass.body.iter().any(reduces)
+}
+
+fn same_loops(a: &LoopKernel, b: &LoopKernel) -> bool {
+    (&a.outer, a.vector) == (&b.outer, b.vector)
+}
+
+/// The loops of the first part with another body, cut into the smallest tasks of all.
+fn with_body(first: &LoopKernel, parts: &[LoopKernel], body: Body) -> LoopKernel {
+    let mut kernel = first.clone();
+    kernel.passes[0].body = body;
+    kernel.rows_per_task = parts.iter().map(|p| p.rows_per_task).min().unwrap_or(1);
+    kernel.vector_per_task = parts.iter().filter_map(|p| p.vector_per_task).min();
+    if kernel.vector_per_task.is_some() {
+        kernel.rows_per_task = 1;
+    }
+    kernel
+}
+
+/// A body of several, in which equal instructions are there once and all stores stand at the end.
+#[derive(Default)]
+struct Writer {
+    body: Body,
+    stores: Body,
+    known: HashMap<Key, ValueId>,
+    values: u32,
+}
+
+impl Writer {
+    /// Appends a body; `given` are loads whose value is known. Gives the new values of the old ones.
+    fn put(
+        &mut self,
+        body: &Body,
+        given: &mut dyn FnMut(&Instruction) -> Option<ValueId>,
+    ) -> HashMap<ValueId, ValueId> {
+        let mut new: HashMap<ValueId, ValueId> = HashMap::new();
+        for define in body {
+            if let Some(value) = given(&define.instruction) {
+                new.insert(define.value, value);
+                continue;
+            }
+            let mut instruction = define.instruction.clone();
+            each_argument(&mut instruction, &mut |value| *value = new[value]);
+            if matches!(instruction, Instruction::Store { .. }) {
+                let value = self.fresh();
+                self.stores.push(Define { value, instruction });
+                continue;
+            }
+            let key = key(&instruction);
+            let value = match self.known.get(&key) {
+                Some(&value) => value,
+                None => {
+                    let value = self.fresh();
+                    self.known.insert(key, value);
+                    self.body.push(Define { value, instruction });
+                    value
+                }
+            };
+            new.insert(define.value, value);
+        }
+        new
+    }
+
+    fn fresh(&mut self) -> ValueId {
+        self.values += 1;
+        ValueId(self.values - 1)
+    }
+
+    /// The whole body, with the stores to some buffers.
+    fn finish(mut self, stored: &dyn Fn(BufferId) -> bool) -> Body {
+        let kept = self.stores.into_iter().filter(|define| match define.instruction {
+            Instruction::Store { buffer, .. } => stored(buffer),
+            _ => true,
+        });
+        self.body.extend(kept);
+        without_unused_in(&mut [&mut self.body]);
+        self.body
+    }
+}
+
+/// The kernel and the call that do what a call and the next one do.
+fn join(schedule: &Schedule, kernels: &[Kernel], at: usize) -> Option<(Kernel, Call)> {
+    let [first, second] = [&schedule.calls[at], &schedule.calls[at + 1]];
+    let [a, b] = [&kernels[first.kernel], &kernels[second.kernel]];
+    let (KernelBody::Loop(of_a), KernelBody::Loop(of_b)) = (&a.body, &b.body) else {
+        return None;
+    };
+    if !same_loops(of_a, of_b) || !elementwise(of_a) || !elementwise(of_b) {
+        return None;
+    }
+    let (before, behind) = (&of_a.passes[0].body, &of_b.passes[0].body);
+    if before.len() + behind.len() > LONGEST {
+        return None;
+    }
+    let mut tensors = first.tensors.clone();
+    let number: Vec<BufferId> = second
+        .tensors
+        .iter()
+        .map(|tensor| {
+            let known = first.tensors.iter().position(|t| t == tensor);
+            BufferId(known.unwrap_or_else(|| {
+                tensors.push(*tensor);
+                tensors.len() - 1
+            }) as u32)
+        })
+        .collect();
+    let mut behind = behind.clone();
+    behind.iter_mut().for_each(|define| match &mut define.instruction {
+        Instruction::Load { buffer, .. } | Instruction::Gather { buffer, .. } | Instruction::Store { buffer, .. } => {
+            *buffer = number[buffer.0 as usize];
+        }
+        _ => {}
+    });
+    let size = of_a.outer.iter().product::<usize>() * of_a.vector;
+    let large = |t: &TensorId| schedule.tensors[t.0 as usize].elements * 2 > size;
+    let shared = |t: &TensorId| first.tensors.contains(t) && large(t);
+    if !second.tensors.iter().any(shared) || !keep_order(before, &behind) {
+        return None;
+    }
+    let handed_on = handed_on(a, before, &behind)?;
+    let mut writer = Writer::default();
+    let new = writer.put(before, &mut |_| None);
+    writer.put(&behind, &mut |instruction| match instruction {
+        Instruction::Load { buffer, .. } => handed_on.get(buffer).map(|value| new[value]),
+        _ => None,
+    });
+    let elsewhere = |tensor: TensorId| {
+        let calls = schedule
+            .calls
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| *n != at && *n != at + 1);
+        schedule.tensors[tensor.0 as usize].kind != TensorKind::Temporary
+            || schedule.outputs.iter().any(|o| o.1 == tensor)
+            || calls.into_iter().any(|(_, call)| call.tensors.contains(&tensor))
+    };
+    let stored = |buffer: BufferId| !handed_on.contains_key(&buffer) || elsewhere(tensors[buffer.0 as usize]);
+    let body = with_body(of_a, &[of_a.clone(), of_b.clone()], writer.finish(&stored));
+    let mut body = KernelBody::Loop(body);
+    let tensors = canonical(&mut body, &tensors);
+    let writes = written(&mut body);
+    let buffers = tensors.iter().enumerate().map(|(i, t)| Buffer {
+        storage: schedule.tensors[t.0 as usize].storage,
+        elements: schedule.tensors[t.0 as usize].elements,
+        written: writes.contains(&BufferId(i as u32)),
+    });
+    let kernel = Kernel {
+        buffers: buffers.collect(),
+        body,
+    };
+    let longer = if of_a.passes[0].body.len() < of_b.passes[0].body.len() {
+        second
+    } else {
+        first
+    };
+    let mut call = Call {
+        tensors,
+        nodes: [&first.nodes[..], &second.nodes].concat(),
+        ..longer.clone()
+    };
+    call.nodes.sort_unstable();
+    call.nodes.dedup();
+    Some((kernel, call))
+}
+
+/// Whether each element may be done by both bodies before the next one is done by the first: what one of them writes and
+/// the other one touches, both touch at one position, and only one writes it.
+fn keep_order(before: &Body, behind: &Body) -> bool {
+    let fits = |writing: &Body, other: &Body| {
+        stores(writing).all(|(buffer, at)| {
+            other.iter().all(|define| match &define.instruction {
+                Instruction::Load {
+                    buffer: b,
+                    at: position,
+                    guards,
+                    ..
+                } if *b == buffer => position == at && guards.is_empty(),
+                Instruction::Gather { buffer: b, .. } | Instruction::Store { buffer: b, .. } => *b != buffer,
+                _ => true,
+            })
+        })
+    };
+    fits(before, behind) && fits(behind, before)
+}
+
+fn stores(body: &Body) -> impl Iterator<Item = (BufferId, &Position)> {
+    body.iter().filter_map(|define| match &define.instruction {
+        Instruction::Store { buffer, at, .. } => Some((*buffer, at)),
+        _ => None,
+    })
+}
+
+/// The values of the buffers that the first body writes and the second one reads; none if one is not what is read.
+fn handed_on(first: &Kernel, before: &Body, behind: &Body) -> Option<HashMap<BufferId, ValueId>> {
+    let kinds = kernel_verify::verify(first).ok()?;
+    let mut found = HashMap::new();
+    for define in before {
+        let Instruction::Store { buffer, value, .. } = define.instruction else {
+            continue;
+        };
+        let reads = |d: &Define| matches!(d.instruction, Instruction::Load { buffer: b, .. } if b == buffer);
+        if !behind.iter().any(reads) {
+            continue;
+        }
+        let as_it_is = match first.buffers[buffer.0 as usize].storage {
+            Storage::F32 => ValueKind::Real,
+            Storage::I32 => ValueKind::Integer,
+            Storage::Bf16 | Storage::F16 => return None,
+        };
+        if kinds[value.0 as usize] != Some(as_it_is) || found.insert(buffer, value).is_some() {
+            return None;
+        }
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+#[path = "join_test.rs"]
+mod tests;
