@@ -9,7 +9,7 @@ use mspec::machine::{Machine, Program, ProgramId, Values};
 use mspec::pipeline::{self, Compiled};
 use mspec::text::Code;
 use mspec::train::initialise::initial_values;
-use mspec::train::update::{Moment, Parted, Stage, Updater};
+use mspec::train::update::{Aside, Moment, Parted, Stage, Updater};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -51,11 +51,11 @@ fn train(items: &str, loss: &str, settings: &str, steps: u64) -> Result<Trained,
             let parted = Parted {
                 parts: a.parts,
                 counts: a.counts.as_ref().map(|c| (stage(c), a.totals.clone())),
-                aside: a
-                    .aside
-                    .as_ref()
-                    .zip(a.again.as_ref())
-                    .map(|(x, y)| (stage(x), stage(y))),
+                aside: a.aside.as_ref().zip(a.again.as_ref()).map(|(there, again)| Aside {
+                    there: stage(there),
+                    again: stage(again),
+                    back: a.back.as_ref().map(&mut stage),
+                }),
                 update: stage(&a.update),
             };
             (main, Some(parted))
@@ -200,6 +200,34 @@ fn a_loss_scale_is_taken_back() {
     .unwrap();
     close(&plain, &full, 2e-2);
     assert!(plain.params != full.params, "rounding shows");
+}
+
+#[test]
+fn sharpness_aware_steps_in_sixteen_bits_are_those_in_all_but_for_rounding() {
+    let with = |more: &str| {
+        let settings = format!("optimizer sgd(lr = 0.1, momentum = 0.9) ; batch 8 in 2 ; {more}");
+        train(MODEL, "cross_entropy(kind)", &settings, 4).unwrap()
+    };
+    let full = with("sam 0.05");
+    for precision in ["bf16", "f16 ; loss_scale 1024"] {
+        let half = with(&format!("sam 0.05 ; precision {precision}"));
+        close(&half, &full, 2e-2);
+        assert!(half.params != full.params, "rounding shows");
+        let plain = with(&format!("precision {precision}"));
+        assert!(half.params != plain.params, "the look aside shows");
+    }
+}
+
+/// The gradient aside is not finite in 16 bits, the first one is: the parameters are where they were.
+#[test]
+fn a_sharpness_aware_step_that_overflows_leaves_the_parameters() {
+    let with = |settings: &str| {
+        let settings = format!("batch 8 ; optimizer {settings}");
+        train(MODEL, "cross_entropy(kind)", &settings, 1).unwrap().params
+    };
+    let start = with("sgd(lr = 0)");
+    assert_eq!(with("sgd(lr = 0.1) ; sam 1e6 ; precision f16 ; loss_scale 1"), start);
+    assert!(with("sgd(lr = 0.1) ; sam 0.05 ; precision f16 ; loss_scale 1") != start);
 }
 
 #[test]

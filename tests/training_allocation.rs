@@ -9,7 +9,7 @@ use mspec::train::Stop;
 use mspec::train::checkpoint::{Memory, Progress};
 use mspec::train::evaluate::Scores;
 use mspec::train::run::{Places, StepReport, Task, Watch, run};
-use mspec::train::update::{Parted, Stage};
+use mspec::train::update::{Aside, Parted, Stage};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,6 +76,7 @@ train {
     evaluate every 1000 steps
     ema 0.9
     sam 0.05
+    precision bf16
     batch 4 in 2
     steps 40
 }
@@ -129,11 +130,11 @@ fn train(spec: &str, folder: &Path, base: &Path) {
     let parted = experiment.accumulation().unwrap().map(|a| Parted {
         parts: a.parts,
         counts: a.counts.as_ref().map(|c| (stage(c), a.totals.clone())),
-        aside: a
-            .aside
-            .as_ref()
-            .zip(a.again.as_ref())
-            .map(|(x, y)| (stage(x), stage(y))),
+        aside: a.aside.as_ref().zip(a.again.as_ref()).map(|(there, again)| Aside {
+            there: stage(there),
+            again: stage(again),
+            back: a.back.as_ref().map(&mut stage),
+        }),
         update: stage(&a.update),
     });
     if let Some(parted) = parted.as_ref().filter(|p| p.parts > 1) {

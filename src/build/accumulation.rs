@@ -32,8 +32,8 @@ pub fn accumulation(
     let before = radius.map(|_| add_states(&mut program, BEFORE));
     let gradient = gradient_program(&program, &sums, true, scaled);
     let mut update = update_program(&program, &sums);
-    let aside = radius.zip(before).map(|(radius, before)| {
-        let aside = aside_program(&program, &sums, &before, radius);
+    let aside = radius.zip(before.as_ref()).map(|(radius, before)| {
+        let aside = aside_program(&program, &sums, before, radius);
         for tensor in &mut update.tensors {
             if let Definition::Param(param) = tensor.definition {
                 tensor.definition = Definition::State(before[param.0 as usize]);
@@ -44,6 +44,9 @@ pub fn accumulation(
     let again = aside
         .as_ref()
         .map(|_| super::build(&gradient_program(&program, &sums, false, scaled)));
+    let back = before
+        .filter(|_| scaled)
+        .map(|before| super::build(&back_program(&program, &before)));
     let counts = (!totals.is_empty()).then(|| {
         let states = program.states.clone();
         super::build(&Program { states, ..counts })
@@ -55,6 +58,7 @@ pub fn accumulation(
         gradient: super::build(&gradient),
         aside,
         again,
+        back,
         update: super::build(&update),
     })
 }
@@ -234,6 +238,23 @@ fn aside_program(program: &Program, sums: &[StateId], before: &[StateId], radius
             kind: OutputKind::ParamUpdate(param),
             tensor,
         });
+    }
+    result
+}
+
+/// Gives every parameter the value that it had before it was moved.
+fn back_program(program: &Program, before: &[StateId]) -> Program {
+    let mut result = program.clone();
+    result.inputs.clear();
+    result.outputs.clear();
+    for (at, tensor) in program.tensors.iter().enumerate() {
+        if let Definition::Param(param) = tensor.definition {
+            result.tensors[at].definition = Definition::State(before[param.0 as usize]);
+            result.outputs.push(Output {
+                kind: OutputKind::ParamUpdate(param),
+                tensor: TensorId(at as u32),
+            });
+        }
     }
     result
 }

@@ -16,7 +16,7 @@ use crate::train::evaluate::{Evaluator, batch_sizes};
 use crate::train::finish::{Gathered, finish};
 use crate::train::initialise::initial_values;
 use crate::train::run_folder::{Resolved, RunFolder};
-use crate::train::update::{Parted, Stage};
+use crate::train::update::{Aside, Parted, Stage};
 use crate::train::weights::Weights;
 use crate::train::{TrainError, checkpoint};
 use std::cell::RefCell;
@@ -272,7 +272,14 @@ impl Programs {
             None => None,
         };
         let aside = match (&accumulation.aside, &accumulation.again) {
-            (Some(aside), Some(again)) => Some((self.stage(aside)?, self.stage(again)?)),
+            (Some(aside), Some(again)) => Some(Aside {
+                there: self.stage(aside)?,
+                again: self.stage(again)?,
+                back: match &accumulation.back {
+                    Some(back) => Some(self.stage(back)?),
+                    None => None,
+                },
+            }),
             _ => None,
         };
         let parted = Parted {

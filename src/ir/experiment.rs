@@ -441,6 +441,8 @@ pub struct Accumulation {
     pub aside: Option<Graph>,
     /// The gradient there; the model's states stay.
     pub again: Option<Graph>,
+    /// Moves them back where that gradient may turn out not to be finite.
+    pub back: Option<Graph>,
     /// Updates from the sum.
     pub update: Graph,
 }

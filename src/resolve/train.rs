@@ -89,12 +89,6 @@ pub fn train_settings(section: &Section, diagnostics: &mut Diagnostics) -> Optio
     };
     let loss_scale = loss_scale(&mut reader, precision)?;
     let allowed = allowed(&mut reader)?;
-    if let (Some(line), Some(_), Some(_)) = (reader.find("precision"), precision, sharpness) {
-        let message = "a precision of 16 bits and `sam` are not compiled together yet";
-        let diagnostic = Diagnostic::new(Code::NotSupported, line.span, message);
-        reader.diagnostics.push(diagnostic);
-        return None;
-    }
     Some(TrainSettings {
         batch,
         batch_span: reader.find("batch").map(|line| line.span),

@@ -26,10 +26,21 @@ pub struct Parted {
     pub parts: usize,
     /// What finds a part's totals, if the loss has any that follow from the data, and how two parts' are combined.
     pub counts: Option<(Stage, Vec<Accumulator>)>,
-    /// What moves the parameters aside and what gives the gradient there, for sharpness-aware minimisation.
-    pub aside: Option<(Stage, Stage)>,
+    /// For sharpness-aware minimisation.
+    pub aside: Option<Aside<Stage>>,
     /// What updates from the gradients' sums.
     pub update: Stage,
+}
+
+/// What looks for the gradient beside the parameters.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Aside<S> {
+    /// Moves the parameters there.
+    pub there: S,
+    /// Gives the gradient there.
+    pub again: S,
+    /// Moves them back where that gradient may not be finite; else the update starts from what they were before.
+    pub back: Option<S>,
 }
 
 /// Runs updates.
@@ -55,7 +66,7 @@ struct RunningParts {
     guards: Vec<(ProgramId, usize)>,
     parts: usize,
     counts: Option<Counting>,
-    aside: Option<(Running, Running)>,
+    aside: Option<Aside<Running>>,
     update: Running,
 }
 
@@ -164,7 +175,7 @@ impl Updater {
             loss: find(main.program, OutputKind::Loss).expect("a training program gives its loss"),
             norm: find(last, OutputKind::GradientNorm).map(|output| (last, output)),
             parted: parted.map(|p| {
-                let again = p.aside.as_ref().map(|(_, again)| again.program);
+                let again = p.aside.as_ref().map(|aside| aside.again.program);
                 let of_gradient = std::iter::once(main.program).chain(again);
                 let guard = |program| Some((program, find(program, OutputKind::Value(OVERFLOW.into()))?));
                 RunningParts {
@@ -174,7 +185,11 @@ impl Updater {
                         .counts
                         .as_ref()
                         .map(|c| counting(c, std::iter::once(main.program).chain(again).collect())),
-                    aside: p.aside.as_ref().map(|(aside, again)| (running(aside), running(again))),
+                    aside: p.aside.as_ref().map(|aside| Aside {
+                        there: running(&aside.there),
+                        again: running(&aside.again),
+                        back: aside.back.as_ref().map(running),
+                    }),
                     update: running(&p.update),
                 }
             }),
@@ -219,13 +234,19 @@ impl Updater {
         if overflow(machine, &parted.guards, self.main.stage.program) {
             return Updated { loss, skipped: true };
         }
-        if let Some((aside, again)) = &mut parted.aside {
-            aside.run(machine, batch, 0, &moment);
+        if let Some(Aside { there, again, back }) = &mut parted.aside {
+            there.run(machine, batch, 0, &moment);
             for part in 0..parted.parts {
                 if let Some(counts) = &parted.counts {
                     counts.write(machine, again.stage.program);
                 }
                 again.run(machine, batch, part, &moment);
+            }
+            if overflow(machine, &parted.guards, again.stage.program) {
+                if let Some(back) = back {
+                    back.run(machine, batch, 0, &moment);
+                }
+                return Updated { loss, skipped: true };
             }
         }
         parted.update.run(machine, batch, 0, &moment);
