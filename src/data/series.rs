@@ -22,6 +22,8 @@ struct Series {
     scales: Vec<Scale>,
     /// Of the columns, those to predict.
     targets: Vec<usize>,
+    /// What these are called.
+    names: Vec<String>,
     past: usize,
     future: usize,
 }
@@ -47,6 +49,7 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Re
         known: vec![true; table.rows() * columns.len()],
         scales,
         targets: vec![],
+        names: asked.targets.iter().map(|target| target.name.clone()).collect(),
         past: asked.past,
         future: asked.future,
     };
@@ -247,13 +250,19 @@ impl Series {
         let told = (0..training_rows).flat_map(|row| self.targets.iter().map(move |t| training[row * width + t]));
         let ranges = [("past", range(training.iter().copied())), ("future", range(told))];
         let ranges = ranges.into_iter().filter_map(|(name, r)| Some((name.to_string(), r?)));
-        // Several targets have a unit each, and a tensor has one.
-        let unit = match self.targets[..] {
-            [target] if self.scales[target].normalised => Some(self.scales[target].deviation),
-            _ => None,
+        let deviation = |&target: &usize| {
+            let scale = &self.scales[target];
+            scale.normalised.then_some(scale.deviation)
         };
+        let units: Vec<f64> = self.targets.iter().filter_map(deviation).collect();
+        let (mut one, mut several) = (vec![], vec![]);
+        match units[..] {
+            [unit] => one.push(("future".to_string(), unit)),
+            _ => several.extend(self.names.iter().cloned().zip(units)),
+        }
         Schema {
-            units: unit.map(|unit| ("future".to_string(), unit)).into_iter().collect(),
+            units: one,
+            target_units: several,
             tensors,
             sizes: sizes.collect(),
             ranges: ranges.collect(),

@@ -308,6 +308,10 @@ pub struct Schema {
     /// Tensors of real numbers that were normalised, and how many of the data's units one of theirs is.
     #[serde(default)]
     pub units: Vec<(String, f64)>,
+    /// Of several targets, along the last axis of their tensor, what each is called and how many of its units one of the
+    /// tensor's is; empty where they were not normalised.
+    #[serde(default)]
+    pub target_units: Vec<(String, f64)>,
     /// Weights of the classes with which all count alike, for `weight = balanced`; empty where there are no classes.
     #[serde(default)]
     pub balanced: Vec<f64>,

@@ -64,6 +64,8 @@ pub struct Elaborator<'a> {
     pub probe: bool,
     /// Whether a metric is elaborated: it may see whole splits, and the data's units.
     pub reporting: bool,
+    /// Of several targets, while a metric is elaborated.
+    pub units: super::targets::Units,
     /// The scan at hand.
     pub walking: Option<Walking>,
     /// Parts of a batch, while the loss is elaborated: its means are over all of them. Else 1.
@@ -108,6 +110,7 @@ impl<'a> Elaborator<'a> {
             bodies: vec![],
             probe: false,
             reporting: false,
+            units: super::targets::Units::default(),
             walking: None,
             parts: 1,
             model_scope: None,

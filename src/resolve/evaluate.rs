@@ -25,7 +25,10 @@ impl<'a> Elaborator<'a> {
         match &*expr.kind {
             ExprKind::Number { text, unit } => self.literal(text, *unit, expr.span),
             ExprKind::Text(text) => Ok(Value::Text(text.clone())),
-            ExprKind::Name(name) => self.name(name, expr.span, scope),
+            ExprKind::Name(name) => {
+                let value = self.name(name, expr.span, scope)?;
+                Ok(self.of_target(value))
+            }
             ExprKind::List(list) => {
                 let values: Vec<_> = list.iter().map(|e| self.evaluate(e, scope, Position::Value)).collect();
                 Ok(Value::List(values.into_iter().collect::<Checked<_>>()?))

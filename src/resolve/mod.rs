@@ -37,6 +37,7 @@ mod scope;
 mod settings;
 mod signature;
 mod states;
+pub mod targets;
 #[cfg(test)]
 mod tests;
 pub mod train;

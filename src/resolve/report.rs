@@ -35,25 +35,29 @@ impl<'a> Elaborator<'a> {
                     let _ = self.error::<()>(Code::WrongSetting, line.span, "metrics are separated by commas");
                     continue;
                 };
-                let Ok(id) = self.reported(expr, value, scope, "a metric", 2) else {
-                    continue;
-                };
-                let base = metric_name(expr);
-                let numbered = |name: &str| name.strip_prefix(&format!("{base}_")).is_some_and(is_number);
-                let taken = metrics
-                    .iter()
-                    .filter(|(m, _)| m.name == base || numbered(&m.name))
-                    .count();
-                let name = match taken {
-                    0 => base,
-                    n => format!("{base}_{}", n + 1),
-                };
-                let metric = MetricDeclaration {
-                    name,
-                    shape: self.axes(id).iter().map(|a| a.size).collect(),
-                    better: self.better(expr),
-                };
-                metrics.push((metric, id));
+                let mut reported =
+                    |this: &mut Self, value: &Value<'a>| this.reported(expr, value, scope, "a metric", 2).ok();
+                for (target, id) in self.of_each_target(value, &mut reported) {
+                    let base = match target {
+                        Some(target) => format!("{}_{target}", metric_name(expr)),
+                        None => metric_name(expr),
+                    };
+                    let numbered = |name: &str| name.strip_prefix(&format!("{base}_")).is_some_and(is_number);
+                    let taken = metrics
+                        .iter()
+                        .filter(|(m, _)| m.name == base || numbered(&m.name))
+                        .count();
+                    let name = match taken {
+                        0 => base,
+                        n => format!("{base}_{}", n + 1),
+                    };
+                    let metric = MetricDeclaration {
+                        name,
+                        shape: self.axes(id).iter().map(|a| a.size).collect(),
+                        better: self.better(expr),
+                    };
+                    metrics.push((metric, id));
+                }
             }
         }
         self.reporting = false;
@@ -235,15 +239,20 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Follows reads that only move elements to the data's tensor.
-    fn unit(&self, id: TensorId) -> f64 {
+    fn unit(&mut self, id: TensorId) -> f64 {
         match &self.program.tensor(id).definition {
             Definition::Input(input) => {
                 let name = &self.program.inputs[input.0 as usize].name;
-                let unit = self.schema.units.iter().find(|(n, _)| n == name);
-                unit.map_or(1.0, |u| u.1)
+                if let Some((_, unit)) = self.schema.units.iter().find(|(n, _)| n == name) {
+                    return *unit;
+                }
+                match self.holds_several(name) {
+                    true => self.unit_of_targets(),
+                    false => 1.0,
+                }
             }
-            Definition::Equation(equation) => match &equation.body {
-                model::Expr::Read { tensor, .. } => self.unit(*tensor),
+            Definition::Equation(equation) => match equation.body {
+                model::Expr::Read { tensor, .. } => self.unit(tensor),
                 _ => 1.0,
             },
             _ => 1.0,

@@ -197,6 +197,74 @@ fn errors_of_a_regression_are_in_the_unit_of_the_data() {
 }
 
 #[test]
+fn errors_of_several_targets_are_in_the_unit_of_each() {
+    let folder = folder();
+    let at = folder.path();
+    let (heat, rain) = (|i: usize| (i % 5) as f64, |i: usize| 1000.0 + 300.0 * (i % 3) as f64);
+    let row = |i: usize| format!("{},{}\n", heat(i), rain(i));
+    let table: String = (0..60).map(row).collect();
+    std::fs::write(at.join("weather.csv"), format!("heat,rain mm\n{table}")).unwrap();
+    // It tells the mean of the training rows, whatever it sees.
+    let spec = "data {
+    series    \"weather.csv\"
+    target    heat, \"rain mm\" as rain
+    past      1
+    future    2
+    normalise standard
+    split     train 50%, validation 50%
+}
+
+def nothing(x[.., t, c]) {
+    param w ~ 0
+    y[.., h < 2, k < 2] = w * x[.., 0, k + 0]
+}
+
+model mean {
+    past -> nothing
+}
+
+train {
+    loss      mse(future)
+    metric    mae(future), rmse(future), r2(future)
+    optimizer sgd(lr = 0)
+    batch     8
+    steps     1
+}
+";
+    std::fs::write(at.join("weather.ms"), spec).unwrap();
+    let trained = mspec(at, &["train", "weather.ms", "--run", "run", "--json"]);
+    expect(&trained, 0, "");
+    let value: serde_json::Value = serde_json::from_str(&stdout(&trained)).unwrap();
+    let number = |name: &str| {
+        value["validation"][name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{name}: {value}"))
+    };
+    let mean = |of: &dyn Fn(usize) -> f64| (0..30).map(of).sum::<f64>() / 30.0;
+    // Each of the windows from row 30 to row 59 tells two rows.
+    let told = || (30..59).flat_map(|first| [first, first + 1]);
+    let of = |of: &dyn Fn(usize) -> f64| {
+        let errors: Vec<f64> = told().map(|row| of(row) - mean(of)).collect();
+        let n = errors.len() as f64;
+        let absolute = errors.iter().map(|e| e.abs()).sum::<f64>() / n;
+        (absolute, (errors.iter().map(|e| e * e).sum::<f64>() / n).sqrt())
+    };
+    for (name, (mae, rmse)) in [("heat", of(&heat)), ("rain", of(&rain))] {
+        for (metric, expected) in [("mae", mae), ("rmse", rmse)] {
+            let got = number(&format!("{metric}_{name}"));
+            assert!(
+                (got / expected - 1.0).abs() < 1e-5,
+                "{metric}_{name}: {got} instead of {expected}"
+            );
+        }
+    }
+    // What has no unit is of all targets together.
+    number("r2");
+    let evaluated = stdout(&mspec(at, &["eval", "run", "--split", "validation"]));
+    assert!(evaluated.contains("rmse_rain"), "{evaluated}");
+}
+
+#[test]
 fn fmt_keeps_links_and_permissions() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let folder = folder();
