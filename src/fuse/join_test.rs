@@ -87,6 +87,7 @@ fn schedule(calls: &[Called], outputs: &[u32]) -> Schedule {
             slices: vec![],
             nodes: vec![],
             span: crate::text::Span::NOWHERE,
+            caller: crate::text::Span::NOWHERE,
             name: String::new(),
         });
     }
