@@ -68,21 +68,23 @@ pub(super) fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, Data
 fn parts(table: &Table, request: &Request, settings: &DataSettings) -> Result<[Vec<u32>; 3], DataError> {
     let n = table.rows();
     let what = format!("rows of {}", table.path.display());
-    if !settings.split.stratified {
-        let assignment = match settings.shuffle {
-            true => Assignment::Random,
-            false => Assignment::InOrder,
-        };
-        return Ok(divide(n, &settings.split, assignment, &what)?.parts);
-    }
-    if request.regression {
-        let message = "a target that is a number has no classes to stratify by";
-        return Err(DataError::new(settings.split.span, message));
-    }
-    let classes = Categories::of(table, table.target, 0..n);
-    let class = |r| classes.find(table.cell(r, table.target)).unwrap_or(0) as u32;
-    let of_row: Vec<u32> = (0..n).map(class).collect();
-    Ok(divide(n, &settings.split, Assignment::Stratified(&of_row), &what)?.parts)
+    let of_row = match settings.split.stratified_at() {
+        None => None,
+        Some(asked) if request.regression => {
+            let message = "a target that is a number has no classes to stratify by";
+            return Err(DataError::new(asked, message));
+        }
+        Some(_) => {
+            let classes = Categories::of(table, table.target, 0..n);
+            let class = |r| classes.find(table.cell(r, table.target)).unwrap_or(0) as u32;
+            Some((0..n).map(class).collect::<Vec<u32>>())
+        }
+    };
+    let assignment = Assignment {
+        random: settings.shuffle,
+        classes: of_row.as_deref(),
+    };
+    Ok(divide(n, &settings.split, assignment, &what)?.parts)
 }
 
 /// Adds the ids of all category columns in one tensor, those of a column behind those of the one before.

@@ -38,11 +38,8 @@ struct Line {
 pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Result<Dataset, DataError> {
     let at = file::resolve(&asked.path, base);
     let (bytes, fingerprint) = file::read_unpacked(&asked.path, &at)?;
-    if settings.split.stratified {
-        return Err(DataError::new(
-            settings.split.span,
-            "pairs have no classes to stratify by",
-        ));
+    if let Some(asked) = settings.split.stratified_at() {
+        return Err(DataError::new(asked, "pairs have no classes to stratify by"));
     }
     let lines = lines(&bytes, asked, &at)?;
     let whole: String = lines.iter().flat_map(|l| &l.texts).map(String::as_str).collect();
@@ -59,9 +56,9 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Re
         source.add(line, &encoding, asked, &at)?;
     }
     let n = source.ends.len() / 2;
-    let assignment = match settings.shuffle {
-        true => Assignment::Random,
-        false => Assignment::InOrder,
+    let assignment = Assignment {
+        random: settings.shuffle,
+        classes: None,
     };
     let parts = divide(n, &settings.split, assignment, &format!("pairs of {}", at.display()))?.parts;
     let bound = stated::bound(asked.vocab, encoding.bound, "vocab", &asked.path, &at)?;

@@ -178,22 +178,22 @@ fn parts(
     asked: &RowSettings,
 ) -> Result<[Vec<u32>; 3], DataError> {
     let what = format!("sequences of {}", table.path.display());
-    let mut of_sequence = vec![];
-    let assignment = if settings.split.stratified {
+    let mut of_sequence = None;
+    if let Some(place) = settings.split.stratified_at() {
         if asked.real || !asked.per_sequence {
             let message = "only sequences that have one class each can be stratified";
-            return Err(DataError::new(settings.split.span, message).help("write `target COLUMN per sequence`"));
+            return Err(DataError::new(place, message).help("write `target COLUMN per sequence`"));
         }
         let mut classes: Vec<&str> = sequences.iter().map(|s| table.cell(s.start, table.target)).collect();
         let unsorted = classes.clone();
         classes.sort_unstable();
         classes.dedup();
-        of_sequence.extend(unsorted.iter().map(|c| classes.partition_point(|k| k < c) as u32));
-        Assignment::Stratified(&of_sequence)
-    } else if settings.shuffle {
-        Assignment::Random
-    } else {
-        Assignment::InOrder
+        let class = |name: &&str| classes.partition_point(|known| known < name) as u32;
+        of_sequence = Some(unsorted.iter().map(class).collect::<Vec<u32>>());
+    }
+    let assignment = Assignment {
+        random: settings.shuffle,
+        classes: of_sequence.as_deref(),
     };
     Ok(divide(sequences.len(), &settings.split, assignment, &what)?.parts)
 }

@@ -119,11 +119,8 @@ fn check_sizes(stated: &[StatedTensor], groups: &BTreeMap<String, Vec<Piece>>) -
 
 fn parts(settings: &DataSettings, samples: usize, source: &Tensors) -> Result<([Vec<u32>; 3], Order), DataError> {
     let split = &settings.split;
-    if split.stratified {
-        return Err(DataError::new(
-            split.span,
-            "a file of tensors has no classes to stratify by",
-        ));
+    if let Some(asked) = split.stratified_at() {
+        return Err(DataError::new(asked, "a file of tensors has no classes to stratify by"));
     }
     if source.batch.is_some() {
         if split.validation > 0.0 || split.test > 0.0 {
@@ -133,12 +130,19 @@ fn parts(settings: &DataSettings, samples: usize, source: &Tensors) -> Result<([
             )
             .help("leave `split` out, or store samples instead of batches"));
         }
+        if let Some(fold) = &split.fold {
+            let message = "numbered batches have no folds: all of them are for training";
+            return Err(DataError::new(fold.span, message).help("store samples instead of batches"));
+        }
         return Ok(([(0..samples as u32).collect(), vec![], vec![]], Order::InOrder));
     }
-    let (assignment, order) = if settings.shuffle {
-        (Assignment::Random, Order::Permuted)
-    } else {
-        (Assignment::InOrder, Order::InOrder)
+    let assignment = Assignment {
+        random: settings.shuffle,
+        classes: None,
+    };
+    let order = match settings.shuffle {
+        true => Order::Permuted,
+        false => Order::InOrder,
     };
     let what = format!("samples of {}", source.at.display());
     Ok((divide(samples, split, assignment, &what)?.parts, order))

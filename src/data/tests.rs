@@ -25,6 +25,7 @@ fn settings(source: Settings, train: f64, validation: f64) -> DataSettings {
             validation,
             test: 0.0,
             stratified: false,
+            fold: None,
             span: Span::NOWHERE,
         },
         normalise: false,

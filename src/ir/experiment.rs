@@ -258,9 +258,36 @@ pub struct Split {
     pub test: f64,
     /// Each class is divided in the same way.
     pub stratified: bool,
+    /// The fold that takes the place of the validation part.
+    pub fold: Option<Fold>,
     /// Where it is said.
     #[serde(skip)]
     pub span: Span,
+}
+
+/// One of the equal folds of the training and validation part: it is evaluated, the others are trained on.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Fold {
+    /// Which, from 1.
+    pub number: usize,
+    /// How many there are, at least 2.
+    pub of: usize,
+    /// Each class has its share in each fold.
+    pub stratified: bool,
+    /// Where it is said.
+    #[serde(skip)]
+    pub span: Span,
+}
+
+impl Split {
+    /// Where the spec asks for parts or folds with the classes' proportions, if it does.
+    pub fn stratified_at(&self) -> Option<Span> {
+        let fold = self.fold.as_ref().filter(|f| f.stratified);
+        match self.stratified {
+            true => Some(self.span),
+            false => fold.map(|f| f.span),
+        }
+    }
 }
 
 /// The `data` section.

@@ -195,6 +195,7 @@ fn table(folder: &Path) -> Dataset {
             validation: 0.3,
             test: 0.0,
             stratified: false,
+            fold: None,
             span: Span::NOWHERE,
         },
         normalise: false,

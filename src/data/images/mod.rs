@@ -15,7 +15,7 @@ mod training;
 
 use super::augment::{Action, Shape, find};
 use super::order::{Order, Selection};
-use super::split::{Assignment, divide};
+use super::split::{Assignment, divide, fold};
 use super::{DataError, Dataset, Fingerprint, Row, Source, TrainingSamples, file, stated as sizes};
 use crate::ir::experiment::{DataPath, DataSettings, ImageSettings, Schema, SchemaTensor, Split};
 use crate::ir::graph::Element;
@@ -173,20 +173,35 @@ fn parts(settings: &DataSettings, found: &Found, what: &str) -> Result<[Vec<u32>
         split.train += split.validation;
         split.validation = 0.0;
     }
-    let assignment = match (settings.shuffle, split.stratified && !found.labels.is_empty()) {
-        (_, true) => Assignment::Stratified(&found.labels[..n]),
-        (true, false) => Assignment::Random,
-        (false, false) => Assignment::InOrder,
+    let asked = split.stratified_at().is_some() && !found.labels.is_empty();
+    let assignment = Assignment {
+        random: settings.shuffle,
+        classes: asked.then_some(&found.labels),
     };
-    let mut parts = divide(n, &split, assignment, what)?.parts;
+    let own_validation = validation > 0 && split.fold.is_some();
+    let mut division = match own_validation {
+        true => divide(
+            n,
+            &Split {
+                fold: None,
+                ..split.clone()
+            },
+            assignment,
+            what,
+        )?,
+        false => divide(n, &split, assignment, what)?,
+    };
     let numbers = |from: usize, count: usize| (from as u32..(from + count) as u32).collect();
     if validation > 0 {
-        parts[1] = numbers(n, validation);
+        division.parts[1] = numbers(n, validation);
+    }
+    if own_validation {
+        division = fold(division, &split, assignment, what)?;
     }
     if test > 0 {
-        parts[2] = numbers(n + validation, test);
+        division.parts[2] = numbers(n + validation, test);
     }
-    Ok(parts)
+    Ok(division.parts)
 }
 
 fn schema(images: &ImageSettings, shape: Shape, classes: usize, epoch_samples: usize) -> (Schema, Vec<Content>) {

@@ -42,6 +42,7 @@ fn settings(images: &ImageSettings, train: f64, validation: f64) -> DataSettings
             validation,
             test: 0.0,
             stratified: false,
+            fold: None,
             span: Span::NOWHERE,
         },
         normalise: false,

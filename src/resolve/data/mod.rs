@@ -38,11 +38,15 @@ const ONCE: &[&str] = &[
     "missing",
     "tensors",
     "split",
+    "fold",
     "normalise",
     "shuffle",
 ];
 const REPEATED: &[&str] = &["category", "ignore", "ids", "real", "condition"];
 const SOURCES: &[&str] = &["text", "pairs", "images", "csv", "rows", "series", "tensors"];
+/// Sources of samples that have nothing to do with each other, so that any of them may be evaluated. Neighbouring windows
+/// of a text or a series overlap, and what comes later tells of what was before.
+pub const FOLDED: &[&str] = &["csv", "rows", "images", "pairs", "tensors"];
 /// For each key that belongs to some sources only, these.
 const BELONGS: &[(&str, &[&str])] = &[
     ("tokens", &["text", "pairs"]),
@@ -68,6 +72,7 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("ids", &["tensors"]),
     ("real", &["tensors"]),
     ("condition", &["tensors"]),
+    ("fold", FOLDED),
 ];
 
 /// Checks the section.
@@ -92,11 +97,11 @@ pub fn data_settings(section: &Section, diagnostics: &mut Diagnostics) -> Option
         if let Some((_, sources)) = BELONGS.iter().find(|b| b.0 == key.text)
             && !sources.contains(&kind)
         {
-            let message = format!(
-                "`{}` belongs to `{}`, not to `{kind}`",
-                key.text,
-                sources.join("` and `")
-            );
+            let owners = match sources {
+                [others @ .., last] if !others.is_empty() => format!("{}` and `{last}", others.join("`, `")),
+                _ => sources.concat(),
+            };
+            let message = format!("`{}` belongs to `{owners}`, not to `{kind}`", key.text);
             reader.diagnostics.push(
                 Diagnostic::new(Code::WrongSetting, key.span, message).note(source_line.key[0].span, "the source"),
             );
