@@ -22,3 +22,4 @@ pub mod resolve;
 pub mod standard;
 pub mod text;
 pub mod train;
+pub mod tune;

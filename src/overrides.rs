@@ -1,18 +1,27 @@
-//! `--set path=value`: changes the syntax tree before anything is resolved, so that a changed spec means exactly
-//! what the same text would. Each argument is a text of its own under its own name, so that every mistake in it is
-//! told where it was written.
+//! `--set path=value`, and the values that `tune` tries: changes of the syntax tree before anything is resolved, so that
+//! a changed spec means exactly what the same text would. A mistake in a value is told where it was written: an argument
+//! of the command line is a text of its own under its own name, a value of the spec keeps its place.
 
-use crate::ir::ast::{Argument, ExprKind, File, Item, Model, Setting, StatementKind};
+use crate::ir::ast::{Argument, Expr, ExprKind, File, Item, Model, Name, Setting, Statement, StatementKind};
 use crate::parse;
 use crate::text::{Code, Diagnostic, Diagnostics, Sources, Span, suggest};
 
 /// The sections that a path may begin with.
-const SECTIONS: [&str; 2] = ["data", "train"];
+const SECTIONS: [&str; 3] = ["data", "train", "tune"];
 
 /// What names the spec's model, whatever it is called.
 const MODEL: &str = "model";
 
-/// Why an argument is not applied.
+/// What a path is set to.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// An argument of the command line.
+    Text(String),
+    /// Items that stand side by side in the spec, with the place of the path that they are for.
+    Items(Vec<Expr>, Span),
+}
+
+/// Why a change is not made.
 enum Refusal {
     /// Its value does not parse, which was said.
     Told,
@@ -26,12 +35,17 @@ fn wrong<T>(message: impl Into<String>, help: Option<String>) -> Result<T, Refus
     Err(Refusal::Wrong(message.into(), help))
 }
 
-/// Applies overrides such as `train.steps=10`, `train.optimizer.lr=1e-4`, `model.width=64`.
-pub fn apply(file: &mut File, overrides: &[(String, String)], sources: &mut Sources, diagnostics: &mut Diagnostics) {
-    for (path, value) in overrides {
+/// Applies changes such as `train.steps=10`, `train.optimizer.lr=1e-4`, `model.width=64`.
+pub fn apply<'v>(
+    file: &mut File,
+    changes: impl IntoIterator<Item = (&'v str, &'v Value)>,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) {
+    for (path, value) in changes {
         let parts: Vec<&str> = path.split('.').map(str::trim).collect();
         let mut given = Given {
-            name: format!("--set {path}={value}"),
+            path,
             value,
             sources,
             diagnostics,
@@ -48,27 +62,34 @@ pub fn apply(file: &mut File, overrides: &[(String, String)], sources: &mut Sour
             ),
         };
         if let Err(Refusal::Wrong(message, help)) = applied {
-            let message = format!("{}: {message}", given.name);
-            let mut diagnostic = Diagnostic::new(Code::UnknownSetting, Span::NOWHERE, message);
+            let (place, message) = match value {
+                Value::Text(text) => (Span::NOWHERE, format!("{}: {message}", argument_name(path, text))),
+                Value::Items(_, place) => (*place, message),
+            };
+            let mut diagnostic = Diagnostic::new(Code::UnknownSetting, place, message);
             diagnostic.help.extend(help);
             diagnostics.push(diagnostic);
         }
     }
 }
 
-/// One argument.
+/// How an argument was written.
+fn argument_name(path: &str, value: &str) -> String {
+    format!("--set {path}={value}")
+}
+
+/// One change.
 struct Given<'g> {
-    /// As it was written.
-    name: String,
-    value: &'g str,
+    path: &'g str,
+    value: &'g Value,
     sources: &'g mut Sources,
     diagnostics: &'g mut Diagnostics,
 }
 
 impl Given<'_> {
-    /// Parses a piece of text as a file of its own, with one item.
-    fn item(&mut self, text: &str) -> Result<Item, Refusal> {
-        let id = self.sources.add(self.name.clone(), text, false);
+    /// Parses a piece of an argument as a file of its own, with one item.
+    fn item(&mut self, value: &str, text: &str) -> Result<Item, Refusal> {
+        let id = self.sources.add(argument_name(self.path, value), text, false);
         let before = self.diagnostics.len();
         let mut file = parse::parse(id, text, self.diagnostics);
         if self.diagnostics.len() > before {
@@ -80,15 +101,100 @@ impl Given<'_> {
         }
     }
 
-    fn setting(&mut self, section: &str, text: &str) -> Result<Setting, Refusal> {
-        match self.item(&format!("{section} {{\n    {text}\n}}\n"))? {
+    /// A line of a section; `bare` if a text may stand without quotes.
+    fn line(&mut self, section: &str, key: &str, bare: bool) -> Result<Setting, Refusal> {
+        match self.value {
+            Value::Text(value) => {
+                let quote = match bare && !value.is_empty() && !value.contains(['"', '\\', '\n']) {
+                    true => "\"",
+                    false => "",
+                };
+                self.parsed_line(section, value, &format!("{key} {quote}{value}{quote}"))
+            }
+            Value::Items(items, place) => Ok(Setting {
+                key: vec![name(key, *place)],
+                assigned: false,
+                groups: vec![items.clone()],
+                on: vec![],
+                block: None,
+                span: items.iter().fold(*place, |span, item| span.to(item.span)),
+            }),
+        }
+    }
+
+    fn parsed_line(&mut self, section: &str, value: &str, line: &str) -> Result<Setting, Refusal> {
+        match self.item(value, &format!("{section} {{\n    {line}\n}}\n"))? {
             Item::Section(mut parsed) if parsed.settings.len() == 1 => Ok(parsed.settings.remove(0)),
             _ => self.not_one_value(),
         }
     }
 
+    /// An argument of a line's call.
+    fn argument(&mut self, section: &str, parameter: &str) -> Result<(Name, Expr), Refusal> {
+        match self.value {
+            Value::Text(value) => {
+                let line = self.parsed_line(section, value, &format!("{parameter} = {value}"))?;
+                match (line.key.first(), line.groups.first().map(Vec::as_slice)) {
+                    (Some(name), Some([expr])) => Ok((name.clone(), expr.clone())),
+                    _ => self.not_one_value(),
+                }
+            }
+            Value::Items(items, place) => Ok((name(parameter, *place), self.only(items)?)),
+        }
+    }
+
+    /// `name = value` of a model.
+    fn statement(&mut self, name_text: &str) -> Result<Statement, Refusal> {
+        match self.value {
+            Value::Text(value) => {
+                let Item::Model(mut parsed) =
+                    self.item(value, &format!("model m {{\n    {name_text} = {value}\n}}\n"))?
+                else {
+                    return self.not_one_value();
+                };
+                match parsed.body.statements.len() {
+                    1 => Ok(parsed.body.statements.remove(0)),
+                    _ => self.not_one_value(),
+                }
+            }
+            Value::Items(items, place) => {
+                let value = self.only(items)?;
+                Ok(Statement {
+                    span: place.to(value.span),
+                    kind: StatementKind::Equation {
+                        name: name(name_text, *place),
+                        indices: None,
+                        value,
+                    },
+                })
+            }
+        }
+    }
+
+    fn only(&self, items: &[Expr]) -> Result<Expr, Refusal> {
+        match items {
+            [item] => Ok(item.clone()),
+            _ => self.not_one_value(),
+        }
+    }
+
     fn not_one_value<T>(&self) -> Result<T, Refusal> {
-        wrong(format!("`{}` is not one value", self.value), None)
+        let value = match self.value {
+            Value::Text(value) => value.clone(),
+            Value::Items(items, _) => items
+                .iter()
+                .map(|i| self.sources.text(i.span))
+                .collect::<Vec<_>>()
+                .join(" "),
+        };
+        wrong(format!("`{value}` is not one value"), None)
+    }
+}
+
+fn name(text: &str, span: Span) -> Name {
+    Name {
+        text: text.into(),
+        span,
     }
 }
 
@@ -105,12 +211,8 @@ fn settings_of<'f>(file: &'f mut File, section: &str) -> Result<&'f mut Vec<Sett
 
 /// `train.steps=10`: a line of a section.
 fn setting(file: &mut File, section: &str, key: &str, given: &mut Given) -> Applied {
-    let quote = if is_bare_text(file, section, key, given.value) {
-        "\""
-    } else {
-        ""
-    };
-    let new = given.setting(section, &format!("{key} {quote}{}{quote}", given.value))?;
+    let bare = is_text(file, section, key);
+    let new = given.line(section, key, bare)?;
     let settings = settings_of(file, section)?;
     // A run lasts steps or epochs: setting one replaces the other.
     let same = |k: &str| k == key || matches!((k, key), ("steps", "epochs") | ("epochs", "steps"));
@@ -121,26 +223,21 @@ fn setting(file: &mut File, section: &str, key: &str, given: &mut Given) -> Appl
     Ok(())
 }
 
-/// Whether a line that holds one text and nothing else is given a value without quotes, as shells leave it.
-fn is_bare_text(file: &mut File, section: &str, key: &str, value: &str) -> bool {
+/// Whether a line holds one text and nothing else: its value may come without quotes, as shells leave it.
+fn is_text(file: &mut File, section: &str, key: &str) -> bool {
     let Ok(settings) = settings_of(file, section) else {
         return false;
     };
     let line = settings.iter().find(|s| s.key.len() == 1 && s.key[0].text == key);
-    let holds_text = line.is_some_and(|line| match &line.groups[..] {
+    line.is_some_and(|line| match &line.groups[..] {
         [group] => matches!(&group[..], [expr] if matches!(*expr.kind, ExprKind::Text(_))),
         _ => false,
-    });
-    holds_text && !value.is_empty() && !value.contains(['"', '\\', '\n'])
+    })
 }
 
 /// `train.optimizer.lr=1e-4`: an argument of a line's call.
 fn argument(file: &mut File, (section, key, parameter): (&str, &str, &str), given: &mut Given) -> Applied {
-    let new = given.setting(section, &format!("{parameter} = {}", given.value))?;
-    let (Some(name), Some([expr])) = (new.key.first().cloned(), new.groups.first().map(Vec::as_slice)) else {
-        return given.not_one_value();
-    };
-    let expr = expr.clone();
+    let (name, expr) = given.argument(section, parameter)?;
     let settings = settings_of(file, section)?;
     let known: Vec<String> = settings
         .iter()
@@ -192,12 +289,7 @@ fn number(file: &mut File, model: &str, name: &str, given: &mut Given) -> Applie
             .unwrap_or_else(|| format!("a path begins with one of {}", quoted.join(", ")));
         return wrong(format!("the spec has no section or model `{model}`"), Some(help));
     };
-    let Item::Model(mut parsed) = given.item(&format!("model m {{\n    {name} = {}\n}}\n", given.value))? else {
-        return given.not_one_value();
-    };
-    if parsed.body.statements.len() != 1 {
-        return given.not_one_value();
-    }
+    let new = given.statement(name)?;
     let defines = |kind: &StatementKind| match kind {
         StatementKind::Equation {
             name, indices: None, ..
@@ -210,7 +302,7 @@ fn number(file: &mut File, model: &str, name: &str, given: &mut Given) -> Applie
         .iter_mut()
         .find(|s| defines(&s.kind).is_some_and(|n| n == name))
     {
-        *old = parsed.body.statements.remove(0);
+        *old = new;
         return Ok(());
     }
     let help = suggest::did_you_mean(name, known.iter().map(String::as_str))

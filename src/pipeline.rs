@@ -1,12 +1,14 @@
 //! Every stage once, in order. Only this file knows them all; it does no IO but through what it is given.
 
-use crate::ir::ast::{File, Item};
+use crate::ir::ast::{File, Item, Section};
 use crate::ir::experiment::{Accumulation, DataSettings, Evaluation, Schema, TrainSettings};
 use crate::ir::graph::{Graph, ParamDeclaration, StateDeclaration};
 use crate::ir::kernel::Schedule;
 use crate::ir::model::{MetricDeclaration, Program};
 use crate::ir::number::{KeptNumber, Number};
 use crate::ir::plan::{PersistentLayout, Plan};
+use crate::ir::tune::TuneSettings;
+use crate::overrides::Value;
 use crate::resolve::library::Library;
 use crate::resolve::schedule::RunLength;
 use crate::resolve::{Context, Mode};
@@ -100,7 +102,13 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
         sources.add(*name, *text, true);
     }
     others.extend(standard::trees(first).iter().cloned());
-    overrides::apply(&mut file, set, &mut sources, &mut diagnostics);
+    let set: Vec<(&str, Value)> = set.iter().map(|(p, v)| (p.as_str(), Value::Text(v.clone()))).collect();
+    overrides::apply(
+        &mut file,
+        set.iter().map(|(p, v)| (*p, v)),
+        &mut sources,
+        &mut diagnostics,
+    );
     if diagnostics.has_errors() {
         return Err(Failure { sources, diagnostics });
     }
@@ -177,6 +185,17 @@ impl Spec {
         }
     }
 
+    /// The spec with some values changed.
+    pub fn changed<'v>(&self, changes: impl IntoIterator<Item = (&'v str, &'v Value)>) -> Result<Spec, Failure> {
+        let mut spec = self.clone();
+        let mut diagnostics = Diagnostics::default();
+        overrides::apply(&mut spec.file, changes, &mut spec.sources, &mut diagnostics);
+        match diagnostics.has_errors() {
+            true => Err(spec.failure(diagnostics)),
+            false => Ok(spec),
+        }
+    }
+
     /// What the data section says.
     pub fn data(&self) -> Result<DataSettings, Failure> {
         let mut diagnostics = Diagnostics::default();
@@ -200,6 +219,7 @@ impl Spec {
         let train = parts
             .train
             .and_then(|section| resolve::train::train_settings(section, &mut diagnostics));
+        let tune = parts.tune.and_then(|section| tune(section, &parts, &mut diagnostics));
         let name = parts.model.name.text.clone();
         let mode = if train.is_some() {
             Mode::Training
@@ -247,6 +267,7 @@ impl Spec {
             name,
             data,
             train: settings,
+            tune,
             schema,
             warnings: diagnostics,
             probe: false,
@@ -255,6 +276,15 @@ impl Spec {
         experiment.parted()?;
         Ok(experiment)
     }
+}
+
+/// Checks the tune section.
+fn tune(section: &Section, parts: &resolve::Parts<'_>, diagnostics: &mut Diagnostics) -> Option<TuneSettings> {
+    if parts.train.is_none() {
+        let message = "`tune` compares trainings, and this spec has no `train` section";
+        diagnostics.push(Diagnostic::new(Code::MissingSection, section.name.span, message));
+    }
+    resolve::tune::tune_settings(section, diagnostics)
 }
 
 /// A spec that has no mistakes, bound to its data.
@@ -268,6 +298,8 @@ pub struct Experiment {
     pub data: DataSettings,
     /// The train section; its batch is the numbered batches' where the data has such.
     pub train: Option<TrainSettings>,
+    /// The tune section, by what it says alone.
+    tune: Option<TuneSettings>,
     /// What the data gives.
     pub schema: Schema,
     /// What is suspicious.
@@ -355,6 +387,31 @@ impl Experiment {
         let line = |d: &Diagnostic| (d.primary.span.file, self.spec.sources.position(d.primary.span).0);
         let mut unused = said.iter().filter(|d| d.code == Code::Unused);
         diagnostic.code == Code::NoGradient && unused.any(|d| line(d) == line(diagnostic))
+    }
+
+    /// What `tune` asks for, if it fits the rest of the spec. Only who tries settings needs to know.
+    pub fn tune(&self) -> Result<Option<&TuneSettings>, Failure> {
+        let (Some(tune), Some(train)) = (&self.tune, &self.train) else {
+            return Ok(None);
+        };
+        let metrics = self.declarations()?.metrics;
+        let mut diagnostics = Diagnostics::default();
+        let library = self.spec.library(&mut diagnostics);
+        let parts = resolve::parts(&self.spec.file, self.spec.end, &mut diagnostics);
+        let lines = parts.iter().flat_map(|p| p.train).flat_map(|section| &section.settings);
+        let averaged = lines.flat_map(|line| line.key.first()).any(|key| key.text == "ema");
+        let others = resolve::tune::Others {
+            data: &self.data,
+            train,
+            metrics: &metrics,
+            averaged,
+            library: &library,
+        };
+        resolve::tune::fit(tune, &others, &mut diagnostics);
+        match diagnostics.has_errors() {
+            true => Err(self.spec.failure(diagnostics)),
+            false => Ok(Some(tune)),
+        }
     }
 
     /// The training program as a graph with gradients: not yet simplified. Where a step's batch goes part by part, the

@@ -153,6 +153,7 @@ fn train(spec: &str, folder: &Path, base: &Path) {
         parted: parted.as_ref(),
         memory: Memory::of(&machine, &declarations.states),
         validation: None,
+        budget: None,
     };
     assert!(task.rate.is_some());
     let places = Places {

@@ -42,7 +42,7 @@ enum Split {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = RunFolder::open(&arguments.run)?;
     let resolved: Resolved = folder.read_json("resolved.json")?;
-    let session = session::open(session::load_run(&folder, &resolved)?, None)?;
+    let session = session::open(session::load_run(folder.path(), &resolved)?, None)?;
     let part = match arguments.split {
         Split::Train => Part::Train,
         Split::Validation => Part::Validation,

@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             .help("`generate` continues the text of a language model")
     })?;
     let mut text = encode(&vocabulary, &arguments.prompt)?;
-    let experiment = session::load_run(&folder, &resolved)?.spec.resolve(kept.schema)?;
+    let experiment = session::load_run(folder.path(), &resolved)?.spec.resolve(kept.schema)?;
     let states = experiment.declarations()?.states;
     let compiled = pipeline::compile(&experiment.prediction(1)?, None);
     let threads = threads(arguments.threads.map(usize::from));

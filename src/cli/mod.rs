@@ -14,11 +14,15 @@ mod generate;
 mod outcome;
 mod profile;
 mod progress;
+mod ranking;
 mod report;
+mod search;
 mod session;
 mod standard;
 mod streams;
 mod train;
+mod training;
+mod tune;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -50,6 +54,8 @@ enum Command {
     Compile(compile::Arguments),
     /// Trains a spec, or continues a run
     Train(train::Arguments),
+    /// Trains a spec with many settings, on folds if asked, and tells which is best
+    Tune(tune::Arguments),
     /// Evaluates a run on one part of its data
     Eval(eval::Arguments),
     /// Continues a text with a run's language model
@@ -98,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Compile(arguments) => compile::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),

@@ -221,6 +221,7 @@ mod tests {
                 loss: 1.2,
                 ..Scores::default()
             }),
+            scores: None,
             best: Some(Best {
                 metric: "loss".into(),
                 value: 0.9,

@@ -17,6 +17,8 @@ pub struct Progress {
     told: Option<Instant>,
     units: &'static str,
     quiet: bool,
+    /// Whether this is one of many trainings, of which only the bar and, rarely, a step is told.
+    brief: bool,
 }
 
 impl Progress {
@@ -34,6 +36,16 @@ impl Progress {
             told: None,
             units,
             quiet,
+            brief: false,
+        }
+    }
+
+    /// For one of many trainings.
+    pub fn of_many(steps: u64, done: u64, units: &'static str, quiet: bool) -> Progress {
+        Progress {
+            brief: true,
+            told: Some(Instant::now()),
+            ..Progress::new(steps, done, units, quiet)
         }
     }
 
@@ -74,7 +86,8 @@ impl Watch for Progress {
             }
             return;
         }
-        let due = self.told.is_none_or(|t| t.elapsed() >= TOLD_EVERY) || report.step == report.steps;
+        let last = report.step == report.steps && !self.brief;
+        let due = self.told.is_none_or(|t| t.elapsed() >= TOLD_EVERY) || last;
         if due && !self.quiet {
             self.told = Some(Instant::now());
             streams::say(format_args!(
@@ -85,7 +98,9 @@ impl Watch for Progress {
     }
 
     fn evaluated(&mut self, step: u64, scores: &Scores) {
-        self.say(&format!("step {step}: validation {}", scores_text(scores)));
+        if !self.brief {
+            self.say(&format!("step {step}: validation {}", scores_text(scores)));
+        }
     }
 
     fn saved(&mut self, _: u64, _: &Path) {}

@@ -15,7 +15,7 @@ use crate::text::Span;
 use crate::train::evaluate::{Evaluator, batch_sizes};
 use crate::train::finish::{Gathered, finish};
 use crate::train::initialise::initial_values;
-use crate::train::run_folder::{Resolved, RunFolder};
+use crate::train::run_folder::Resolved;
 use crate::train::update::{Aside, Parted, Stage};
 use crate::train::weights::Weights;
 use crate::train::{TrainError, checkpoint};
@@ -79,12 +79,12 @@ pub fn read_text(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// Loads the spec of a run as it was when the run began.
-pub fn load_run(run: &RunFolder, resolved: &Resolved) -> Result<Loaded, Failure> {
+pub fn load_run(run: &Path, resolved: &Resolved) -> Result<Loaded, Failure> {
     let texts = RefCell::new(vec![]);
     let read = |asked: &Path| {
         let kept = resolved.files.iter().find(|f| f.path == asked);
         let kept = kept.ok_or_else(|| "the run has no copy of this file".to_string())?;
-        let bytes = read_text(&run.path().join(&kept.kept)).map_err(|e| plain(&e))?;
+        let bytes = read_text(&run.join(&kept.kept)).map_err(|e| plain(&e))?;
         texts.borrow_mut().push(ReadText {
             path: asked.to_path_buf(),
             bytes: bytes.clone(),

@@ -19,3 +19,4 @@ pub mod number;
 pub mod plan;
 pub mod position;
 pub mod scan;
+pub mod tune;

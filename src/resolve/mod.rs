@@ -1,7 +1,7 @@
 //! Syntax tree → resolved programs: every name bound, every definition expanded, every size solved, every mistake
 //! a diagnostic. Does no IO and knows nothing of graphs or kernels.
 //!
-//! `data` and `train` read sections; `elaborator` holds the state; `evaluate`, `call` and `body` treat values and
+//! `data`, `train` and `tune` read sections; `elaborator` holds the state; `evaluate`, `call` and `body` treat values and
 //! layers; `ranges`, `equation`, `element` and `places` treat indexed equations; `objective` makes the loss, `optimizer` the
 //! gradients and updates.
 
@@ -41,6 +41,7 @@ pub mod targets;
 #[cfg(test)]
 mod tests;
 pub mod train;
+pub mod tune;
 pub mod unused;
 mod update;
 mod value;
@@ -49,6 +50,7 @@ use crate::ir::ast::{File, Item, Model, Section};
 use crate::ir::experiment::{Interval, Schema, TrainSettings};
 use crate::ir::graph::{OutputKind, StateId};
 use crate::ir::model::{Definition, MetricDeclaration, Output, Program, TensorId};
+use crate::ir::tune::Watched;
 use crate::text::{Code, Diagnostic, Diagnostics, Sources, Span, suggest};
 use elaborator::{Checked, Elaborator, Wrong};
 use library::Library;
@@ -77,11 +79,14 @@ pub struct Parts<'a> {
     pub data: &'a Section,
     /// The train section, if there is one.
     pub train: Option<&'a Section>,
+    /// The tune section, if there is one.
+    pub tune: Option<&'a Section>,
 }
 
 /// Finds model and sections of a spec.
 pub fn parts<'a>(file: &'a File, end: Span, diagnostics: &mut Diagnostics) -> Option<Parts<'a>> {
-    let (mut model, mut data, mut train): (Option<&Model>, Option<&Section>, Option<&Section>) = (None, None, None);
+    let mut model: Option<&Model> = None;
+    let (mut data, mut train, mut tune): (Option<&Section>, Option<&Section>, Option<&Section>) = (None, None, None);
     for item in &file.items {
         match item {
             Item::Model(found) => match model {
@@ -92,12 +97,7 @@ pub fn parts<'a>(file: &'a File, end: Span, diagnostics: &mut Diagnostics) -> Op
                 let slot = match found.name.text.as_str() {
                     "data" => &mut data,
                     "train" => &mut train,
-                    _ => {
-                        let message = format!("`{}` is not compiled yet", found.name.text);
-                        let help = "start a run for each setting: `mspec train FILE --set train.optimizer.lr=1e-4`";
-                        diagnostics.push(Diagnostic::new(Code::NotSupported, found.name.span, message).help(help));
-                        continue;
-                    }
+                    _ => &mut tune,
                 };
                 match slot {
                     None => *slot = Some(found),
@@ -120,6 +120,7 @@ pub fn parts<'a>(file: &'a File, end: Span, diagnostics: &mut Diagnostics) -> Op
         model: model?,
         data: data?,
         train,
+        tune,
     })
 }
 
@@ -289,36 +290,52 @@ fn early_stop<'a>(
     context: &Context<'_>,
     metrics: &[MetricDeclaration],
 ) -> Checked<()> {
-    let watched = context
-        .settings
-        .and_then(|s| s.early_stop.as_ref())
-        .map(|s| s.metric.as_str());
-    let lines = Elaborator::lines(train, "metric").count();
-    let (Some(watched), Some(line)) = (watched, Elaborator::lines(train, "early_stop").next()) else {
+    let watched = context.settings.and_then(|s| s.early_stop.as_ref());
+    let (Some(early_stop), Some(line)) = (watched, Elaborator::lines(train, "early_stop").next()) else {
         return Ok(());
     };
-    let averaged = Elaborator::lines(train, "ema").next().is_some();
-    let watched = match watched.strip_prefix("ema_") {
-        Some(plain) if averaged => plain,
-        _ => watched,
+    let first = line.groups.first().and_then(|g| g.first());
+    let watched = Watched {
+        name: early_stop.metric.clone(),
+        span: first.map_or(line.span, |item| item.span),
     };
-    let place = line
-        .groups
-        .first()
-        .and_then(|g| g.first())
-        .map_or(line.span, |item| item.span);
+    let lines = Elaborator::lines(train, "metric").count();
+    // What a wrong line would have declared may be what is watched.
+    if lines > metrics.len() && !metrics.iter().any(|m| m.name == watched.name) {
+        return Ok(());
+    }
+    let averaged = Elaborator::lines(train, "ema").next().is_some();
+    match unwatchable(&watched, metrics, averaged, e.library, "tell when to stop") {
+        Some(diagnostic) => e.wrong(diagnostic),
+        None => Ok(()),
+    }
+}
+
+/// Why a number can't decide: it must be the loss or a metric of the run, one number of which it is known what is better.
+pub fn unwatchable(
+    watched: &Watched,
+    metrics: &[MetricDeclaration],
+    averaged: bool,
+    library: &Library<'_>,
+    aim: &str,
+) -> Option<Diagnostic> {
+    let place = watched.span;
+    let watched = match watched.name.strip_prefix("ema_") {
+        Some(plain) if averaged => plain,
+        _ => &watched.name,
+    };
     match metrics.iter().find(|m| m.name == watched) {
         Some(metric) if !metric.shape.is_empty() => {
-            let message = format!("`{watched}` is no single number, so it can't tell when to stop");
-            return e.error(Code::WrongSetting, place, message);
+            let message = format!("`{watched}` is no single number, so it can't {aim}");
+            return Some(Diagnostic::new(Code::WrongSetting, place, message));
         }
         Some(metric) if metric.better.is_none() => {
             let message = format!("nothing tells whether higher or lower values of `{watched}` are better");
             let help = "define it as a `loss` (lower is better) or as a `metric` (higher is better)";
-            return e.wrong(Diagnostic::new(Code::WrongSetting, place, message).help(help));
+            return Some(Diagnostic::new(Code::WrongSetting, place, message).help(help));
         }
-        Some(_) => return Ok(()),
-        None if watched == "loss" || lines > metrics.len() => return Ok(()),
+        Some(_) => return None,
+        None if watched == "loss" => return None,
         None => {}
     }
     let numbers = metrics.iter().filter(|m| m.shape.is_empty()).map(|m| m.name.as_str());
@@ -329,10 +346,10 @@ fn early_stop<'a>(
         Some(help) => diagnostic.help(help),
         None => diagnostic.help(format!("it watches one of {}", known.join(", "))),
     };
-    if e.library.kind(watched).is_some() {
+    if library.kind(watched).is_some() {
         diagnostic = diagnostic.help(format!("or let the run report it, as `metric {watched}(…)`"));
     }
-    e.wrong(diagnostic)
+    Some(diagnostic)
 }
 
 /// Loss plus penalties.

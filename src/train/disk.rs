@@ -2,8 +2,10 @@
 //! A failure leaves what was there before and no temporary file.
 
 use super::TrainError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,39 @@ pub fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<
         let _ = fs::remove_file(&temporary);
         TrainError::file("write", path, &error)
     })
+}
+
+/// Keeps a text.
+pub fn write_text(path: &Path, text: &str) -> Result<(), TrainError> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|e| TrainError::file("make", folder, &e))?;
+    }
+    write_file(path, |out| out.write_all(text.as_bytes())).map(|_| ())
+}
+
+/// Keeps a value as JSON.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+    let text = serde_json::to_string_pretty(value).expect("what is kept is always JSON");
+    write_text(path, &(text + "\n"))
+}
+
+/// Reads a value that was kept.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
+    let text = fs::read_to_string(path).map_err(|e| TrainError::file("read", path, &e))?;
+    serde_json::from_str(&text).map_err(|e| TrainError::does_not_fit(format!("{} is damaged: {e}", path.display())))
+}
+
+/// Keeps other processes out of a folder, as long as the value lives; `whole` is what they are told of.
+pub fn hold(folder: &Path, whole: &Path) -> Result<File, TrainError> {
+    let opened = File::open(folder).map_err(|e| TrainError::file("open", folder, &e))?;
+    match opened.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let message = format!("another process is training in {}", whole.display());
+            Err(TrainError::does_not_fit(message).help("wait for its end, or stop it with Ctrl-C, which saves"))
+        }
+        // Not every file system can lock.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(opened),
+    }
 }
 
 /// Writes a folder: `fill` writes its files under a temporary folder, which then takes the place of `path`.

@@ -40,6 +40,8 @@ pub struct Task<'a> {
     pub memory: Memory,
     /// What evaluates the validation part, if there is one.
     pub validation: Option<Evaluator<'a>>,
+    /// Behind which step a search lets the training rest. Wherever it ends, its weights are evaluated then.
+    pub budget: Option<u64>,
 }
 
 /// What a step gave.
@@ -70,6 +72,13 @@ pub trait Watch {
 pub enum Outcome {
     /// All steps are done, or early stopping ended it.
     Finished(Summary),
+    /// The budget is used up; everything is saved, so that the training can go on to a larger one.
+    Rested {
+        /// The last step that was done.
+        step: u64,
+        /// Of the validation part, behind that step.
+        scores: Option<Scores>,
+    },
     /// A signal came; everything is saved.
     Interrupted {
         /// Its number.
@@ -88,6 +97,8 @@ pub struct Summary {
     pub train_loss: Option<f32>,
     /// The last evaluation of the validation part.
     pub validation: Option<Scores>,
+    /// The validation part's scores with the weights that the training left, if it had a budget.
+    pub scores: Option<Scores>,
     /// The best evaluation.
     pub best: Option<Best>,
     /// Whether early stopping or the time ended it.
@@ -293,7 +304,9 @@ impl<'a> Training<'a> {
     fn run(mut self, mut batches: Batches, stop: &Stop, watch: &mut dyn Watch) -> Result<Outcome, TrainError> {
         let mut batch = Batch::new(self.task.dataset.schema(), self.task.settings.batch);
         let mut updater = Updater::new(self.machine, self.task.main, self.task.parted, &batch);
-        while self.progress.step < self.schedule.steps && !self.out_of_patience() && !self.out_of_time() {
+        let steps = self.schedule.steps;
+        let last = self.task.budget.map_or(steps, |budget| budget.min(steps));
+        while self.progress.step < last && !self.out_of_patience() && !self.out_of_time() {
             let step = self.progress.step + 1;
             let begin = Instant::now();
             batches.fill(step, &mut batch)?;
@@ -302,7 +315,7 @@ impl<'a> Training<'a> {
             let evaluates = schedule.evaluates(step) || schedule.validates && self.out_of_time();
             let improved = evaluates && self.evaluate(watch)?;
             let signal = stop.requested();
-            let ended = step == schedule.steps || self.out_of_patience() || self.out_of_time();
+            let ended = step == last || self.out_of_patience() || self.out_of_time();
             if improved || schedule.saves(step) || ended || signal.is_some() {
                 self.save(watch)?;
             }
@@ -310,8 +323,17 @@ impl<'a> Training<'a> {
                 return Ok(Outcome::Interrupted { signal, step });
             }
         }
+        let step = self.progress.step;
+        if step < steps && !self.out_of_patience() && !self.out_of_time() {
+            let scores = self.final_scores(step)?;
+            return Ok(Outcome::Rested { step, scores });
+        }
         let restored = self.restore_best()?;
-        Ok(Outcome::Finished(self.summary(restored)))
+        let scores = match self.task.budget {
+            Some(_) => self.final_scores(restored.unwrap_or(step))?,
+            None => None,
+        };
+        Ok(Outcome::Finished(self.summary(restored, scores)))
     }
 
     /// With early stopping, the weights at the end are the best evaluation's.
@@ -409,28 +431,42 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
+    /// The validation part's scores with the weights in memory, which are those of a step.
+    fn scores(&mut self, step: u64) -> Result<Option<Scores>, TrainError> {
+        let Some(validation) = &self.task.validation else {
+            return Ok(None);
+        };
+        let variable = step_variables(step, self.steps_per_epoch, &self.progress.kept);
+        let mut scores = evaluate(validation, self.task.dataset, self.machine, &variable)?;
+        if !self.averages.is_empty() {
+            exchange(self.machine, &self.averages);
+            let averaged = evaluate(validation, self.task.dataset, self.machine, &variable);
+            exchange(self.machine, &self.averages);
+            let averaged = averaged?;
+            scores.metrics.push(("ema_loss".into(), averaged.loss));
+            let named = averaged
+                .metrics
+                .into_iter()
+                .map(|(name, value)| (format!("ema_{name}"), value));
+            scores.metrics.extend(named);
+        }
+        Ok(Some(scores))
+    }
+
+    /// What a search compares: the scores of the weights that are left.
+    fn final_scores(&mut self, step: u64) -> Result<Option<Scores>, TrainError> {
+        let scores = self.scores(step)?;
+        match scores.as_ref().filter(|s| !s.loss.is_finite()) {
+            Some(Scores { loss, .. }) => Err(self.diverged(step, format!("the validation loss is {loss}"))),
+            None => Ok(scores),
+        }
+    }
+
     /// Evaluates the validation part; tells whether it is the best so far.
     fn evaluate(&mut self, watch: &mut dyn Watch) -> Result<bool, TrainError> {
-        let Some(validation) = &self.task.validation else {
-            return Ok(false);
-        };
         let (step, begin) = (self.progress.step, Instant::now());
-        let scores = {
-            let variable = step_variables(step, self.steps_per_epoch, &self.progress.kept);
-            let mut scores = evaluate(validation, self.task.dataset, self.machine, &variable)?;
-            if !self.averages.is_empty() {
-                exchange(self.machine, &self.averages);
-                let averaged = evaluate(validation, self.task.dataset, self.machine, &variable);
-                exchange(self.machine, &self.averages);
-                let averaged = averaged?;
-                scores.metrics.push(("ema_loss".into(), averaged.loss));
-                let named = averaged
-                    .metrics
-                    .into_iter()
-                    .map(|(name, value)| (format!("ema_{name}"), value));
-                scores.metrics.extend(named);
-            }
-            scores
+        let Some(scores) = self.scores(step)? else {
+            return Ok(false);
         };
         self.progress.seconds += begin.elapsed().as_secs_f64();
         self.log.begin(step).double("val/loss", scores.loss);
@@ -517,9 +553,10 @@ impl<'a> Training<'a> {
         }
     }
 
-    fn summary(self, restored: Option<u64>) -> Summary {
+    fn summary(self, restored: Option<u64>, scores: Option<Scores>) -> Summary {
         Summary {
             restored,
+            scores,
             skipped: self.progress.scale.skipped,
             out_of_patience: self.out_of_patience(),
             step: self.progress.step,

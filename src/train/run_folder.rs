@@ -8,12 +8,15 @@ use super::{TrainError, disk};
 use crate::data::{Fingerprint, sha256};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The folder of all runs.
 pub const RUNS: &str = "runs";
+
+/// What a run was asked for.
+pub const RESOLVED: &str = "resolved.json";
 
 /// What a finished run tells of itself.
 pub const RESULT: &str = "result.json";
@@ -108,10 +111,10 @@ impl RunFolder {
 
     /// The folder of a run that exists.
     pub fn open(path: &Path) -> Result<RunFolder, TrainError> {
-        if !path.join("resolved.json").exists() {
+        if !path.join(RESOLVED).exists() {
             let error = TrainError::does_not_fit(format!("{} is not a run: it has no resolved.json", path.display()));
             let families = std::iter::once(path.to_path_buf()).chain(folders(path));
-            return Err(match newest(families) {
+            return Err(match newest(families, RESOLVED) {
                 Some(newest) => error.help(format!("the newest run in it is {}", newest.display())),
                 None => error.help("a run is a folder that `mspec train` made, as runs/NAME/UTC-HASH"),
             });
@@ -123,7 +126,7 @@ impl RunFolder {
 
     /// The newest run in the current folder, by the time in its name.
     pub fn newest() -> Result<RunFolder, TrainError> {
-        match newest(folders(Path::new(RUNS))) {
+        match newest(folders(Path::new(RUNS)), RESOLVED) {
             Some(path) => Ok(RunFolder { path }),
             None => Err(TrainError::does_not_fit("there is no run to continue in ./runs")
                 .help("name its folder: `mspec train --resume DIR`")),
@@ -132,16 +135,7 @@ impl RunFolder {
 
     /// Keeps other processes from training in the folder, as long as the value lives.
     pub fn hold(&self) -> Result<File, TrainError> {
-        let path = self.checkpoints();
-        let folder = File::open(&path).map_err(|e| TrainError::file("open", &path, &e))?;
-        match folder.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("another process is training in {}", self.path.display());
-                Err(TrainError::does_not_fit(message).help("wait for its end, or stop it with Ctrl-C, which saves"))
-            }
-            // Not every file system can lock.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(folder),
-        }
+        disk::hold(&self.checkpoints(), &self.path)
     }
 
     /// The folder.
@@ -174,24 +168,17 @@ impl RunFolder {
 
     /// Keeps a text.
     pub fn write_text(&self, name: &str, text: &str) -> Result<(), TrainError> {
-        let path = self.path.join(name);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|e| TrainError::file("make", folder, &e))?;
-        }
-        disk::write_file(&path, |out| out.write_all(text.as_bytes())).map(|_| ())
+        disk::write_text(&self.path.join(name), text)
     }
 
     /// Keeps a value as JSON.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), TrainError> {
-        let text = serde_json::to_string_pretty(value).expect("what a run keeps is always JSON");
-        self.write_text(name, &(text + "\n"))
+        disk::write_json(&self.path.join(name), value)
     }
 
     /// Reads a value that was kept.
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, TrainError> {
-        let path = self.path.join(name);
-        let text = fs::read_to_string(&path).map_err(|e| TrainError::file("read", &path, &e))?;
-        serde_json::from_str(&text).map_err(|e| TrainError::does_not_fit(format!("{} is damaged: {e}", path.display())))
+        disk::read_json(&self.path.join(name))
     }
 
     /// Removes what a killed process left half-written.
@@ -207,15 +194,15 @@ impl RunFolder {
 }
 
 /// The folders in a folder.
-fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
+pub fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir())
 }
 
-/// The newest run in some folders, by the time in its name.
-fn newest(families: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+/// The newest folder with a file in some folders, by the time in its name.
+pub fn newest(families: impl Iterator<Item = PathBuf>, file: &str) -> Option<PathBuf> {
     let runs = families.flat_map(|family| folders(&family).collect::<Vec<_>>());
-    let runs = runs.filter(|run| run.join("resolved.json").exists());
+    let runs = runs.filter(|run| run.join(file).exists());
     runs.max_by_key(|run| run.file_name().map(ToOwned::to_owned))
 }
 

@@ -325,6 +325,7 @@ impl Setup {
             parted: None,
             memory: memory.clone(),
             validation: Some(validation),
+            budget: None,
         };
         let places = Places {
             metrics: self.folder.path().join("metrics.jsonl"),

@@ -7,6 +7,8 @@ mod table;
 mod tensors;
 mod text;
 
+pub use split::FOLDS_MOST;
+
 use super::settings::Reader;
 use crate::ir::ast::{Section, Setting};
 use crate::ir::experiment::DataSettings;
