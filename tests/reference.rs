@@ -7,10 +7,12 @@ use mspec::ir::experiment::{Schema, SchemaTensor};
 use mspec::ir::graph::Element;
 use mspec::pipeline;
 use mspec::text::render;
+use mspec::tune::{self, Plan};
 use std::path::Path;
 
-const ITEMS: [&str; 10] = [
+const ITEMS: [&str; 11] = [
     "data",
+    "tune",
     "model",
     "train",
     "def",
@@ -132,6 +134,11 @@ fn said(spec: &str) -> String {
             if experiment.train.is_some() {
                 experiment.evaluation(4)?;
             }
+            if let Some(plan) = Plan::of(&experiment)? {
+                tune::check(&experiment.spec, &plan, &mut |_, changed| {
+                    Ok::<_, pipeline::Failure>(changed.resolve(schema(spec)).map(|_| ()))
+                })?;
+            }
             Ok((experiment.lint()?, experiment.spec.sources))
         });
     let (said, sources) = match compiled {
@@ -164,6 +171,11 @@ fn the_readme_shows_what_is_there() {
     let spec = block("data {");
     assert_eq!(said(spec), "");
     assert_eq!(said(&format!("{}{spec}", block("def layer_norm("))), "");
+    let tuned = std::fs::read_to_string("specs/wine-tune.ms").unwrap();
+    assert!(
+        tuned.ends_with(block("tune {").as_str()),
+        "the section of specs/wine-tune.ms"
+    );
     // The mistake is the spec's with five heads.
     assert!(spec.contains("heads = 4\n"));
     let mistake = said(&spec.replace("heads = 4\n", "heads = 5\n"));

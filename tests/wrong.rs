@@ -1,8 +1,9 @@
 //! Wrong specs in, what the user reads out: one spec for each mistake, one snapshot for each spec.
 
 use mspec::data;
-use mspec::pipeline::{self, Failure};
+use mspec::pipeline::{self, Experiment, Failure};
 use mspec::text::{Code, render};
+use mspec::tune::{self, Plan};
 use std::path::Path;
 
 /// Codes that no file of a reasonable size causes; `hostile.rs` makes one.
@@ -78,13 +79,32 @@ fn check(name: &str) -> String {
             );
         }
     };
-    match spec.resolve(dataset.schema().clone()) {
+    let tried = spec.resolve(dataset.schema().clone()).and_then(|experiment| {
+        try_settings(&experiment, directory)?;
+        Ok(experiment)
+    });
+    match tried {
         Ok(experiment) => told(&Failure {
             sources,
             diagnostics: experiment.warnings,
         }),
         Err(failure) => told(&failure),
     }
+}
+
+/// Looks at what `tune` tries, if the spec has it.
+fn try_settings(experiment: &Experiment, directory: &Path) -> Result<(), Failure> {
+    let Some(plan) = Plan::of(experiment)? else {
+        return Ok(());
+    };
+    tune::check(&experiment.spec, &plan, &mut |_, changed| {
+        let settings = match changed.data() {
+            Ok(settings) => settings,
+            Err(failure) => return Ok::<_, Failure>(Err(failure)),
+        };
+        let schema = data::open(&settings, directory).unwrap().schema().clone();
+        Ok(changed.resolve(schema).map(|_| ()))
+    })
 }
 
 fn told(failure: &Failure) -> String {

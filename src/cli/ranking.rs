@@ -111,14 +111,14 @@ impl Ranking<'_> {
         if loss {
             head.push("loss".into());
         }
-        let number = |value: Option<f64>| value.map_or("undefined".to_string(), |v| format!("{v:.4}"));
         let row = |(rank, standing): (usize, &Standing)| {
             let mut row = vec![(rank + 1).to_string(), standing.trial.to_string()];
             row.extend(self.trial(standing.trial).values.iter().map(|v| v.text.clone()));
             if rounds {
                 row.push(standing.step.to_string());
             }
-            let deviation = standing.deviation.map(|d| format!(" ± {d:.4}")).unwrap_or_default();
+            let deviation = standing.deviation.map(|d| format!(" ± {}", number(Some(d))));
+            let deviation = deviation.unwrap_or_default();
             row.push(match standing.diverged {
                 Some(_) => "diverged".into(),
                 None => number(standing.mean) + &deviation,
@@ -175,6 +175,15 @@ fn columns(rows: &[Vec<String>], left: std::ops::Range<usize>) -> String {
         text += "\n";
     }
     text
+}
+
+/// Four decimals, or four digits where these say nothing.
+pub fn number(value: Option<f64>) -> String {
+    match value {
+        None => "undefined".into(),
+        Some(v) if v != 0.0 && !(1e-3..1e6).contains(&v.abs()) => format!("{v:.3e}"),
+        Some(v) => format!("{v:.4}"),
+    }
 }
 
 /// An argument as a shell reads it.

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::data::{self, DataError, Dataset, Part};
-use crate::ir::experiment::Schema;
+use crate::ir::experiment::{DataSettings, Schema};
 use crate::pipeline::{self, Experiment, Spec};
 use crate::text::{Code, Diagnostic, Diagnostics, Span};
 use crate::train::TrainError;
@@ -26,7 +26,11 @@ pub fn plan(experiment: &Experiment, dataset: Option<&Dataset>, folder: &Path) -
         return Err(Failure::Train(error.into(), experiment.spec.sources.clone()));
     }
     let mut data = OpenedData { folder, opened: vec![] };
-    tune::check(&experiment.spec, &plan, &mut |trial, spec| data.examine(trial, spec))?;
+    let mut examine = |trial: &Trial, spec| match data.examine(trial, spec) {
+        Err(Failure::Spec(failure)) => Ok(Err(*failure)),
+        examined => examined.map(Ok),
+    };
+    tune::check(&experiment.spec, &plan, &mut examine)?;
     Ok(Some(plan))
 }
 
@@ -42,63 +46,52 @@ pub fn missing(experiment: &Experiment) -> Failure {
     })
 }
 
+/// Data, or only what they have by what the spec says alone.
+type Opened = Rc<(Schema, Option<Dataset>)>;
+
 /// Data by the values that trials give them, each opened once.
 struct OpenedData<'f> {
     folder: &'f Path,
-    opened: Vec<(String, Rc<(Schema, Option<Dataset>)>)>,
+    opened: Vec<(String, Opened)>,
 }
 
 impl OpenedData<'_> {
     /// Looks at a trial's spec: what it says, and whether its data can make a batch.
-    fn examine(&mut self, trial: &Trial, spec: Spec) -> Result<Result<(), pipeline::Failure>, Failure> {
+    fn examine(&mut self, trial: &Trial, spec: Spec) -> Result<(), Failure> {
         let sources = spec.sources.clone();
         let failed = |error: DataError| {
-            let words = trial.words();
-            let error = match words.is_empty() {
-                true => error,
-                false => error.help(format!("`tune` tries it, as trial {} with {words}", trial.number)),
+            let error = match trial.help() {
+                Some(help) => error.help(help),
+                None => error,
             };
             Failure::Train(TrainError::from(error), sources.clone())
         };
-        let data = match self.open(trial, &spec) {
-            Ok(Ok(data)) => data,
-            Ok(Err(error)) => return Err(failed(error)),
-            Err(failure) => return Ok(Err(failure)),
-        };
-        let experiment = match spec.resolve(data.0.clone()) {
-            Ok(experiment) => experiment,
-            Err(failure) => return Ok(Err(failure)),
-        };
+        let settings = spec.data()?;
+        let data = self.open(trial, &settings).map_err(failed)?;
+        let experiment = spec.resolve(data.0.clone())?;
         if let (Some(settings), Some(dataset)) = (&experiment.train, &data.1) {
             dataset.sampler(settings.seed, settings.batch).map_err(failed)?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
-    /// The data of a trial, or what they have by what the spec says alone.
-    fn open(
-        &mut self,
-        trial: &Trial,
-        spec: &Spec,
-    ) -> Result<Result<Rc<(Schema, Option<Dataset>)>, DataError>, pipeline::Failure> {
+    fn open(&mut self, trial: &Trial, settings: &DataSettings) -> Result<Opened, DataError> {
         let of_data = trial.values.iter().filter(|v| v.path.starts_with("data."));
         let key: String = of_data.map(|v| format!("{}={}\n", v.path, v.text)).collect();
         if let Some((_, data)) = self.opened.iter().find(|(known, _)| *known == key) {
-            return Ok(Ok(Rc::clone(data)));
+            return Ok(Rc::clone(data));
         }
-        let settings = spec.data()?;
-        let stated = data::missing(&settings, self.folder).and_then(|_| data::stated(&settings));
-        let data = match stated {
+        let stated = data::missing(settings, self.folder).and_then(|_| data::stated(settings));
+        let data = Rc::new(match stated {
             Some(schema) => (schema, None),
-            None => match data::open(&settings, self.folder) {
-                Ok(dataset) => (dataset.schema().clone(), Some(dataset)),
-                Err(error) => return Ok(Err(error)),
-            },
-        };
-        let data = Rc::new(data);
+            None => {
+                let dataset = data::open(settings, self.folder)?;
+                (dataset.schema().clone(), Some(dataset))
+            }
+        });
         // A search that varies its data may have more of them than memory: the last ones are at hand.
         self.opened.truncate(3);
         self.opened.insert(0, (key, Rc::clone(&data)));
-        Ok(Ok(data))
+        Ok(data)
     }
 }

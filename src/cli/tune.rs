@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::progress::Progress as Bar;
-use super::ranking::Ranking;
+use super::ranking::{Ranking, number};
 use super::session::{self, Session};
 use super::training::{self, Asked, Prepared, Training, check_data};
 use super::{diagnostics, search, streams, threads};
@@ -271,10 +271,7 @@ impl Trainer<'_> {
         if let Some(what) = &record.diverged {
             return format!("diverged, {what} in step {}", record.step);
         }
-        let number = |name: &str| match record.get(name) {
-            Some(value) => format!("{name} {value:.4}"),
-            None => format!("{name} undefined"),
-        };
+        let number = |name: &str| format!("{name} {}", number(record.get(name)));
         let numbers = match self.plan.best.as_str() {
             "loss" => number("loss"),
             best => format!("{}, {}", number(best), number("loss")),

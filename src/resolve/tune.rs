@@ -228,17 +228,29 @@ fn ranges(reader: &mut Reader<'_, '_>, line: &Setting, drawn: bool) -> Option<Ve
             failed = true;
             continue;
         };
-        if let Some(earlier) = ranges.iter().find(|r| r.path == range.path) {
-            let message = format!("`{}` is given twice", range.path);
+        if let Some((earlier, message)) = ranges.iter().find_map(|r| Some((r, replaces(&range.path, &r.path)?))) {
             let diagnostic = Diagnostic::new(Code::DuplicateSetting, range.span, message);
-            reader
-                .diagnostics
-                .push(diagnostic.note(earlier.span, "first given here"));
+            reader.diagnostics.push(diagnostic.note(earlier.span, "given here"));
             failed = true;
         }
         ranges.push(range);
     }
     (!failed).then_some(ranges)
+}
+
+/// Whether a path leaves nothing of what an earlier one has set: values are set in order.
+fn replaces(path: &str, earlier: &str) -> Option<String> {
+    const LENGTHS: [&str; 2] = ["train.steps", "train.epochs"];
+    if path == earlier {
+        return Some(format!("`{path}` is given twice"));
+    }
+    if LENGTHS.contains(&path) && LENGTHS.contains(&earlier) {
+        return Some(format!(
+            "a run lasts steps or epochs: `{path}` takes the place of `{earlier}`"
+        ));
+    }
+    let inside = earlier.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    inside.then(|| format!("`{path}` takes the place of the line that `{earlier}` changes: it must come first"))
 }
 
 /// `train.optimizer.lr = [1e-4, 1e-3]`.

@@ -6,7 +6,7 @@ use super::trials::Trial;
 use crate::ir::tune::Folds;
 use crate::overrides::Value;
 use crate::pipeline::{Failure, Spec};
-use crate::text::{Diagnostic, Diagnostics, Severity};
+use crate::text::{Diagnostic, Diagnostics, Severity, Span};
 
 /// The spec as a trial's first training has it.
 fn with_fold(spec: &Spec, trial: &Trial, folds: Option<&Folds>) -> Result<Spec, Failure> {
@@ -16,34 +16,37 @@ fn with_fold(spec: &Spec, trial: &Trial, folds: Option<&Folds>) -> Result<Spec, 
     spec.changed(changes)
 }
 
+/// Mistakes of a trial's spec, or what is wrong with its files.
+pub type Examined<E> = Result<Result<(), Failure>, E>;
+
 /// Looks at every trial, as `examine` does at its spec; all mistakes are collected. What is wrong with files, and not with
 /// the spec, ends it at once.
 pub fn check<E: From<Failure>>(
     spec: &Spec,
     plan: &Plan,
-    examine: &mut dyn FnMut(&Trial, Spec) -> Result<Result<(), Failure>, E>,
+    examine: &mut dyn FnMut(&Trial, Spec) -> Examined<E>,
 ) -> Result<(), E> {
     let mut said = Diagnostics::default();
     let mut sources = spec.sources.clone();
-    let same =
-        |a: &Diagnostic, b: &Diagnostic| (a.code, a.primary.span, &a.message) == (b.code, b.primary.span, &b.message);
+    // What is wrong with one drawn number is wrong with many: its place tells mistakes apart, not the number.
+    let places = |d: &Diagnostic| {
+        let labels: Vec<Span> = d.secondary.iter().map(|label| label.span).collect();
+        (d.code, d.primary.span, labels)
+    };
     for trial in &plan.trials {
-        let changed = match with_fold(spec, trial, plan.folds.as_ref()) {
-            Ok(changed) => examine(trial, changed)?,
-            Err(failure) => Err(failure),
+        let (changed, help) = match with_fold(spec, trial, plan.folds.as_ref()) {
+            Ok(changed) => (examine(trial, changed)?, trial.help()),
+            // A path that leads nowhere does so whatever the values are.
+            Err(failure) => (Err(failure), None),
         };
         let Err(failure) = changed else { continue };
-        let errors = failure.diagnostics.iter().filter(|d| d.severity == Severity::Error);
-        for diagnostic in errors {
-            if said.iter().any(|earlier| same(earlier, diagnostic)) {
-                continue;
+        let errors = failure.diagnostics.iter();
+        for diagnostic in errors.filter(|d| d.severity == Severity::Error) {
+            if !said.iter().any(|earlier| places(earlier) == places(diagnostic)) {
+                let mut diagnostic = diagnostic.clone();
+                diagnostic.help.extend(help.clone());
+                said.push(diagnostic);
             }
-            let words = trial.words();
-            let help = format!("`tune` tries it, as trial {} with {words}", trial.number);
-            said.push(match words.is_empty() {
-                true => diagnostic.clone(),
-                false => diagnostic.clone().help(help),
-            });
         }
         // A fold's own text is the last one, if there is one.
         sources = failure.sources;

@@ -11,7 +11,7 @@ mod standing;
 mod tests;
 mod trials;
 
-pub use check::check;
+pub use check::{Examined, check};
 pub use folder::{RESULT, SearchFolder};
 pub use plan::{Plan, Unit, search};
 pub use record::{Record, Records};

@@ -40,6 +40,12 @@ impl Trial {
         let words: Vec<String> = self.values.iter().map(|v| format!("{}={}", v.path, v.text)).collect();
         words.join(", ")
     }
+
+    /// What is said of a mistake that this trial makes of the spec.
+    pub fn help(&self) -> Option<String> {
+        let words = self.words();
+        (!words.is_empty()).then(|| format!("`tune` tries it, as trial {} with {words}", self.number))
+    }
 }
 
 /// All trials of a search, in the order in which they are made.

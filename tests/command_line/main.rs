@@ -3,6 +3,7 @@
 mod commands;
 mod failures;
 mod training;
+mod tuning;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
