@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Files beyond this size are refused before anything is read.
 const BYTES_MAX: u64 = 16 << 30;
+/// Bytes that a file may unpack to: up to a thousand times its own, so that a small one could fill the memory.
+const UNPACKED_MAX: u64 = 2 << 30;
 
 /// What a file held when it was read, so that a resumed run can tell that it is still the same.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -74,15 +76,28 @@ pub fn read_unpacked(path: &DataPath, at: &Path) -> Result<(Vec<u8>, Fingerprint
     if at.extension().is_none_or(|e| e != "gz") {
         return Ok((bytes, fingerprint));
     }
-    let mut unpacked = vec![];
-    flate2::read::MultiGzDecoder::new(bytes.as_slice())
-        .take(BYTES_MAX)
-        .read_to_end(&mut unpacked)
-        .map_err(|error| {
-            DataError::new(path.span, format!("can't unpack {}: {error}", at.display()))
-                .help("the file is damaged or was not copied completely; fetch it again")
-        })?;
+    let unpacked = unpack(&bytes, UNPACKED_MAX).map_err(|error| match error {
+        Some(error) => DataError::new(path.span, format!("can't unpack {}: {error}", at.display()))
+            .help("the file is damaged or was not copied completely; fetch it again"),
+        None => {
+            let limit = UNPACKED_MAX >> 30;
+            DataError::new(path.span, format!("{} unpacks to more than {limit} GiB", at.display())).help(
+                "a small file may unpack to very much, so there is a limit; unpack it yourself and name the result",
+            )
+        }
+    })?;
     Ok((unpacked, fingerprint))
+}
+
+/// What a gzip file holds; no error of reading where that is more than the limit.
+fn unpack(bytes: &[u8], limit: u64) -> Result<Vec<u8>, Option<std::io::Error>> {
+    let mut unpacked = vec![];
+    let mut decoder = flate2::read::MultiGzDecoder::new(bytes).take(limit + 1);
+    decoder.read_to_end(&mut unpacked)?;
+    match unpacked.len() as u64 > limit {
+        true => Err(None),
+        false => Ok(unpacked),
+    }
 }
 
 /// An error of the operating system in plain words.
@@ -103,4 +118,27 @@ pub fn plain(error: &std::io::Error) -> String {
 /// A path of the spec, resolved against the folder of the file that names it.
 pub fn resolve(path: &DataPath, base: &Path) -> PathBuf {
     base.join(&path.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unpack;
+    use std::io::Write;
+
+    #[test]
+    fn what_unpacks_to_more_than_the_limit_is_refused() {
+        let packed = |bytes: usize| {
+            let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+            encoder.write_all(&vec![7; bytes]).unwrap();
+            encoder.finish().unwrap()
+        };
+        assert_eq!(unpack(&packed(1000), 1000).unwrap(), vec![7; 1000]);
+        assert!(matches!(unpack(&packed(1001), 1000), Err(None)));
+        // Of several members that follow each other the sum counts.
+        let two = [packed(600), packed(600)].concat();
+        assert_eq!(unpack(&two, 1200).unwrap().len(), 1200);
+        assert!(matches!(unpack(&two, 1199), Err(None)));
+        let cut = packed(1000);
+        assert!(matches!(unpack(&cut[..cut.len() - 4], 1000), Err(Some(_))));
+    }
 }
