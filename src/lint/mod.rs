@@ -40,6 +40,9 @@ pub const CATALOG: &[Rule] = &[
     rules::unscaled_input::RULE,
     rules::unread_column::RULE,
     rules::inert_dropout::RULE,
+    rules::fading_relu::RULE,
+    rules::untied_head::RULE,
+    rules::small_rotation::RULE,
 ];
 
 /// All that the rules have to say, once for each place: a `repeat` or a definition makes the same mistake many times.

@@ -119,7 +119,7 @@ codes! {
     NotEvaluated 911 Warning "a validation part that is hardly used"
         "Whether a run over-fits shows in the validation loss beside the training loss, step by step. Without `evaluate every …` there is one evaluation, at the end.";
     NeverActs 912 Warning "a setting that this run is too short for"
-        "`early_stop` counts evaluations without improvement: there must be more of them than its patience.";
+        "`early_stop` counts evaluations without improvement: there must be more of them than its patience. The schedule `plateau` waits for them as well.";
     UnclippedRecurrence 913 Warning "a recurrent net without a limit on its gradient"
         "A gradient that goes back through many steps of a recurrence may grow at each of them (Pascanu et al. 2012). `clip_norm 1.0` limits it.";
     LearningRate 914 Warning "a learning rate far beyond what the optimizer takes"
@@ -134,6 +134,12 @@ codes! {
         "A table gives its numbers as `features` and each category column by its own name. One that the model does not mention has no effect.";
     InertDropout 919 Warning "dropout where the model does not train"
         "Dropout and its kin draw while training alone. In the branch of an `if training { … } else { … }` that is taken otherwise they do nothing.";
+    FadingRelu 920 Warning "values that fade through layers with relu"
+        "Relu halves the mean square of what it is given. Over many layers that only weights make up for, which He's initialisers do: `init he_normal on matrices` (He et al. 2015). With a norm or a residual connection between the layers there is no need.";
+    UntiedHead 921 Warning "a head as large as an embedding, which are most of the model"
+        "An embedding and a head over the same vocabulary hold a vector for each of its words. If they share one table, as in `project(wte.table)`, a small model of a large vocabulary has half the parameters (Press and Wolf 2016).";
+    SmallRotation 922 Warning "rotary positions with few angles"
+        "Rotary positions turn pairs of features, each pair by an angle of its own: the first tells neighbours apart, the last ones what is far. Heads of 32 to 128 features are usual; with a few pairs far positions look alike.";
 }
 
 impl Code {

@@ -10,26 +10,20 @@ pub const RULE: Rule = Rule {
 };
 
 /// A matrix product of a value with a parameter.
-struct Linear {
+pub struct Linear {
     /// What it is applied to, behind views.
-    input: NodeId,
+    pub input: NodeId,
+    /// What it is multiplied by, behind views.
+    pub weight: NodeId,
     /// Sizes of what is summed and of what it makes.
-    sizes: (usize, usize),
+    pub sizes: (usize, usize),
 }
 
 fn check(subject: &Subject<'_>, said: &mut Diagnostics) {
     for second in subject.needed().filter(|&id| !subject.in_loss(id)) {
         let Some(outer) = linear(subject, second) else { continue };
-        let mut between = outer.input;
         // A bias between them does not change that they are one affine map.
-        if let Some([a, b]) = structure::operands_of(subject.graph, between, MapFunction::Add) {
-            let bias = |id: NodeId| subject.fact(id).trained && !subject.fact(id).fed;
-            between = match (bias(*a), bias(*b)) {
-                (false, true) => structure::behind_views(subject.graph, *a),
-                (true, false) => structure::behind_views(subject.graph, *b),
-                _ => continue,
-            };
-        }
+        let between = without_bias(subject, outer.input);
         let Some(inner) = linear(subject, between) else {
             continue;
         };
@@ -46,7 +40,7 @@ fn check(subject: &Subject<'_>, said: &mut Diagnostics) {
 }
 
 /// A node as a product of a value, position by position, with a parameter.
-fn linear(subject: &Subject<'_>, id: NodeId) -> Option<Linear> {
+pub fn linear(subject: &Subject<'_>, id: NodeId) -> Option<Linear> {
     let graph = subject.graph;
     let node = graph.node(id);
     let Op::Contract { a, b, out } = &node.op else {
@@ -71,8 +65,20 @@ fn linear(subject: &Subject<'_>, id: NodeId) -> Option<Linear> {
     };
     Some(Linear {
         input: structure::behind_views(graph, input),
+        weight: structure::behind_views(graph, weight),
         sizes: (sizes(true), sizes(false)),
     })
+}
+
+/// A value without the bias that was added last, behind views.
+pub fn without_bias(subject: &Subject<'_>, id: NodeId) -> NodeId {
+    let bias = |id: NodeId| subject.fact(id).trained && !subject.fact(id).fed;
+    let id = structure::behind_views(subject.graph, id);
+    match structure::operands_of(subject.graph, id, MapFunction::Add) {
+        Some(&[a, b]) if !bias(a) && bias(b) => structure::behind_views(subject.graph, a),
+        Some(&[a, b]) if bias(a) && !bias(b) => structure::behind_views(subject.graph, b),
+        _ => id,
+    }
 }
 
 /// Whether a value is read as it is or in another order, nothing twice and nothing left out.
