@@ -341,6 +341,20 @@ impl<'a> Elaborator<'a> {
             let message = format!("expected a number, found {}", new.describe());
             return self.error(Code::WrongKind, value.span, message);
         };
+        // The trainer updates it behind an evaluation, for which steps have no place in a phase.
+        if number.reads(StepVariable::Step) {
+            let mut place = None;
+            value.each_expr(&mut |e| {
+                let is_step = matches!(&*e.kind, ExprKind::Name(name) if name == "step" || name == "progress");
+                place = place.or(is_step.then_some(e.span));
+            });
+            let message = format!(
+                "`{}` changes at evaluations alone, so it can't depend on the step",
+                name.text
+            );
+            let diagnostic = Diagnostic::new(Code::WrongKind, place.unwrap_or(value.span), message);
+            return self.wrong(diagnostic.help("count evaluations instead: `state seen = 0`, `seen <- seen + 1`"));
+        }
         self.program.kept[at as usize].update = number.clone();
         scope.update(&name.text, Value::Step(number));
         Ok(new)
