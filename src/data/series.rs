@@ -57,10 +57,8 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Re
         let column = table.find(target)?;
         let found = columns.iter().position(|&c| c == column);
         source.targets.push(found.ok_or_else(|| {
-            DataError::new(
-                target.span,
-                format!("`{}` is left out, so it can't be told", target.column),
-            )
+            let message = format!("`{}` is left out, so it can't be a target", target.column);
+            DataError::new(target.span, message).help("a column of `time` or `ignore` is not read; name another one")
         })?);
     }
     for (index, &column) in columns.iter().enumerate() {

@@ -249,6 +249,12 @@ impl<'a> Elaborator<'a> {
                     diagnostic = diagnostic.note(q.origin, format!("{name} is {}", q.value));
                 }
                 Some(Value::Word(word)) => text += &word,
+                Some(Value::Step(number)) => {
+                    text += &format!(
+                        "{} at the first step",
+                        super::fraction::Known::Real(number.at(&|_| 1.0))
+                    )
+                }
                 _ => match scope.range(name) {
                     Some(axis) => text += &axis.size.to_string(),
                     None => text += name,

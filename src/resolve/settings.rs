@@ -174,7 +174,11 @@ impl<'a, 'd> Reader<'a, 'd> {
         match interval {
             Some(interval) => Some(interval),
             None => self.expected(
-                "a whole number of steps (at least 1) or a number of epochs, as `500 steps`",
+                match unit {
+                    Some(Unit::Steps) => "a whole number of steps of at least 1, as `steps 500`",
+                    Some(Unit::Epochs) => "a number of epochs above 0, as `epochs 10`",
+                    _ => "a whole number of steps (at least 1) or a number of epochs, as `500 steps`",
+                },
                 item.span,
             ),
         }

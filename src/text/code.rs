@@ -119,7 +119,7 @@ codes! {
     NotEvaluated 911 Warning "a validation part that is hardly used"
         "Whether a run over-fits shows in the validation loss beside the training loss, step by step. Without `evaluate every …` there is one evaluation, at the end.";
     NeverActs 912 Warning "a setting that this run is too short for"
-        "`early_stop` counts evaluations without improvement: there must be more of them than its patience. The schedule `plateau` waits for them as well.";
+        "`early_stop` counts evaluations without improvement: there must be more of them than its patience.";
     UnclippedRecurrence 913 Warning "a recurrent net without a limit on its gradient"
         "A gradient that goes back through many steps of a recurrence may grow at each of them (Pascanu et al. 2012). `clip_norm 1.0` limits it.";
     LearningRate 914 Warning "a learning rate far beyond what the optimizer takes"

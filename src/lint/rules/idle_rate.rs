@@ -24,6 +24,10 @@ fn check(subject: &Subject<'_>, said: &mut Diagnostics) {
         said.push(Diagnostic::new(RULE.code, run.place("optimizer"), message));
         return;
     }
+    // Of an infinite one another rule tells.
+    if rates.peak.is_infinite() {
+        return;
+    }
     let last = rates.samples.iter().rev().find(|s| s.1 > NOTHING * rates.peak);
     let last = last.map_or(0, |s| s.0);
     if ((run.steps - last.min(run.steps)) as f64) < (SHARE * run.steps as f64).max(2.0) {

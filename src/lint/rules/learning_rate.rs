@@ -1,7 +1,7 @@
 //! A learning rate far beyond what its optimizer takes. Optimizers are tried out: those that divide by the gradient's size
 //! move a parameter by the rate itself, the others by the rate times the gradient.
 
-use super::super::update::{Trial, tried_step};
+use super::super::update::{Rates, Trial, tried_step};
 use super::super::{Rule, Subject};
 use super::unreachable_target::rounded;
 use crate::ir::graph::{OutputKind, ParamId};
@@ -22,6 +22,13 @@ const LARGER: f64 = 1e-5;
 
 fn check(subject: &Subject<'_>, said: &mut Diagnostics) {
     let Some(run) = &subject.run else { return };
+    let rates = subject.program.rate.as_ref().map(|rate| Rates::of(rate, run));
+    if rates.is_some_and(|rates| rates.peak.is_infinite()) {
+        let place = run.update_place(run.section.name.span);
+        let message = "the rate is infinite: after one update no parameter is a number";
+        said.push(Diagnostic::new(RULE.code, place, message).help("say a number, as `lr = 1e-3`"));
+        return;
+    }
     let step = tried_step(subject, run);
     let mut tried: Vec<Span> = vec![];
     for (at, param) in subject.program.params.iter().enumerate().filter(|(_, p)| !p.frozen) {

@@ -6,7 +6,7 @@ use super::text::{longer, path, window};
 use crate::ir::ast::Setting;
 use crate::ir::experiment::{ColumnName, Missing, RowSettings, Series, Source};
 use crate::resolve::settings::Reader;
-use crate::text::Span;
+use crate::text::{Code, Diagnostic, Span};
 
 /// The most steps that a series' sample goes back or ahead.
 const STEPS_MAX: u64 = 1 << 20;
@@ -90,7 +90,18 @@ pub(super) fn rows<'a>(reader: &mut Reader<'a, '_>, line: &'a Setting, section: 
 /// Reads the settings that belong to `series`.
 pub(super) fn series<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, section: Span) -> Option<Source> {
     let path = reader.path(source)?;
-    let targets = target(reader, section, false)?.into_iter().map(|t| t.column).collect();
+    let mut targets: Vec<ColumnName> = vec![];
+    for target in target(reader, section, false)? {
+        if let Some(earlier) = targets.iter().find(|t| t.column == target.column.column) {
+            let message = format!("`{}` is a target twice", earlier.column);
+            let diagnostic = Diagnostic::new(Code::DuplicateSetting, target.column.span, message);
+            reader
+                .diagnostics
+                .push(diagnostic.note(earlier.span, "first named here"));
+            return None;
+        }
+        targets.push(target.column);
+    }
     let mut steps = |key: &str, what: &str| match reader.find(key) {
         Some(line) => Some(reader.whole(line, 1, STEPS_MAX)? as usize),
         None => {

@@ -130,9 +130,14 @@ fn tokens(reader: &mut Reader<'_, '_>) -> Option<Tokens> {
     let ExprKind::Call { callee, arguments } = &*item.kind else {
         return match reader.word(item) {
             Some("bpe" | "wordpiece") => reader.expected("its file behind it, as `bpe(\"tokenizer.json\")`", item.span),
-            _ => reader
-                .choice(item, &[("char", false), ("byte", true)])
-                .map(|bytes| if bytes { Tokens::Bytes } else { Tokens::Characters }),
+            Some("char") => Some(Tokens::Characters),
+            Some("byte") => Some(Tokens::Bytes),
+            // What is near is suggested, files and all.
+            Some(_) => {
+                reader.choice(item, &["char", "byte", "bpe", "wordpiece"].map(|word| (word, ())))?;
+                None
+            }
+            None => reader.expected(what, item.span),
         };
     };
     let kinds = [("bpe", TokenizerKind::Bpe), ("wordpiece", TokenizerKind::WordPiece)];
