@@ -28,6 +28,8 @@ pub enum Failure {
     Train(TrainError, Sources),
     /// The compiler's own mistake, or no memory.
     Machine(MachineError),
+    /// All settings of a search diverged.
+    AllDiverged,
     /// A signal ended the training, after saving.
     Interrupted(i32),
     /// Who reads standard output has closed it.
@@ -56,6 +58,11 @@ impl Failure {
                 let help = "this is a bug of mspec; please report it with the spec".to_string();
                 diagnostics::error(&error.to_string(), &[help], None);
                 BUG
+            }
+            Failure::AllDiverged => {
+                let help = "try smaller learning rates, a longer warm-up or `clip_norm 1.0`".to_string();
+                diagnostics::error("every setting diverged", &[help], None);
+                DIVERGED
             }
             Failure::Interrupted(signal) => 128 + signal as u8,
             Failure::ReaderLeft => 0,

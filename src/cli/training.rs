@@ -155,7 +155,11 @@ impl Training {
             progress,
             ..
         } = self;
-        let settings = session.settings()?;
+        let mut settings = session.settings()?.clone();
+        if budget.is_some() {
+            // A search has many runs: of each the newest checkpoint and the best are enough.
+            settings.keep = 1;
+        }
         let training = built.training.as_ref().expect("a training session has its program");
         let validation = built.evaluations.iter().find(|e| e.0 == Part::Validation);
         let machine = session::train_machine(&mut built.machine);
@@ -163,7 +167,7 @@ impl Training {
         let mut train = |validation: Option<Evaluator>| {
             let task = Task {
                 dataset: &session.dataset,
-                settings,
+                settings: &settings,
                 rate: built.declarations.rate.as_ref(),
                 metrics: &built.declarations.metrics,
                 kept: &built.declarations.kept,

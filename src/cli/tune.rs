@@ -144,14 +144,7 @@ fn go_on(
         false => streams::result(ranking.as_text(&standings, folder.path()))?,
     }
     match standings.iter().all(|s| s.diverged.is_some()) {
-        true => Err(Failure::Train(
-            TrainError::Diverged {
-                what: "every setting diverged, the last".into(),
-                step: records.last().map_or(0, |r| r.step),
-                last_good: folder.path().to_path_buf(),
-            },
-            Default::default(),
-        )),
+        true => Err(Failure::AllDiverged),
         false => Ok(()),
     }
 }

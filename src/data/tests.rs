@@ -7,6 +7,7 @@ use crate::text::Span;
 use std::io::Write;
 use tempfile::TempDir;
 
+mod folds;
 mod sequences;
 mod stated;
 

@@ -27,7 +27,6 @@ pub fn check<E: From<Failure>>(
     examine: &mut dyn FnMut(&Trial, Spec) -> Examined<E>,
 ) -> Result<(), E> {
     let mut said = Diagnostics::default();
-    let mut sources = spec.sources.clone();
     // What is wrong with one drawn number is wrong with many: its place tells mistakes apart, not the number.
     let places = |d: &Diagnostic| {
         let labels: Vec<Span> = d.secondary.iter().map(|label| label.span).collect();
@@ -48,13 +47,11 @@ pub fn check<E: From<Failure>>(
                 said.push(diagnostic);
             }
         }
-        // A fold's own text is the last one, if there is one.
-        sources = failure.sources;
     }
     match said.is_empty() {
         true => Ok(()),
         false => Err(E::from(Failure {
-            sources,
+            sources: spec.sources.clone(),
             diagnostics: said,
         })),
     }

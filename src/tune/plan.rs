@@ -4,6 +4,7 @@
 use super::record::Record;
 use super::standing::survivors;
 use super::trials::{Trial, trials};
+use crate::ir::ast::{Expr, ExprKind};
 use crate::ir::model::Better;
 use crate::ir::tune::Folds;
 use crate::overrides::Value;
@@ -125,9 +126,22 @@ fn fold(number: usize, folds: &Folds) -> String {
     format!("{number} of {}{stratified}", folds.count)
 }
 
-/// The first fold as a change of the spec.
+/// The first fold as a change of the spec, placed where the folds are asked for.
 pub(super) fn first_fold(folds: &Folds) -> Value {
-    Value::Text(fold(1, folds))
+    let word = |kind| Expr {
+        kind: Box::new(kind),
+        span: folds.span,
+    };
+    let number = |n: usize| {
+        word(ExprKind::Number {
+            text: n.to_string(),
+            unit: None,
+        })
+    };
+    let name = |name: &str| word(ExprKind::Name(name.into()));
+    let mut items = vec![number(1), name("of"), number(folds.count)];
+    items.extend(folds.stratified.then(|| name("stratified")));
+    Value::Items(items, folds.span)
 }
 
 /// Trains all that a plan asks for and that has no record yet; `train` gives the record of a unit, and `keep` takes it.

@@ -254,7 +254,7 @@ fn a_setting_that_diverges_is_told_and_the_search_goes_on() {
     let spec = read(&folder, "tiny.ms").replace("[1e-2, 1e38]", "[1e38, 2e38]");
     std::fs::write(at.join("tiny.ms"), spec).unwrap();
     let failed = mspec(at, &[&["tune", "tiny.ms", "--out", "none"], &sgd[..]].concat());
-    expect(&failed, 4, "every setting diverged");
+    expect(&failed, 4, "every setting diverged\n");
     assert!(!stdout(&failed).contains("best    "), "{}", stdout(&failed));
 }
 
@@ -275,7 +275,9 @@ fn mistakes_are_found_before_anything_is_trained() {
         expect(&output, 3, "`tune` tries it, as trial 2 with train.batch=50");
     }
     let set = |set: &str| mspec(at, &["tune", "tiny.ms", "--set", set]);
-    expect(&set("tune.folds=100"), 3, "can't be divided into 100 folds");
+    let many = set("tune.folds=100");
+    expect(&many, 3, "can't be divided into 100 folds");
+    expect(&many, 3, "--> --set tune.folds=100");
     expect(&set("tune.flods=3"), 1, "did you mean `folds`?");
     let folder = super::folder();
     let at = folder.path();
