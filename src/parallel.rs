@@ -32,11 +32,12 @@ pub fn map_with<S, T: Send>(
         }
     };
     let mut done = std::thread::scope(|scope| {
+        // Where no thread can be had, those that there are do its work.
         let spawn = |_| {
             let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
-            builder.spawn_scoped(scope, work).expect("a thread can be made")
+            builder.spawn_scoped(scope, work).ok()
         };
-        let others: Vec<_> = (1..threads.min(count)).map(spawn).collect();
+        let others: Vec<_> = (1..threads.min(count)).filter_map(spawn).collect();
         let mut done = work();
         for other in others {
             done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));

@@ -29,19 +29,7 @@ fn rows(samples: usize, length: usize, shift: i64) -> Kernel {
     };
     Kernel {
         buffers: vec![buffer(false), buffer(true)],
-        body: KernelBody::Loop(LoopKernel {
-            outer: vec![samples],
-            vector: length,
-            rows_kept: 0,
-            passes: vec![Pass {
-                vector: true,
-                sequential: vec![],
-                body: body.collect(),
-                finish: vec![],
-            }],
-            rows_per_task: 5,
-            vector_per_task: None,
-        }),
+        body: KernelBody::Loop(LoopKernel::straight(vec![samples], length, body.collect(), 5)),
     }
 }
 

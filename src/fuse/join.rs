@@ -18,8 +18,12 @@ pub fn joined(schedule: &mut Schedule) {
     let mut kernels = Kernels::of(std::mem::take(&mut schedule.kernels));
     let mut at = 0;
     while at + 1 < schedule.calls.len() {
-        let apart = [at, at + 1].iter().any(|&call| schedule.loop_of(call).is_some());
-        match join(schedule, &kernels.list, at).filter(|_| !apart) {
+        let in_loops = [at, at + 1].iter().any(|&call| schedule.loop_of(call).is_some());
+        match if in_loops {
+            None
+        } else {
+            join(schedule, &kernels.list, at)
+        } {
             None => at += 1,
             Some((kernel, call)) => {
                 let kernel = kernels.number(kernel);
@@ -187,14 +191,10 @@ fn join(schedule: &Schedule, kernels: &[Kernel], at: usize) -> Option<(Kernel, C
         _ => None,
     });
     let elsewhere = |tensor: TensorId| {
-        let calls = schedule
-            .calls
-            .iter()
-            .enumerate()
-            .filter(|(n, _)| *n != at && *n != at + 1);
+        let mut others = schedule.calls[..at].iter().chain(&schedule.calls[at + 2..]);
         schedule.tensors[tensor.0 as usize].kind != TensorKind::Temporary
             || schedule.outputs.iter().any(|o| o.1 == tensor)
-            || calls.into_iter().any(|(_, call)| call.tensors.contains(&tensor))
+            || others.any(|call| call.tensors.contains(&tensor))
     };
     let stored = |buffer: BufferId| !handed_on.contains_key(&buffer) || elsewhere(tensors[buffer.0 as usize]);
     let body = with_body(of_a, &[of_a.clone(), of_b.clone()], writer.finish(&stored));

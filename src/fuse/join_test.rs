@@ -67,19 +67,7 @@ fn schedule(calls: &[Called], outputs: &[u32]) -> Schedule {
         });
         schedule.kernels.push(Kernel {
             buffers: buffers.collect(),
-            body: KernelBody::Loop(LoopKernel {
-                outer: vec![ROWS],
-                vector: LENGTH,
-                rows_kept: 0,
-                passes: vec![Pass {
-                    vector: true,
-                    sequential: vec![],
-                    body: body.collect(),
-                    finish: vec![],
-                }],
-                rows_per_task: 3 + number,
-                vector_per_task: None,
-            }),
+            body: KernelBody::Loop(LoopKernel::straight(vec![ROWS], LENGTH, body.collect(), 3 + number)),
         });
         schedule.calls.push(Call {
             kernel: number,

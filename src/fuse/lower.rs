@@ -377,12 +377,7 @@ fn passes_of(slots: &[Slot]) -> Vec<Pass> {
 /// One vector pass does what the row passes did.
 fn join_passes(passes: &mut Vec<Pass>) {
     let body = passes.drain(..).flat_map(|p| p.body).collect();
-    passes.push(Pass {
-        vector: true,
-        sequential: vec![],
-        body,
-        finish: vec![],
-    });
+    passes.push(Pass::straight(body));
 }
 
 /// A body with a copy of another in front, under new numbers.

@@ -3,9 +3,9 @@
 //! patterns: softmax, layer norm or an optimizer become one kernel because of what they read. It never sees addresses,
 //! threads or machine code.
 //!
-//! In the order of processing: `normalise` with `window` → `program` (what may be stored) → `walk` and `group` (which kernels) →
-//! `lower` with `layout`, `emit`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` → `schedule`
-//! → `join` → `band`.
+//! In the order of processing: `normalise` with `window` → `program` (what may be stored) → `walk` and `group` (which
+//! kernels) → `lower` with `layout`, `emit`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` →
+//! `schedule` with `scan` and `pack` → `join` → `band`.
 
 mod band;
 mod body;

@@ -111,17 +111,5 @@ fn packing(k: &MatrixProduct, panels: usize) -> LoopKernel {
         value: ValueId(number),
         instruction,
     });
-    LoopKernel {
-        outer: vec![panels, k.k],
-        vector: PANEL_COLUMNS,
-        rows_kept: 0,
-        passes: vec![Pass {
-            vector: true,
-            sequential: vec![],
-            body: body.collect(),
-            finish: vec![],
-        }],
-        rows_per_task: ROWS_PER_TASK,
-        vector_per_task: None,
-    }
+    LoopKernel::straight(vec![panels, k.k], PANEL_COLUMNS, body.collect(), ROWS_PER_TASK)
 }

@@ -1,6 +1,7 @@
 //! A loop kernel that asks at which index of a short outer axis it is → one kernel that does all indices side by side (or
-//! one for each, where they are more than straight code), without the question and without what only other indices need. A value that is put together of parts side by side (gates of a recurrent
-//! cell, features of two branches) would otherwise compute every part for every index. Changes no bit.
+//! one for each, where they are more than straight code), without the question and without what only other indices
+//! need. A value that is put together of parts side by side (gates of a recurrent cell, features of two branches) would
+//! otherwise compute every part for every index. Changes no bit.
 
 use super::join::side_by_side;
 use crate::ir::affine::{Affine, Digit, Guard, Position};

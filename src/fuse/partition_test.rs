@@ -48,19 +48,7 @@ fn gates() -> Kernel {
             buffer(60, false),
             buffer(240, true),
         ],
-        body: KernelBody::Loop(LoopKernel {
-            outer: vec![4, 3],
-            vector: 20,
-            rows_kept: 0,
-            passes: vec![Pass {
-                vector: true,
-                sequential: vec![],
-                body,
-                finish: vec![],
-            }],
-            rows_per_task: 2,
-            vector_per_task: None,
-        }),
+        body: KernelBody::Loop(LoopKernel::straight(vec![4, 3], 20, body, 2)),
     }
 }
 

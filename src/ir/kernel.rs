@@ -272,10 +272,34 @@ pub struct LoopKernel {
     pub vector_per_task: Option<usize>,
 }
 
+impl Pass {
+    /// For each index of the vector axis, without loops inside.
+    pub fn straight(body: Body) -> Pass {
+        Pass {
+            vector: true,
+            sequential: vec![],
+            body,
+            finish: vec![],
+        }
+    }
+}
+
 /// Elements that one task of a copy moves.
 const COPIED_PER_TASK: usize = 1 << 15;
 
 impl LoopKernel {
+    /// One straight pass over rows, so many of them in a task.
+    pub fn straight(outer: Vec<usize>, vector: usize, body: Body, rows_per_task: usize) -> LoopKernel {
+        LoopKernel {
+            outer,
+            vector,
+            rows_kept: 0,
+            passes: vec![Pass::straight(body)],
+            rows_per_task,
+            vector_per_task: None,
+        }
+    }
+
     /// The body of a kernel that copies all of buffer 0 to buffer 1.
     pub fn copy(length: usize) -> KernelBody {
         let at = Position::axis(VECTOR_AXIS);
@@ -294,18 +318,10 @@ impl LoopKernel {
             value: ValueId(i as u32),
             instruction,
         };
+        let body = [load, store].into_iter().enumerate().map(define).collect();
         KernelBody::Loop(LoopKernel {
-            outer: vec![],
-            vector: length,
-            rows_kept: 0,
-            passes: vec![Pass {
-                vector: true,
-                sequential: vec![],
-                body: [load, store].into_iter().enumerate().map(define).collect(),
-                finish: vec![],
-            }],
-            rows_per_task: 1,
             vector_per_task: Some(COPIED_PER_TASK),
+            ..LoopKernel::straight(vec![], length, body, 1)
         })
     }
 }
@@ -373,6 +389,21 @@ impl MatrixProduct {
     pub fn turn_length(&self) -> usize {
         self.k / self.turns.iter().product::<usize>()
     }
+
+    /// Elements from panel to panel of `b`, where it lies in panels.
+    pub fn panel_elements(&self) -> usize {
+        PANEL_COLUMNS * self.k
+    }
+
+    /// The element of `b` at a row of a turn and a column; without the part of the batch axes and turns.
+    pub fn b_element(&self, row: usize, column: usize) -> i64 {
+        let (panel, column) = match self.b_in_panels {
+            true => (column / PANEL_COLUMNS, column % PANEL_COLUMNS),
+            false => (0, column),
+        };
+        let inside = row as i64 * self.b.row_stride + column as i64 * self.b.column_stride;
+        self.b.constant + (panel * self.panel_elements()) as i64 + inside
+    }
 }
 
 /// Adds rows into a table of zeros: for each item (row-major), `table[.., vector] += source[.., vector]`.
@@ -418,23 +449,6 @@ pub struct Kernel {
     pub buffers: Vec<Buffer>,
     /// What it does.
     pub body: KernelBody,
-}
-
-impl MatrixProduct {
-    /// Elements from panel to panel of `b`, where it lies in panels.
-    pub fn panel_elements(&self) -> usize {
-        PANEL_COLUMNS * self.k
-    }
-
-    /// The element of `b` at a row of a turn and a column; without the part of the batch axes and turns.
-    pub fn b_element(&self, row: usize, column: usize) -> i64 {
-        let (panel, column) = match self.b_in_panels {
-            true => (column / PANEL_COLUMNS, column % PANEL_COLUMNS),
-            false => (0, column),
-        };
-        let inside = row as i64 * self.b.row_stride + column as i64 * self.b.column_stride;
-        self.b.constant + (panel * self.panel_elements()) as i64 + inside
-    }
 }
 
 impl Kernel {

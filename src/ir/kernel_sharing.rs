@@ -107,19 +107,13 @@ mod tests {
             elements: 256,
             written,
         };
-        let pass = |body| Pass {
-            vector: true,
-            sequential: vec![],
-            body,
-            finish: vec![],
-        };
         Kernel {
             buffers: vec![buffer(false), buffer(true)],
             body: KernelBody::Loop(LoopKernel {
                 outer: vec![8],
                 vector: 32,
                 rows_kept: 0,
-                passes: passes.into_iter().map(pass).collect(),
+                passes: passes.into_iter().map(Pass::straight).collect(),
                 rows_per_task: 1,
                 vector_per_task: None,
             }),

@@ -125,19 +125,7 @@ fn multiply_adds(chains: usize) -> Kernel {
     };
     Kernel {
         buffers: vec![buffer(FMA_ELEMENTS, false), buffer(FMA_ELEMENTS * FMA_ROWS, true)],
-        body: KernelBody::Loop(LoopKernel {
-            outer: vec![FMA_ROWS],
-            vector: FMA_ELEMENTS,
-            rows_kept: 0,
-            passes: vec![Pass {
-                vector: true,
-                sequential: vec![],
-                body,
-                finish: vec![],
-            }],
-            rows_per_task: 64,
-            vector_per_task: None,
-        }),
+        body: KernelBody::Loop(LoopKernel::straight(vec![FMA_ROWS], FMA_ELEMENTS, body, 64)),
     }
 }
 

@@ -152,17 +152,8 @@ fn folding(elements: usize) -> Kernel {
     Kernel {
         buffers: vec![buffer(false), buffer(true)],
         body: KernelBody::Loop(LoopKernel {
-            outer: vec![],
-            vector: elements,
-            rows_kept: 0,
-            passes: vec![Pass {
-                vector: true,
-                sequential: vec![],
-                body: (0..).zip(instructions).map(define).collect(),
-                finish: vec![],
-            }],
-            rows_per_task: 1,
             vector_per_task: Some(256),
+            ..LoopKernel::straight(vec![], elements, (0..).zip(instructions).map(define).collect(), 1)
         }),
     }
 }

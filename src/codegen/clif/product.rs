@@ -73,12 +73,7 @@ pub fn emit(
         pack_b: if packs_b { routines.next() } else { None },
         pack_a: routines.next(),
         wide_epilogue,
-        epilogue: Pass {
-            vector: true,
-            sequential: vec![],
-            body: kernel.epilogue.clone(),
-            finish: vec![],
-        },
+        epilogue: Pass::straight(kernel.epilogue.clone()),
         levels,
     };
     e.outer_axes = kernel.batch.len() + 1;

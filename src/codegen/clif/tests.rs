@@ -190,19 +190,12 @@ fn clif_is_printed_for_a_named_instruction_set() {
     };
     let kernel = Kernel {
         buffers: vec![buffer(false), buffer(true)],
-        body: KernelBody::Loop(LoopKernel {
-            outer: vec![],
-            vector: 4,
-            rows_kept: 0,
-            passes: vec![Pass {
-                vector: true,
-                sequential: vec![],
-                body: (0..).zip([load, double, store]).map(define).collect(),
-                finish: vec![],
-            }],
-            rows_per_task: 1,
-            vector_per_task: None,
-        }),
+        body: KernelBody::Loop(LoopKernel::straight(
+            vec![],
+            4,
+            (0..).zip([load, double, store]).map(define).collect(),
+            1,
+        )),
     };
     let target = Target::named("x86-64").unwrap();
     insta::assert_snapshot!(clif_text(&kernel, &target).unwrap(), @r"

@@ -1,0 +1,185 @@
+//! Matrix products: strides of every form, strips, turns and panels, 16 bits.
+
+use super::{Case, Generator, Scope};
+use crate::ir::affine::Position;
+use crate::ir::kernel::*;
+use crate::ir::kernel_verify::ValueKind;
+
+impl Generator {
+    /// A matrix with strips and turns: far from each other, or windows that overlap.
+    fn matrix_in_parts(
+        &mut self,
+        batch: &[usize],
+        strips: &[usize],
+        turns: &[usize],
+        [rows, columns]: [usize; 2],
+    ) -> Matrix {
+        let outer = [strips, turns, batch].concat();
+        let mut matrix = self.matrix(&outer, rows, columns);
+        let of_batch = matrix.batch.split_off(strips.len() + turns.len());
+        if self.chance(2) {
+            for stride in &mut matrix.batch {
+                *stride = (*stride).min(self.below(2 * columns + 2) as i64);
+            }
+        }
+        matrix.turns = matrix.batch.split_off(strips.len());
+        matrix.strips = std::mem::replace(&mut matrix.batch, of_batch);
+        matrix
+    }
+
+    fn matrix(&mut self, batch: &[usize], rows: usize, columns: usize) -> Matrix {
+        let mut strides: Vec<i64> = vec![];
+        let (row_stride, column_stride, mut size) = match self.below(6) {
+            0 | 1 => (columns as i64, 1, rows * columns),
+            2 | 3 => (1, rows as i64, rows * columns),
+            4 => (2 * columns as i64 + 1, 2, rows * (2 * columns + 1)),
+            _ => (0, 1, columns),
+        };
+        for &length in batch.iter().rev() {
+            let repeats = self.chance(4);
+            strides.push(if repeats { 0 } else { size as i64 });
+            if !repeats {
+                size *= length;
+            }
+        }
+        strides.reverse();
+        let constant = self.pick(&[0, 0, 2]);
+        let storage = self.pick(&[Storage::F32, Storage::F32, Storage::Bf16, Storage::F16]);
+        let buffer = self.buffer(storage, size + constant as usize, false);
+        Matrix {
+            buffer,
+            constant,
+            batch: strides,
+            strips: vec![],
+            turns: vec![],
+            row_stride,
+            column_stride,
+        }
+    }
+
+    /// A product's second operand in panels.
+    fn panels(&mut self, rows: usize, columns: usize) -> Matrix {
+        let constant = self.pick(&[0, 0, 16]);
+        let elements = constant as usize + columns.div_ceil(PANEL_COLUMNS) * PANEL_COLUMNS * rows;
+        Matrix {
+            buffer: self.buffer(Storage::F32, elements, false),
+            constant,
+            batch: vec![],
+            strips: vec![],
+            turns: vec![],
+            row_stride: PANEL_COLUMNS as i64,
+            column_stride: 1,
+        }
+    }
+
+    /// A product of any form.
+    pub fn product_case(&mut self) -> Case {
+        self.start();
+        let batch = self.sizes(2);
+        let side = |g: &mut Generator| {
+            let small = 1 + g.below(40);
+            g.pick(&[1, 3, 4, 7, 8, 9, 16, 17, 31, 33, small])
+        };
+        let (m, n) = (side(self), side(self));
+        let k = if self.chance(6) {
+            self.pick(&[255, 256, 257, 513, 700])
+        } else {
+            side(self)
+        };
+        let (m, n) = if batch.is_empty() && self.chance(4) {
+            (m + 70, n + 140)
+        } else {
+            (m, n)
+        };
+        let parts = |g: &mut Generator| if g.chance(3) { g.sizes(2) } else { vec![] };
+        let b_in_panels = batch.is_empty() && self.chance(3);
+        let (strips, turns) = (parts(self), if b_in_panels { vec![] } else { parts(self) });
+        let a = self.matrix_in_parts(&batch, &strips, &turns, [m, k]);
+        let b = match b_in_panels {
+            true => self.panels(k, n),
+            false => self.matrix_in_parts(&batch, &[], &turns, [k, n]),
+        };
+        let m = m * strips.iter().product::<usize>();
+        let k = k * turns.iter().product::<usize>();
+        let sizes: Vec<usize> = [n].iter().chain(&batch).chain([&m]).copied().collect();
+        let usable: Vec<usize> = (0..sizes.len()).collect();
+        let (mut body, mut scope) = (vec![], Scope::default());
+        let product = self.define(&mut body, &mut scope, ValueKind::Real, Instruction::Product);
+        let (at, elements) = self.own_position(&sizes, &usable);
+        let buffer = self.buffer(Storage::F32, elements, true);
+        self.effect(
+            &mut body,
+            Instruction::Store {
+                buffer,
+                at,
+                value: product,
+            },
+        );
+        if self.chance(2) {
+            self.sources(&mut body, &mut scope, &sizes, &usable);
+            self.arithmetic(&mut body, &mut scope, 10);
+            self.store(&mut body, &scope, &sizes, &usable);
+        }
+        let rows_per_task = self.pick(&[1, 2, 5, 16, 64]);
+        let unit = if b_in_panels { PANEL_COLUMNS } else { LANES };
+        let columns_per_task = if self.chance(2) { unit * (1 + self.below(3)) } else { n };
+        self.finish(KernelBody::Product(MatrixProduct {
+            batch,
+            m,
+            strips,
+            n,
+            k,
+            turns,
+            a,
+            b,
+            b_in_panels,
+            epilogue: body,
+            rows_per_task,
+            columns_per_task,
+        }))
+    }
+
+    /// All 65 536 numbers of 16 bits times 1, as the rows or as the columns of a product.
+    pub fn widening_case(&mut self, storage: Storage, rows: bool) -> Case {
+        self.start();
+        let all = 1 << 16;
+        let (numbers, one) = (self.buffer(storage, all, false), self.buffer(Storage::F32, 1, false));
+        let result = self.buffer(Storage::F32, all, true);
+        let matrix = |buffer, row_stride, column_stride| Matrix {
+            buffer,
+            constant: 0,
+            batch: vec![],
+            strips: vec![],
+            turns: vec![],
+            row_stride,
+            column_stride,
+        };
+        let (m, n) = if rows { (all, 1) } else { (1, all) };
+        let (a, b) = match rows {
+            true => (matrix(numbers, 1, 1), matrix(one, 1, 1)),
+            false => (matrix(one, 1, 1), matrix(numbers, 1, 1)),
+        };
+        let (mut epilogue, mut scope) = (vec![], Scope::default());
+        let value = self.define(&mut epilogue, &mut scope, ValueKind::Real, Instruction::Product);
+        let at = Position::axis(if rows { 1 } else { VECTOR_AXIS });
+        let buffer = result;
+        self.effect(&mut epilogue, Instruction::Store { buffer, at, value });
+        let mut case = self.finish(KernelBody::Product(MatrixProduct {
+            batch: vec![],
+            m,
+            strips: vec![],
+            n,
+            k: 1,
+            turns: vec![],
+            a,
+            b,
+            b_in_panels: false,
+            epilogue,
+            rows_per_task: 1 << 12,
+            columns_per_task: n,
+        }));
+        case.memory[0] = (0..all as u32).collect();
+        case.memory[1] = vec![1f32.to_bits()];
+        case
+    }
+}
