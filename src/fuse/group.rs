@@ -200,6 +200,9 @@ impl Groups {
         if group.work + program.work(id) > GROUP_WORK_MAX {
             return Err(reason::TOO_LONG);
         }
+        if program.keeps_apart(&[id], &group.members) {
+            return Err(reason::AGAIN);
+        }
         let sizes = domain(program, id);
         let identity: Index = (0..sizes.len()).map(Position::axis).collect();
         let mut place = linear(sizes, &identity, sizes);
@@ -377,7 +380,8 @@ impl Groups {
         let alike = a.kind == GroupKind::Rows && b.kind == GroupKind::Rows && a.size == b.size;
         let vectors = a.vector.is_none() || b.vector.is_none() || a.vector == b.vector;
         let waits = a.size < WAITING_MIN && a.level != b.level && self.is_needed(first, second);
-        if !alike || !vectors || waits || a.work + b.work > GROUP_WORK_MAX {
+        let apart = program.keeps_apart(&a.members, &b.members);
+        if !alike || !vectors || waits || apart || a.work + b.work > GROUP_WORK_MAX {
             return false;
         }
         let beside = |g: &Group, other: usize| {

@@ -3,10 +3,11 @@
 //! patterns: softmax, layer norm or an optimizer become one kernel because of what they read. It never sees addresses,
 //! threads or machine code.
 //!
-//! In the order of processing: `normalise` with `window` → `program` (what may be stored) → `walk` and `group` (which
+//! In the order of processing: `normalise` with `window` → `again` → `program` (what may be stored) → `walk` and `group` (which
 //! kernels) → `lower` with `layout`, `emit`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` →
 //! `schedule` with `scan` and `pack` → `join` → `band`.
 
+mod again;
 mod band;
 mod body;
 mod contract;
@@ -40,12 +41,14 @@ use crate::ir::kernel::Schedule;
 
 /// The schedule that computes all outputs of a graph without placeholders of gradients.
 pub fn fuse(graph: &Graph) -> Schedule {
-    fused(graph, true)
+    fused(graph, true, again::KEPT_MIN)
 }
 
-/// The same; rounded numbers are stored `in_16_bits` or in 32, which changes no result.
-fn fused(graph: &Graph, in_16_bits: bool) -> Schedule {
-    let mut program = program::Program::new(normalise::normalised(graph), in_16_bits);
+/// The same; rounded numbers are stored `in_16_bits` or in 32, and the gradient computes again what is cheap where at
+/// least `kept_min` elements are kept for it: neither changes a result.
+fn fused(graph: &Graph, in_16_bits: bool, kept_min: usize) -> Schedule {
+    let normal = normalise::normalised(graph).computed_again(in_16_bits, kept_min);
+    let mut program = program::Program::new(normal, in_16_bits);
     let groups = group::grouped(&mut program);
     let mut schedule = schedule::scheduled(&program, &groups);
     join::joined(&mut schedule);

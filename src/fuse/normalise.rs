@@ -9,6 +9,7 @@ use crate::ir::graph::{Graph, InputId, MapFunction, Node, NodeId, Op, ParamId, R
 use std::collections::HashMap;
 
 /// The graph that is fused.
+#[derive(Clone)]
 pub struct Normal {
     /// Only nodes that an output needs.
     pub graph: Graph,
@@ -16,6 +17,9 @@ pub struct Normal {
     pub origin: Vec<NodeId>,
     /// Copies into another layout: they must be stored.
     pub copies: Vec<NodeId>,
+    /// What the gradient computes again, and the first node behind the loss: see `again`.
+    pub again: Vec<NodeId>,
+    pub(super) behind_loss: Option<NodeId>,
     /// Views of padded sources, by the guarded views that they stand for.
     pub(super) padded: HashMap<NodeId, (NodeId, NodeId)>,
     leaves: HashMap<(u8, u32), NodeId>,
@@ -35,16 +39,7 @@ pub fn normalised(graph: &Graph) -> Normal {
             graph.node(id).operands.iter().for_each(|o| needed[o.0 as usize] = true);
         }
     }
-    let mut normal = Normal {
-        graph: Graph::with_declarations_of(graph),
-        origin: vec![],
-        copies: vec![],
-        padded: HashMap::new(),
-        leaves: HashMap::new(),
-        quotients: HashMap::new(),
-        products: HashMap::new(),
-        reciprocals: HashMap::new(),
-    };
+    let mut normal = Normal::empty(graph);
     let mut new: Vec<Option<NodeId>> = vec![None; graph.len()];
     for id in graph.ids().filter(|id| needed[id.0 as usize]) {
         let mut node = graph.node(id).clone();
@@ -69,6 +64,22 @@ const FEWER_DIVISIONS: usize = 4;
 const PRODUCTS_MIN: usize = 4096;
 
 impl Normal {
+    /// No nodes yet, for the same inputs, parameters and states.
+    pub(super) fn empty(graph: &Graph) -> Normal {
+        Normal {
+            graph: Graph::with_declarations_of(graph),
+            origin: vec![],
+            copies: vec![],
+            again: vec![],
+            behind_loss: None,
+            padded: HashMap::new(),
+            leaves: HashMap::new(),
+            quotients: HashMap::new(),
+            products: HashMap::new(),
+            reciprocals: HashMap::new(),
+        }
+    }
+
     pub(super) fn push(&mut self, node: Node, origin: NodeId) -> NodeId {
         self.origin.push(origin);
         self.graph.add(node)

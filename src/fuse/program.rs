@@ -20,6 +20,10 @@ pub struct Program {
     pub live: Vec<bool>,
     /// Why.
     pub decisions: Vec<Decision>,
+    /// Whether the gradient computes it again.
+    again: Vec<bool>,
+    /// The first node behind the loss, if anything is computed again.
+    behind_loss: Option<NodeId>,
     users: Vec<Vec<NodeId>>,
     work: Vec<u32>,
     in_32_bits: Vec<bool>,
@@ -34,8 +38,15 @@ impl Program {
     /// Decides which nodes are anchors, and whether any is stored in 16 bits.
     pub fn new(normal: Normal, in_16_bits: bool) -> Program {
         let Normal {
-            graph, origin, copies, ..
+            graph,
+            origin,
+            copies,
+            again: again_nodes,
+            behind_loss,
+            ..
         } = normal;
+        let mut again = vec![false; graph.len()];
+        again_nodes.iter().for_each(|id| again[id.0 as usize] = true);
         let mut live = vec![false; graph.len()];
         for output in &graph.outputs {
             live[output.node.0 as usize] = true;
@@ -65,6 +76,8 @@ impl Program {
             graph,
             origin,
             live,
+            again,
+            behind_loss,
             users,
         };
         for copy in copies {
@@ -128,6 +141,14 @@ impl Program {
             let node = self.origin[id.0 as usize];
             self.decisions.push(Decision { node, reason });
         }
+    }
+
+    /// Whether one of these is computed again for the gradient and the other one by the model: in one kernel they would
+    /// be computed too early.
+    pub fn keeps_apart(&self, one: &[NodeId], other: &[NodeId]) -> bool {
+        let again = |ids: &[NodeId]| ids.iter().any(|id| self.again[id.0 as usize]);
+        let early = |ids: &[NodeId]| self.behind_loss.is_some_and(|first| ids.iter().any(|&id| id < first));
+        (again(one) && early(other)) || (early(one) && again(other))
     }
 
     /// Whether the node is an output.
@@ -257,7 +278,7 @@ impl Program {
             );
             if several && !pure && read.len() >= READS_MAX {
                 self.require(id, reason::MANY_READS);
-            } else if several && !pure && work > WORK_MAX {
+            } else if several && !pure && work > WORK_MAX * (1 + u32::from(self.again[id.0 as usize])) {
                 self.require(id, reason::LONG);
             }
             reads[id.0 as usize] = read;
@@ -266,7 +287,7 @@ impl Program {
 }
 
 /// About how many instructions a node adds.
-fn weight(op: &Op) -> u32 {
+pub fn weight(op: &Op) -> u32 {
     match op {
         Op::Map(function) => match function {
             MapFunction::Exponential | MapFunction::Logarithm => 16,

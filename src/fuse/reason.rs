@@ -30,6 +30,7 @@ pub const ALL: &[&str] = &[
     SCAN,
     BEHIND_SCAN,
     TOO_LONG,
+    AGAIN,
     IN_PLACE,
     NOT_IN_PLACE,
 ];
@@ -58,6 +59,7 @@ pub const ONE_ROW: &str = "not fused: too few rows for the threads";
 pub const NO_REDUCTION_IN_PRODUCT: &str = "not fused: a matrix product's epilogue does not reduce";
 pub const BEHIND_SCATTER: &str = "not fused: a scatter is done only at its end";
 pub const TOO_LONG: &str = "not fused: the kernel is long enough";
+pub const AGAIN: &str = "not fused: computed again for the gradient, later than its producer";
 pub const SCANNED: &str = "stored: a scan reads it step by step";
 pub const SCAN: &str = "computed once: a scan";
 pub const BEHIND_SCAN: &str = "not fused: a scan is a loop of its own";

@@ -1,5 +1,6 @@
 //! Schedules of small graphs against the float64 meaning of the graph, through the interpreter of kernels.
 
+mod again;
 mod bands;
 mod build;
 mod classic;

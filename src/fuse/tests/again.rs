@@ -1,0 +1,73 @@
+//! What the gradient computes again: a transformer keeps neither activations nor attention's weights for it.
+
+use super::{given, run};
+use crate::fuse::fused;
+use crate::ir::experiment::Schema;
+use crate::ir::graph::{Element, Graph};
+use crate::pipeline;
+use crate::plan::planned;
+use std::path::Path;
+
+const TRANSFORMER: &str = "
+data {
+    tensors \"batches.safetensors\"
+    ids     inputs[64] < 17, targets[64] < 17
+}
+
+model gpt {
+    inputs -> embedding(17, 32)
+    repeat 3 {
+        residual { layer_norm -> attention(4, causal = true, drop = 0.1) }
+        residual { layer_norm -> linear(128) -> gelu_tanh -> linear(32) }
+    }
+    layer_norm -> linear(17)
+}
+
+train {
+    loss      cross_entropy(targets)
+    optimizer adamw(lr = 1e-3)
+    clip_norm 1
+    batch     4
+    steps     1
+}
+";
+
+fn graph() -> Graph {
+    let tensor = |name: &str| crate::ir::experiment::SchemaTensor {
+        name: name.into(),
+        axes: vec![("time".into(), 64)],
+        element: Element::Id { bound: 17 },
+        bound_name: None,
+        category: false,
+    };
+    let schema = Schema {
+        tensors: vec![tensor("inputs"), tensor("targets")],
+        batch: Some(4),
+        ..Schema::default()
+    };
+    let read = |_: &Path| Ok(TRANSFORMER.as_bytes().to_vec());
+    let spec = pipeline::load(Path::new("gpt.ms"), &[], &read);
+    let graph = spec
+        .and_then(|spec| spec.resolve(schema))
+        .and_then(|experiment| experiment.training_graph());
+    graph.unwrap_or_else(|failure| panic!("{:?}", failure.diagnostics))
+}
+
+#[test]
+fn a_transformer_keeps_less_and_computes_the_same_bits() {
+    let graph = graph();
+    let [kept, again] = [usize::MAX, 0].map(|kept_min| fused(&graph, true, kept_min));
+    let bytes = [&kept, &again].map(|schedule| planned(schedule, &graph, None, 1).transient_bytes);
+    assert!(bytes[1] * 5 <= bytes[0] * 3, "{bytes:?}");
+    let given = given(&graph);
+    let [wanted, found] = [&kept, &again].map(|schedule| run(schedule, &given, [1, 2]));
+    let bits = |values: &[Vec<f64>]| values.concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&found), bits(&wanted));
+}
+
+#[test]
+fn little_is_kept_as_it_is() {
+    let graph = graph();
+    let [plain, small] = [usize::MAX, super::super::again::KEPT_MIN].map(|kept_min| fused(&graph, true, kept_min));
+    assert_eq!(plain.to_string(), small.to_string());
+}
