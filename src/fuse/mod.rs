@@ -22,6 +22,7 @@ mod mathematics_test;
 mod normalise;
 mod pack;
 mod partition;
+mod phase;
 mod position;
 mod program;
 mod random;

@@ -97,7 +97,7 @@ impl Normal {
             Op::Reduce { function, axes } if *function == ReduceFunction::Sum => {
                 let axes = axes.clone();
                 match self.sum_over_windows(&node, &axes) {
-                    Some((contract, sides)) => self.add_over_windows(contract, sides, origin),
+                    Some(windowed) => self.add_over_windows(windowed, origin),
                     None if self.is_long(&node, &axes) => self.add_long_sum(node, origin, &axes),
                     None => self.push(node, origin),
                 }

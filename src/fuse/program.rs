@@ -31,6 +31,9 @@ pub struct Program {
 
 /// Instructions beyond which a value with several users is not computed again for each.
 const WORK_MAX: u32 = 48;
+/// Elements that must share a value for it to be stored, if it costs more than so many instructions.
+const SHARED_MIN: usize = 64;
+const SHARED_WORK_MAX: u32 = 4;
 /// Tensors beyond which a value with several users is not read together again for each.
 const READS_MAX: usize = 3;
 
@@ -246,6 +249,16 @@ impl Program {
         }
     }
 
+    /// A value that so many elements of a view share that computing it for each would cost more than reading it.
+    fn require_shared(&mut self, id: NodeId, elements_of_view: usize) {
+        let at = id.0 as usize;
+        let node = self.graph.node(id);
+        let shared = elements(&node.shape) * SHARED_MIN <= elements_of_view && elements(&node.shape) > 1;
+        if shared && self.work[at] > SHARED_WORK_MAX && matches!(node.op, Op::Map(_)) {
+            self.require(id, reason::SHARED);
+        }
+    }
+
     fn require_dear(&mut self) {
         let mut reads: Vec<Vec<NodeId>> = vec![vec![]; self.graph.len()];
         for id in self.graph.ids().collect::<Vec<_>>() {
@@ -271,6 +284,10 @@ impl Program {
             read.retain(|&r| elements(&self.graph.node(r).shape) * 2 > size);
             read.truncate(READS_MAX + 1);
             self.work[id.0 as usize] = work;
+            if let Op::View { .. } = node.op {
+                self.require_shared(node.operands[0], size);
+            }
+            let node = self.graph.node(id);
             let several = self.users(id).len() > 1 && size > 1;
             let pure = matches!(
                 node.op,

@@ -12,6 +12,7 @@ pub const ALL: &[&str] = &[
     CHAIN,
     MANY_READS,
     LONG,
+    SHARED,
     COPY_FOR_PRODUCT,
     NOT_WRITABLE,
     JOINED_ROWS,
@@ -44,6 +45,7 @@ pub const SCATTER: &str = "stored: a scatter";
 pub const CHAIN: &str = "stored in place of what it is computed from";
 pub const MANY_READS: &str = "stored: computing it again would read many tensors";
 pub const LONG: &str = "stored: computing it again would take long";
+pub const SHARED: &str = "stored: many elements share it";
 pub const COPY_FOR_PRODUCT: &str = "copied: its strides are not those of a matrix";
 pub const NOT_WRITABLE: &str = "stored: its positions cannot be composed with its user's";
 pub const JOINED_ROWS: &str = "fused: reads its producer in the same row";

@@ -5,6 +5,7 @@
 
 use super::contract::{Obstacle, arranged, groups, size_of};
 use super::normalise::Normal;
+use super::phase::Phases;
 use crate::ir::affine::{Affine, Guard, Position};
 use crate::ir::graph::{Graph, Node, NodeId, Op, elements};
 
@@ -114,10 +115,34 @@ impl Normal {
         Some((padded, windows))
     }
 
-    /// A sum over axes of a view of a contraction, as one contraction: its node (with operands still to be added) and
-    /// the views of its operands. Only where that takes about as many products.
-    pub(super) fn sum_over_windows(&self, sum: &Node, axes: &[usize]) -> Option<(Node, [Node; 2])> {
+    /// A sum over axes of a view of a contraction, as one contraction. Only where that takes about as many products.
+    pub(super) fn sum_over_windows(&self, sum: &Node, axes: &[usize]) -> Option<Windowed> {
         let view = self.graph.node(sum.operands[0]);
+        match Phases::of(view, axes) {
+            None => {
+                let (contract, sides) = self.windowed(sum, view, axes, [3, 2])?;
+                Some(Windowed {
+                    contract,
+                    sides,
+                    together: None,
+                })
+            }
+            Some(phases) => {
+                let phased = phases.view(view)?;
+                let (mut contract, sides) = self.windowed(sum, &phased, &phases.summed, [2, 1])?;
+                let together = phases.together(&mut contract, &phased, sum);
+                Some(Windowed {
+                    contract,
+                    sides,
+                    together: Some(together),
+                })
+            }
+        }
+    }
+
+    /// The contraction (with operands still to be added) and the views of its operands; it may take so many products for
+    /// so many of the contraction that the view reads.
+    fn windowed(&self, sum: &Node, view: &Node, axes: &[usize], [most, of]: [usize; 2]) -> Option<(Node, [Node; 2])> {
         let Op::View {
             positions,
             guards,
@@ -130,7 +155,7 @@ impl Normal {
         let Op::Contract { a, b, out } = &contract.op else {
             return None;
         };
-        if *fill != 0.0 || guards.is_empty() || 2 * elements(&view.shape) > 3 * elements(&contract.shape) {
+        if *fill != 0.0 || guards.is_empty() || of * elements(&view.shape) > most * elements(&contract.shape) {
             return None;
         }
         let windows = Windows {
@@ -172,15 +197,43 @@ impl Normal {
             return None;
         }
         let [first, second] = <[Node; 2]>::try_from(sides).ok()?;
+        let shape = out.iter().map(|&axis| view.shape[axis as usize]).collect();
         let op = Op::Contract { a, b, out };
-        Some((Node { op, ..sum.clone() }, [first, second]))
+        Some((
+            Node {
+                op,
+                shape,
+                ..sum.clone()
+            },
+            [first, second],
+        ))
     }
 
     /// Adds what [`sum_over_windows`](Normal::sum_over_windows) has found.
-    pub(super) fn add_over_windows(&mut self, mut contract: Node, sides: [Node; 2], origin: NodeId) -> NodeId {
+    pub(super) fn add_over_windows(&mut self, windowed: Windowed, origin: NodeId) -> NodeId {
+        let Windowed {
+            mut contract,
+            sides,
+            together,
+        } = windowed;
         contract.operands = sides.into_iter().map(|side| self.add(side, origin)).collect();
-        self.add(contract, origin)
+        let contract = self.add(contract, origin);
+        match together {
+            None => contract,
+            Some(mut view) => {
+                view.operands = vec![contract];
+                self.add(view, origin)
+            }
+        }
     }
+}
+
+/// A sum over windows of a contraction as a contraction that reads windows: its nodes, operands still to be added.
+pub(super) struct Windowed {
+    contract: Node,
+    sides: [Node; 2],
+    /// What puts the phases of the result together, where it has any.
+    together: Option<Node>,
 }
 
 /// A view of a contraction, some axes of which are summed. The labels of what comes of it are the view's axes, then

@@ -10,8 +10,9 @@
 //! - A reduction's step is `so_far = f(so_far, element)`: `so_far + element`, `so_far · element`, or `Maximum` and
 //!   `Minimum` as below (so a NaN element is passed over; who wants it to show must ask for it).
 //! - A [`MatrixProduct`] adds along `k` with one fused multiply-add for each product, ascending, in chunks of
-//!   [`PRODUCT_CHUNK`], each turn beginning a new one: each chunk starts from +0, and the chunks' sums are added in
-//!   order (`((c0 + c1) + c2) + …`).
+//!   [`PRODUCT_CHUNK`]; of turns, so many neighbours as [`turns_in_chunk`](MatrixProduct::turns_in_chunk) says make a
+//!   chunk, or else each begins a new one. Each chunk starts from +0, and the chunks' sums are added in order
+//!   (`((c0 + c1) + c2) + …`).
 //! - A [`Scatter`] starts from +0 and adds its items in order.
 //! - Arithmetic is IEEE 754 binary32, round to nearest even; `MultiplyAdd` rounds once; nothing else is contracted.
 //!   `Minimum(a, b)` is `if b < a { b } else { a }` and `Maximum(a, b)` is `if b > a { b } else { a }`, so a NaN in `a` stays.
@@ -388,6 +389,15 @@ impl MatrixProduct {
     /// Products of a turn.
     pub fn turn_length(&self) -> usize {
         self.k / self.turns.iter().product::<usize>()
+    }
+
+    /// Neighbouring turns, along the innermost axis of turns, whose products are added in one chain: as many as a chunk
+    /// holds, of those numbers that divide the axis.
+    pub fn turns_in_chunk(&self) -> usize {
+        let inner = self.turns.last().copied().unwrap_or(1);
+        let most = PRODUCT_CHUNK / self.turn_length();
+        let whole = (1..=inner.min(most)).rev().find(|turns| inner.is_multiple_of(*turns));
+        whole.unwrap_or(1)
     }
 
     /// Elements from panel to panel of `b`, where it lies in panels.

@@ -55,6 +55,11 @@ fn even(size: usize, most: usize, multiple: usize) -> usize {
     size.div_ceil(blocks).next_multiple_of(multiple)
 }
 
+/// The steps of a chunk, at most.
+fn chunk_steps(k: &MatrixProduct) -> usize {
+    (k.turns_in_chunk() * k.turn_length()).min(PRODUCT_CHUNK)
+}
+
 fn bytes(elements: usize) -> usize {
     elements.next_multiple_of(LANES) * WORD as usize
 }
@@ -74,7 +79,7 @@ impl Blocking {
         // Tasks of a thread that follow each other are taken together, so all rows may come at once.
         let packed_rows = even(k.m, PACKED_ROWS, TILE_ROWS);
         let rows = even(k.m, BLOCK_ROWS, packed_rows);
-        let length = k.turn_length().min(PRODUCT_CHUNK);
+        let length = chunk_steps(k);
         // The last tile of a strip may reach behind the block's rows.
         let behind = if k.strips.is_empty() { 0 } else { TILE_ROWS };
         let a_panels = bytes((rows + behind) * columns);
@@ -113,7 +118,7 @@ impl Blocking {
         let packed_rows = packs_rows.then(|| PACKED_VECTORS * width.lanes());
         let row_multiple = packed_rows.unwrap_or(at_once);
         let whole = even(of_task, BLOCK_COLUMNS / multiple * multiple, multiple);
-        let length = k.turn_length().min(PRODUCT_CHUNK);
+        let length = chunk_steps(k);
         let packed_steps = match k.k * whole <= PACKED_ELEMENTS && turns_follow(k) {
             true => k.k,
             false => length,
@@ -162,7 +167,7 @@ fn packs_rows(buffers: &[Buffer], k: &MatrixProduct) -> bool {
 }
 
 /// Whether the turns of `b` follow each other with the stride of its rows.
-fn turns_follow(k: &MatrixProduct) -> bool {
+pub(super) fn turns_follow(k: &MatrixProduct) -> bool {
     let mut stride = k.b.row_stride * k.turn_length() as i64;
     k.turns.iter().zip(&k.b.turns).rev().all(|(&size, &of_turn)| {
         let follows = of_turn == stride;
@@ -219,11 +224,20 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> Vec
         Some(rows) => (bytes(1), bytes(rows as i64)),
         None => (bytes(a.row_stride), bytes(a.column_stride)),
     };
+    let turns = match (kernel.turns_in_chunk(), blocking.packed_rows) {
+        (1, _) | (_, Some(_)) => None,
+        (count, None) => Some(wide::multiply::Turns {
+            count: count as i32,
+            length: kernel.turn_length() as i32,
+            bytes: bytes(*a.turns.last().expect("there are turns")),
+        }),
+    };
     let multiply = wide::multiply::Multiply {
         vectors,
         rows_at_once: blocking.rows_at_once,
         row_bytes,
         step_bytes,
+        turns,
         panel_step_bytes: match kernel.b_in_panels {
             true => bytes(PANEL_COLUMNS as i64),
             false => bytes(blocking.tile_columns as i64),
@@ -251,5 +265,6 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> Vec
 /// Whether the wide routines reach all of a product's operands with their offsets.
 pub fn reached_wide(kernel: &MatrixProduct) -> bool {
     let a = &kernel.a;
-    [a.row_stride, a.column_stride].iter().all(|s| s.abs() < 1 << 22)
+    let turn = a.turns.last().copied().unwrap_or(0);
+    [a.row_stride, a.column_stride].iter().all(|s| s.abs() < 1 << 22) && turn.abs() < 1 << 28
 }

@@ -1,7 +1,7 @@
 //! Matrix products: packed panels, tiles in scratch memory, the epilogue over each block while it is hot. The
 //! loops inside are routines, of this emitter or of the wide one.
 
-use super::blocking::Blocking;
+use super::blocking::{Blocking, turns_follow};
 use super::emitter::{Emitter, WORD};
 use super::loops::{Span, VectorPass};
 use super::routine::{TILE_COLUMNS, TILE_ROWS};
@@ -193,17 +193,26 @@ impl Product<'_> {
         each: &mut dyn FnMut(&mut Emitter, Chunk),
     ) {
         let k = self.kernel;
-        let turn_length = k.turn_length();
-        let (zero, turns) = (e.integer(0), e.integer(k.turns.iter().product::<usize>() as i64));
+        let in_chunk = k.turns_in_chunk();
+        let together = k.turn_length() * in_chunk;
+        let mut sizes = k.turns.clone();
+        let mut strides = [&k.a, &k.b].map(|m| m.turns.clone());
+        if let Some(inner) = sizes.last_mut() {
+            *inner /= in_chunk;
+            for stride in strides.iter_mut().filter_map(|s| s.last_mut()) {
+                *stride *= in_chunk as i64;
+            }
+        }
+        let (zero, turns) = (e.integer(0), e.integer(sizes.iter().product::<usize>() as i64));
         e.count(zero, turns, 1, &[], &mut |e, turn, _| {
             let (mut a, mut b) = (a, b);
-            if !k.turns.is_empty() {
-                let indices = e.unravel(turn, &k.turns);
-                a = self.moved(e, a, &k.a, &indices, &k.a.turns);
-                b = self.moved(e, b, &k.b, &indices, &k.b.turns);
+            if !sizes.is_empty() {
+                let indices = e.unravel(turn, &sizes);
+                a = self.moved(e, a, &k.a, &indices, &strides[0]);
+                b = self.moved(e, b, &k.b, &indices, &strides[1]);
             }
-            let before = e.scaled(turn, turn_length as i64);
-            let length = e.integer(turn_length as i64);
+            let before = e.scaled(turn, together as i64);
+            let length = e.integer(together as i64);
             e.count(zero, length, PRODUCT_CHUNK as i64, &[], &mut |e, step, _| {
                 let step_bytes = e.scaled(step, k.a.column_stride * e.stride(k.a.buffer));
                 let left = e.builder.ins().isub(length, step);
@@ -212,7 +221,7 @@ impl Product<'_> {
                     a: e.builder.ins().iadd(a, step_bytes),
                     b: e.builder.ins().iadd(b, b_bytes),
                     at: e.builder.ins().iadd(before, step),
-                    length: match turn_length <= PRODUCT_CHUNK {
+                    length: match together <= PRODUCT_CHUNK {
                         true => length,
                         false => e.least(left, PRODUCT_CHUNK as i64),
                     },
@@ -283,7 +292,11 @@ impl Product<'_> {
             true => self.in_panels(e, column),
             false => e.scaled(column, stride),
         };
-        self.pack_panels(e, pack, width, &offset, [panels, b, length], columns);
+        let matrix = match turns_follow(self.kernel) {
+            true => None,
+            false => Some(&self.kernel.b),
+        };
+        self.pack_panels(e, pack, (width, matrix), &offset, [panels, b, length], columns);
     }
 
     /// Bytes from the first column of `b` to another one, where it lies in panels.
@@ -296,12 +309,13 @@ impl Product<'_> {
         e.builder.ins().iadd(before, inside)
     }
 
-    /// Packs panel after panel of the lanes `[first, end)`; where a lane is, in bytes, is given.
+    /// Packs panel after panel of the lanes `[first, end)`; where a lane is, in bytes, is given. The steps may lie in a
+    /// matrix's turns.
     fn pack_panels(
         &self,
         e: &mut Emitter,
         pack: FuncRef,
-        width: usize,
+        (width, in_turns): (usize, Option<&Matrix>),
         offset: &dyn Fn(&mut Emitter, Value) -> Value,
         [panels, source, length]: [Value; 3],
         (first, end): (Value, Value),
@@ -312,7 +326,21 @@ impl Product<'_> {
             let source = e.builder.ins().iadd(source, moved);
             let left = e.builder.ins().isub(end, lane);
             let live = e.least(left, width as i64);
-            e.builder.ins().call(pack, &[panel[0], source, length, live]);
+            match (self.kernel.turns_in_chunk(), in_turns) {
+                (1, _) | (_, None) => {
+                    e.builder.ins().call(pack, &[panel[0], source, length, live]);
+                }
+                (turns, Some(matrix)) => {
+                    let steps = self.kernel.turn_length() as i64;
+                    let stride = matrix.turns.last().expect("there are turns") * e.stride(matrix.buffer);
+                    e.repeat(turns, 1, &[panel[0], source], &mut |e, _, now| {
+                        let length = e.integer(steps);
+                        e.builder.ins().call(pack, &[now[0], now[1], length, live]);
+                        let panel = e.builder.ins().iadd_imm_s(now[0], steps * width as i64 * WORD);
+                        vec![panel, e.builder.ins().iadd_imm_s(now[1], stride)]
+                    });
+                }
+            }
             vec![e.builder.ins().iadd(panel[0], panel_bytes)]
         });
     }
@@ -326,6 +354,7 @@ impl Product<'_> {
                 let stride = self.kernel.a.row_stride * e.stride(self.kernel.a.buffer);
                 let offset = |e: &mut Emitter, row| e.scaled(row, stride);
                 let zero = e.integer(0);
+                let lanes = (lanes, Some(&self.kernel.a));
                 self.pack_panels(e, pack, lanes, &offset, [panels, strip.a, length], (zero, rows));
                 panels
             }
@@ -410,7 +439,7 @@ impl Product<'_> {
             self.pack_panels(
                 e,
                 self.pack_a.expect("rows are packed by a routine"),
-                TILE_ROWS,
+                (TILE_ROWS, Some(&self.kernel.a)),
                 &offset,
                 [a_panels, a, length],
                 (row, packed_end),

@@ -331,7 +331,7 @@ impl<'a> Emitter<'a> {
                     if wanted(position_varies(&fixed, sequential_from)) {
                         self.fixed_pointer(*buffer, at)?;
                     } else {
-                        let row = fixed_for_row(at, sequential_from);
+                        let row = before(at, sequential_from);
                         self.fixed_pointer(*buffer, &row)?;
                     }
                 }
@@ -349,6 +349,34 @@ impl<'a> Emitter<'a> {
         Ok(())
     }
 
+    /// Computes once what moves only along outer axes before `last`.
+    pub fn prepare_before<'b>(
+        &mut self,
+        body: impl IntoIterator<Item = &'b Define>,
+        last: usize,
+    ) -> Result<(), Unsupported> {
+        for define in body {
+            if let Instruction::Load { buffer, at, .. }
+            | Instruction::Gather { buffer, at, .. }
+            | Instruction::Store { buffer, at, .. } = &define.instruction
+            {
+                self.fixed_pointer(*buffer, &before(at, last))?;
+            }
+            if let Instruction::Load { guards, .. } | Instruction::Inside(guards) = &define.instruction {
+                for guard in guards {
+                    let of = match guard {
+                        Guard::Within { of, .. } => of.clone(),
+                        Guard::Divisible { of, .. } => of.clone().into(),
+                    };
+                    if before(&of, last) == fixed(&of, |_| true) {
+                        self.guard(guard)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The address of a buffer's element at the part of a position that does not move along the vector axis (without the
     /// constant).
     pub fn fixed_pointer(&mut self, buffer: BufferId, at: &Position) -> Result<Reg, Unsupported> {
@@ -358,16 +386,20 @@ impl<'a> Emitter<'a> {
             return Ok(pointer);
         }
         let sequential_from = first_sequential(self.outer_axes);
-        let row = fixed_for_row(at, sequential_from);
         let mut rest = fixed.clone();
         let mut pointer = self.pointers[buffer.0 as usize];
-        if row != fixed
-            && let Some(found) = self.find(&Computed::Pointer(buffer, row))
-        {
-            pointer = found;
-            rest.affine.terms.retain(|t| t.0 >= sequential_from);
-            rest.digits
-                .retain(|d| d.of.terms.iter().any(|t| t.0 >= sequential_from));
+        // A part of it may be known: that of the row, or that of its neighbours.
+        for from in [sequential_from, self.outer_axes] {
+            let part = before(at, from);
+            if part == fixed || part == Position::default() {
+                continue;
+            }
+            if let Some(found) = self.find(&Computed::Pointer(buffer, part)) {
+                pointer = found;
+                rest.affine.terms.retain(|t| t.0 >= from);
+                rest.digits.retain(|d| d.of.terms.iter().any(|t| t.0 >= from));
+                break;
+            }
         }
         let stride = self.stride(buffer);
         let (affine, first) = self.terms(&rest.affine.terms, stride);
@@ -504,6 +536,7 @@ pub fn fixed(at: &Position, fits: impl Fn(usize) -> bool) -> Position {
     }
 }
 
-fn fixed_for_row(at: &Position, sequential_from: usize) -> Position {
-    fixed(at, |axis| axis != VECTOR_AXIS && axis < sequential_from)
+/// The part of a position that moves along outer axes before one, without the constant.
+fn before(at: &Position, axis: usize) -> Position {
+    fixed(at, |a| a != VECTOR_AXIS && a < axis)
 }

@@ -12,6 +12,11 @@ const SMALL_BODY: usize = 16;
 /// The same for two vectors.
 const LARGE_BODY: usize = 60;
 
+/// The longest row that is worth a loop over its neighbours.
+const SHORT_ROW: usize = 256;
+/// So many neighbours are worth a loop.
+const ROWS_MIN: usize = 4;
+
 /// Bytes from kept row to kept row: as the portable emitter has them.
 fn kept_stride(kernel: &LoopKernel) -> usize {
     kernel.vector.next_multiple_of(LANES) * WORD as usize
@@ -37,7 +42,13 @@ pub fn emit(e: &mut Emitter, kernel: &LoopKernel, (first, end): (Reg, Reg)) -> R
             let first = e.scaled(first, per_task);
             let end = e.scaled(end, per_task);
             let end = e.least(end, rows as i64);
-            e.count(first, end, 1, &mut |e, row| emit_row(e, kernel, row, Span::Whole))
+            match inner_rows(kernel) {
+                Some(inner) => emit_inner_rows(e, kernel, inner, (first, end)),
+                None => e.count(first, end, 1, &mut |e, row| {
+                    let outer = e.unravel(row, &kernel.outer)?;
+                    emit_row(e, kernel, &outer, Span::Whole)
+                }),
+            }
         }
         Some(cut) => {
             let cuts = kernel.vector.div_ceil(cut);
@@ -47,23 +58,67 @@ pub fn emit(e: &mut Emitter, kernel: &LoopKernel, (first, end): (Reg, Reg)) -> R
                 let start = e.scaled(number, cut as i64);
                 let end = e.plus(Some(start), cut as i64);
                 let end = e.least(end, kernel.vector as i64);
-                emit_row(e, kernel, row, Span::Part(start, end))
+                let outer = e.unravel(row, &kernel.outer)?;
+                emit_row(e, kernel, &outer, Span::Part(start, end))
             })
         }
     }
 }
 
-fn emit_row(e: &mut Emitter, kernel: &LoopKernel, row: Reg, span: Span) -> Result<(), Unsupported> {
-    let outer = e.unravel(row, &kernel.outer)?;
+/// How many rows the last outer axis makes, where rows are so short that what they share is worth a loop of its own.
+fn inner_rows(kernel: &LoopKernel) -> Option<usize> {
+    let (&inner, others) = kernel.outer.split_last()?;
+    let several = inner >= ROWS_MIN && others.iter().product::<usize>() > 1;
+    (several && kernel.vector <= SHORT_ROW).then_some(inner)
+}
+
+/// Rows `[first, end)`, those of the last outer axis in a loop inside.
+fn emit_inner_rows(
+    e: &mut Emitter,
+    kernel: &LoopKernel,
+    inner: usize,
+    (first, end): (Reg, Reg),
+) -> Result<(), Unsupported> {
+    let last = kernel.outer.len();
+    let rows: usize = kernel.outer.iter().product();
+    let range = (0, (rows + inner) as i64);
+    let from = e.divided(first, inner as i64, range)?;
+    let to = e.plus(Some(end), inner as i64 - 1);
+    let to = e.divided(to, inner as i64, range)?;
+    e.count(from, to, 1, &mut |e, group| {
+        let before = e.scaled(group, inner as i64);
+        let [start, stop] =
+            [first, end].map(|row| e.code.to_word(|d| Step::Words(WordOperation::Subtract, d, row, before)));
+        let zero = e.number(0);
+        let start = e.code.to_word(|d| Step::Words(WordOperation::Greatest, d, start, zero));
+        let stop = e.least(stop, inner as i64);
+        let outer = e.unravel(group, &kernel.outer[..last - 1])?;
+        e.open();
+        e.indices = [None].into_iter().chain(outer.iter().map(|i| Some(*i))).collect();
+        for pass in &kernel.passes {
+            e.sizes = sizes(kernel, pass);
+            e.indices.resize(e.sizes.len(), None);
+            e.prepare_before(pass.body.iter().chain(&pass.finish), last)?;
+        }
+        e.count(start, stop, 1, &mut |e, index| {
+            let outer: Vec<Axis> = outer.iter().copied().chain([Axis::of(index)]).collect();
+            emit_row(e, kernel, &outer, Span::Whole)
+        })?;
+        e.close();
+        Ok(())
+    })
+}
+
+fn sizes(kernel: &LoopKernel, pass: &Pass) -> Vec<usize> {
+    let inner = kernel.outer.iter().chain(&pass.sequential);
+    [kernel.vector].iter().chain(inner).copied().collect()
+}
+
+fn emit_row(e: &mut Emitter, kernel: &LoopKernel, outer: &[Axis], span: Span) -> Result<(), Unsupported> {
     let mut levels = Levels::default();
     e.open();
     for pass in &kernel.passes {
-        e.sizes = [kernel.vector]
-            .iter()
-            .chain(&kernel.outer)
-            .chain(&pass.sequential)
-            .copied()
-            .collect();
+        e.sizes = sizes(kernel, pass);
         e.indices = [None].into_iter().chain(outer.iter().map(|i| Some(*i))).collect();
         e.indices.resize(e.sizes.len(), None);
         levels.enter(&pass.body, first_sequential(kernel.outer.len()));

@@ -8,7 +8,7 @@ use super::encode_vector::{Extra, Operand, Width, op};
 const UNROLL: usize = 4;
 
 /// `fn(a, panel, tile, rows, length, accumulate)`: for each row, `tile[row][column] = Σ a[row][step] · panel[step][column]`
-/// over `length` steps, ascending; or that is added to what is there.
+/// over `length` steps, or over all turns and their steps, ascending; or that is added to what is there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Multiply {
     /// Vectors of a panel's row.
@@ -19,10 +19,23 @@ pub struct Multiply {
     pub row_bytes: i32,
     /// Bytes of `a` from step to step.
     pub step_bytes: i32,
+    /// Several turns of equally many steps, instead of `length` steps.
+    pub turns: Option<Turns>,
     /// Bytes of the panel from step to step.
     pub panel_step_bytes: i32,
     /// Bytes of the tile from row to row.
     pub tile_row_bytes: i32,
+}
+
+/// Steps of `a` that lie in several places.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Turns {
+    /// How many places.
+    pub count: i32,
+    /// Steps in each.
+    pub length: i32,
+    /// Bytes of `a` from place to place.
+    pub bytes: i32,
 }
 
 /// Rows that can be multiplied together where a panel has so many vectors: as many as the registers hold sums.
@@ -94,19 +107,49 @@ impl Multiply {
         }
         a.copy(A_NOW, A);
         a.copy(PANEL_NOW, PANEL);
-        a.copy(LEFT, LENGTH);
-        a.shift(Shift::Right, LEFT, UNROLL.trailing_zeros() as u8);
-        self.steps(a, width, rows, UNROLL);
-        a.copy(LEFT, LENGTH);
-        a.alu_number(Alu::And, LEFT, UNROLL as i32 - 1);
-        self.steps(a, width, rows, 1);
+        match self.turns {
+            None => {
+                a.copy(LEFT, LENGTH);
+                a.shift(Shift::Right, LEFT, UNROLL.trailing_zeros() as u8);
+                self.steps(a, width, rows, UNROLL);
+                a.copy(LEFT, LENGTH);
+                a.alu_number(Alu::And, LEFT, UNROLL as i32 - 1);
+                self.steps(a, width, rows, 1);
+            }
+            Some(turns) => self.turns(a, width, rows, turns),
+        }
         self.store(a, width, rows);
+    }
+
+    /// A loop over turns; what would count the steps counts them.
+    fn turns(self, a: &mut Assembler, width: Width, rows: usize, turns: Turns) {
+        a.number(LENGTH, turns.count.into());
+        let again = a.here();
+        for unroll in [UNROLL, 1] {
+            let left = match unroll {
+                UNROLL => turns.length / UNROLL as i32,
+                _ => turns.length % UNROLL as i32,
+            };
+            if left > 0 {
+                a.number(LEFT, left.into());
+                self.rounds(a, width, rows, unroll);
+            }
+        }
+        a.alu_number(Alu::Add, A_NOW, turns.bytes - turns.length * self.step_bytes);
+        a.alu_number(Alu::Subtract, LENGTH, 1);
+        a.jump_if(Condition::NotEqual, again);
     }
 
     /// A loop of rounds of some steps; perhaps none. The flags tell whether there is one.
     fn steps(self, a: &mut Assembler, width: Width, rows: usize, unroll: usize) {
         let end = a.label();
         a.jump_if(Condition::Equal, end);
+        self.rounds(a, width, rows, unroll);
+        a.bind(end);
+    }
+
+    /// A loop of at least one round.
+    fn rounds(self, a: &mut Assembler, width: Width, rows: usize, unroll: usize) {
         a.align(32);
         let again = a.here();
         for step in 0..unroll {
@@ -119,7 +162,6 @@ impl Multiply {
         a.alu_number(Alu::Add, PANEL_NOW, self.panel_step_bytes * unroll as i32);
         a.alu_number(Alu::Subtract, LEFT, 1);
         a.jump_if(Condition::NotEqual, again);
-        a.bind(end);
     }
 
     /// Brings what the next rows read at the same steps nearer.

@@ -11,14 +11,14 @@ use std::path::Path;
 const TRANSFORMER: &str = "
 data {
     tensors \"batches.safetensors\"
-    ids     inputs[64] < 17, targets[64] < 17
+    ids     inputs[32] < 17, targets[32] < 17
 }
 
 model gpt {
-    inputs -> embedding(17, 32)
-    repeat 3 {
-        residual { layer_norm -> attention(4, causal = true, drop = 0.1) }
-        residual { layer_norm -> linear(128) -> gelu_tanh -> linear(32) }
+    inputs -> embedding(17, 16)
+    repeat 2 {
+        residual { layer_norm -> attention(2, causal = true, drop = 0.1) }
+        residual { layer_norm -> linear(64) -> gelu_tanh -> linear(16) }
     }
     layer_norm -> linear(17)
 }
@@ -35,7 +35,7 @@ train {
 fn graph() -> Graph {
     let tensor = |name: &str| crate::ir::experiment::SchemaTensor {
         name: name.into(),
-        axes: vec![("time".into(), 64)],
+        axes: vec![("time".into(), 32)],
         element: Element::Id { bound: 17 },
         bound_name: None,
         category: false,

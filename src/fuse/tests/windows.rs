@@ -2,7 +2,7 @@
 
 use super::build::Build;
 use super::check;
-use crate::ir::affine::{Affine, Guard, Position};
+use crate::ir::affine::{Affine, Digit, Guard, Position};
 use crate::ir::graph::*;
 use crate::ir::kernel::{KernelBody, Schedule};
 
@@ -38,7 +38,31 @@ impl Convolution {
         (of.clone(), Guard::Within { of, low, high })
     }
 
-    /// The result and, with stride 1, the gradients by weights and image.
+    /// Which window has element `r` of itself at `p`, for axes `p` and `r`, and what must hold if there is one.
+    fn read_by(self, [p, r]: [usize; 2]) -> (Position, Vec<Guard>) {
+        let (stride, pad) = (self.stride as i64, self.pad as i64);
+        let terms = [(p, 1), (r, -(self.dilation as i64))];
+        let (of, within) = self.within(terms, pad, self.stride * self.result());
+        if stride == 1 {
+            return (of, vec![within]);
+        }
+        // Moved up by whole strides, so that it is never negative.
+        let above = self.kernel as i64;
+        let of = of.affine.plus(&Affine::constant(above * stride));
+        let digit = Digit {
+            coefficient: 1,
+            of: of.clone(),
+            divide: stride,
+            modulo: None,
+        };
+        let window = Position {
+            affine: Affine::constant(-above),
+            digits: vec![digit],
+        };
+        (window, vec![within, Guard::Divisible { of, by: stride }])
+    }
+
+    /// The result and the gradients by weights and image; the latter with a stride or with a dilation.
     fn graph(self) -> Graph {
         let Convolution {
             side,
@@ -68,17 +92,17 @@ impl Convolution {
         b.output(forward);
         let by_weight = b.contract(windows, gradient, "bijrsc,bijo->rsco");
         b.output(by_weight);
-        if stride == 1 {
+        if stride == 1 || dilation == 1 {
             let by_window = b.contract(gradient, weight, "bijo,rsco->bijrsc");
             // Axes: sample, p, q, channel, r, s.
-            let (row, row_guard) = self.within([(1, 1), (4, -dilation)], pad, result);
-            let (column, column_guard) = self.within([(2, 1), (5, -dilation)], pad, result);
+            let (row, row_guards) = self.read_by([1, 4]);
+            let (column, column_guards) = self.read_by([2, 5]);
             let [sample, channel, r, s] = [0, 3, 4, 5].map(Position::axis);
             let spread = b.guarded(
                 by_window,
                 &[2, side, side, channels, kernel, kernel],
                 vec![sample, row, column, r, s, channel],
-                vec![row_guard, column_guard],
+                [row_guards, column_guards].concat(),
                 0.0,
             );
             let by_image = b.sum(spread, &[4, 5]);
@@ -134,6 +158,39 @@ fn convolutions_are_products_that_read_windows_where_they_lie() {
 }
 
 #[test]
+fn strides_fall_into_phases() {
+    let cases = [
+        Convolution {
+            side: 16,
+            stride: 2,
+            ..PLAIN
+        },
+        Convolution {
+            side: 18,
+            stride: 3,
+            kernel: 5,
+            pad: 2,
+            ..PLAIN
+        },
+        Convolution {
+            side: 16,
+            stride: 2,
+            kernel: 5,
+            pad: 2,
+            ..PLAIN
+        },
+    ];
+    for case in cases {
+        let mut graph = case.graph();
+        graph.outputs.drain(..2);
+        let schedule = check(&graph);
+        assert_eq!(products(&schedule), 1, "{case:?}\n{schedule}");
+        let largest = schedule.tensors.iter().map(|t| t.elements).max();
+        assert!(largest < Some(case.windows()), "{case:?}\n{schedule}");
+    }
+}
+
+#[test]
 fn other_convolutions_are_right_too() {
     let cases = [
         Convolution { stride: 2, ..PLAIN },
@@ -145,6 +202,33 @@ fn other_convolutions_are_right_too() {
         Convolution {
             stride: 3,
             kernel: 2,
+            pad: 0,
+            ..PLAIN
+        },
+        // Phases that look at different windows.
+        Convolution {
+            side: 16,
+            stride: 2,
+            kernel: 4,
+            ..PLAIN
+        },
+        // A side that is no multiple of the stride, windows that overlap nowhere, one element in each.
+        Convolution {
+            side: 9,
+            stride: 2,
+            ..PLAIN
+        },
+        Convolution {
+            side: 16,
+            stride: 4,
+            kernel: 4,
+            pad: 0,
+            ..PLAIN
+        },
+        Convolution {
+            side: 16,
+            stride: 2,
+            kernel: 1,
             pad: 0,
             ..PLAIN
         },
