@@ -42,7 +42,7 @@ impl Axis {
 
 /// What was computed and may be used again, as long as its scope is open.
 #[derive(Clone, PartialEq, Debug)]
-enum Computed {
+pub(super) enum Computed {
     /// The address of a buffer's element, at the part of a position that does not move along the vector axis.
     Pointer(BufferId, Position),
     /// A multiple of an axis' changing part.
@@ -51,6 +51,8 @@ enum Computed {
     Digit(Digit, Axis),
     /// Whether a guard holds there.
     Truth(Guard, Axis),
+    /// Whether guards hold that are the same in all lanes, as a mask.
+    EvenMask(Vec<Guard>),
 }
 
 /// A function under construction.
@@ -125,12 +127,12 @@ impl<'a> Emitter<'a> {
         self.scopes.pop();
     }
 
-    fn find(&self, computed: &Computed) -> Option<Reg> {
+    pub(super) fn find(&self, computed: &Computed) -> Option<Reg> {
         let all = self.scopes.iter().rev().flatten();
         all.into_iter().find(|k| k.0 == *computed).map(|k| k.1)
     }
 
-    fn add(&mut self, computed: Computed, reg: Reg) {
+    pub(super) fn add(&mut self, computed: Computed, reg: Reg) {
         if let Some(scope) = self.scopes.last_mut() {
             scope.push((computed, reg));
         }

@@ -1,7 +1,7 @@
 //! Positions and guards whose lanes differ: as vectors of i32 and as masks. It reads and writes no memory.
 
 use super::code::*;
-use super::emitter::{Emitter, Unsupported};
+use super::emitter::{Computed, Emitter, Unsupported};
 use super::encode_vector::op;
 use crate::codegen::analysis::{guards_vary, lane_step};
 use crate::ir::affine::{Affine, Digit, Guard, Position};
@@ -61,21 +61,36 @@ impl Emitter<'_> {
 
     /// Whether guards that may differ from lane to lane hold; `None` if they always do.
     pub fn inside(&mut self, guards: &[Guard]) -> Result<Option<Reg>, Unsupported> {
-        let mut mask = None;
-        for guard in guards {
-            let varies = guards_vary(std::slice::from_ref(guard), usize::MAX).vector;
-            if self.always(guard) {
-                continue;
-            }
-            let holds = if varies {
-                self.guard_lanes(guard)?
-            } else {
-                let truth = self.guard(guard)?.expect("it may not hold");
-                self.code.to_mask(|d| Step::MaskWord(d, truth))
-            };
+        let asked: Vec<Guard> = guards.iter().filter(|g| !self.always(g)).cloned().collect();
+        let (of_lanes, even): (Vec<Guard>, Vec<Guard>) = asked
+            .into_iter()
+            .partition(|guard| guards_vary(std::slice::from_ref(guard), usize::MAX).vector);
+        let mut mask = self.even_mask(even)?;
+        for guard in &of_lanes {
+            let holds = self.guard_lanes(guard)?;
             mask = Some(self.both(mask, holds));
         }
         Ok(mask)
+    }
+
+    /// Whether guards hold that are the same in all lanes, none of which always does; once for all that ask.
+    fn even_mask(&mut self, guards: Vec<Guard>) -> Result<Option<Reg>, Unsupported> {
+        let mut all = None;
+        for guard in &guards {
+            let truth = self.guard(guard)?.expect("it may not hold");
+            all = Some(match all {
+                None => truth,
+                Some(before) => self.code.to_word(|d| Step::Words(WordOperation::And, d, before, truth)),
+            });
+        }
+        let Some(word) = all else { return Ok(None) };
+        let computed = Computed::EvenMask(guards);
+        if let Some(known) = self.find(&computed) {
+            return Ok(Some(known));
+        }
+        let mask = self.code.to_mask(|d| Step::MaskWord(d, word));
+        self.add(computed, mask);
+        Ok(Some(mask))
     }
 
     fn guard_lanes(&mut self, guard: &Guard) -> Result<Reg, Unsupported> {

@@ -49,6 +49,10 @@ impl Emitter<'_> {
                     None => inside,
                 };
                 let loaded = self.load_vector(buffer, place, Some(mask));
+                // Lanes that are not loaded are +0.
+                if fill_bits(self.buffers[buffer.0 as usize].storage, fill) == 0 {
+                    return Ok(loaded);
+                }
                 let fill = self.fill(buffer, fill);
                 Ok(self.code.to_vector(|d| Step::Select(d, inside, loaded, fill)))
             }
