@@ -4,11 +4,12 @@
 
 use super::order::{Order, Selection};
 use super::split::{Assignment, divide};
+use super::stated::agree;
 use super::table::columns::{Columns, Target};
 use super::table::fit::Categories;
-use super::table::{Request, Table};
+use super::table::{Request, Table, stated as table};
 use super::{DataError, Dataset, Row, Source, file};
-use crate::ir::experiment::{DataSettings, Schema, SchemaTensor, Source as Settings};
+use crate::ir::experiment::{ColumnName, DataSettings, Schema, SchemaTensor, Source as Settings, StatedTensor};
 use crate::ir::graph::Element;
 use std::path::Path;
 
@@ -27,6 +28,7 @@ pub(super) fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, Data
         categories,
         ignored,
         missing,
+        stated,
     } = &settings.source
     else {
         unreachable!("called for csv alone")
@@ -40,6 +42,7 @@ pub(super) fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, Data
         categories,
         ignored,
         missing: *missing,
+        stated,
     };
     let at = file::resolve(path, base);
     let (bytes, fingerprint) = file::read_unpacked(path, &at)?;
@@ -48,7 +51,10 @@ pub(super) fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, Data
     let columns = Columns::fit(&table, &request, settings.normalise, &parts[0], 1)?;
     let mut schema = columns.schema(&request, &[], &[], &parts[0]);
     schema.epoch_samples = Some(parts[0].len());
-    join_categories(&columns, &mut schema);
+    if let Some(last) = columns.categories.last() {
+        join_categories(columns.categories.len(), last.before as usize + last.bound, &mut schema);
+    }
+    agree(stated, &schema, &[&target.name, ALL_CATEGORIES], &at)?;
     let [training, validation, test] = parts.map(Selection::List);
     Ok(Dataset {
         source: Box::new(Csv { columns }),
@@ -63,6 +69,26 @@ pub(super) fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, Data
         fingerprints: vec![fingerprint],
         settings: settings.clone(),
     })
+}
+
+/// What a sample has, by what the section says alone.
+pub(super) fn stated(
+    stated: &[StatedTensor],
+    target: &ColumnName,
+    normalise: bool,
+    epoch_samples: usize,
+) -> Option<Schema> {
+    let mut schema = table::schema(stated, target, normalise, &[], &[]);
+    schema.epoch_samples = Some(epoch_samples);
+    let bound = |t: &SchemaTensor| match t.element {
+        Element::Id { bound } if t.category => Some(bound),
+        _ => None,
+    };
+    let bounds: Vec<usize> = schema.tensors.iter().filter_map(bound).collect();
+    if !bounds.is_empty() {
+        join_categories(bounds.len(), bounds.iter().sum(), &mut schema);
+    }
+    (!stated.is_empty()).then_some(schema)
 }
 
 fn parts(table: &Table, request: &Request, settings: &DataSettings) -> Result<[Vec<u32>; 3], DataError> {
@@ -88,15 +114,11 @@ fn parts(table: &Table, request: &Request, settings: &DataSettings) -> Result<[V
 }
 
 /// Adds the ids of all category columns in one tensor, those of a column behind those of the one before.
-fn join_categories(columns: &Columns, schema: &mut Schema) {
-    let Some(last) = columns.categories.last() else {
-        return;
-    };
+fn join_categories(columns: usize, bound: usize, schema: &mut Schema) {
     if schema.tensors.iter().any(|t| t.name == ALL_CATEGORIES) {
         return;
     }
-    let axis = ("category".to_string(), columns.categories.len());
-    let bound = last.before as usize + last.bound();
+    let axis = ("category".to_string(), columns);
     schema.sizes.extend([axis.clone(), ("category_count".into(), bound)]);
     schema.tensors.push(SchemaTensor {
         name: ALL_CATEGORIES.into(),

@@ -61,7 +61,7 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Re
         classes: None,
     };
     let parts = divide(n, &settings.split, assignment, &format!("pairs of {}", at.display()))?.parts;
-    let bound = stated::bound(asked.vocab, encoding.bound, "vocab", &asked.path, &at)?;
+    let bound = stated::bound(asked.vocab, encoding.bound, "vocab", &at)?;
     let schema = schema(bound, asked.window, parts[0].len());
     let [training, validation, test] = parts.map(Selection::List);
     let mut fingerprints = vec![fingerprint];

@@ -4,13 +4,17 @@
 
 use super::order::{Order, Selection};
 use super::split::{Assignment, divide};
+use super::stated::agree;
 use super::table::columns::{Columns, Target};
-use super::table::{Request, Table};
+use super::table::{Request, Table, stated as table};
 use super::{DataError, Dataset, Row, Source, file};
-use crate::ir::experiment::{ColumnName, DataSettings, Longer, RowSettings, SchemaTensor};
+use crate::ir::experiment::{ColumnName, DataSettings, Longer, RowSettings, Schema, SchemaTensor};
 use crate::ir::graph::Element;
 use std::ops::Range;
 use std::path::Path;
+
+/// What the steps that a sequence has are called.
+const MASK: &str = "mask";
 
 struct Rows {
     columns: Columns,
@@ -33,6 +37,7 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &RowSettings) ->
         categories: &asked.categories,
         ignored: &ignored,
         missing: asked.missing,
+        stated: &asked.stated,
     };
     let table = Table::read(&bytes, &at, &request)?;
     let (sequences, window) = fitting(&table, sequences(&table, asked)?, asked)?;
@@ -57,13 +62,8 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &RowSettings) ->
     let of_target = if asked.per_sequence { &[][..] } else { &time[..] };
     let mut schema = columns.schema(&request, &time, of_target, &training);
     schema.epoch_samples = Some(parts[0].len());
-    schema.tensors.push(SchemaTensor {
-        name: "mask".into(),
-        axes: time.to_vec(),
-        element: Element::Condition,
-        bound_name: None,
-        category: false,
-    });
+    schema.tensors.push(mask(&time));
+    agree(&asked.stated, &schema, &[&asked.target.name, MASK], &at)?;
     let [training, validation, test] = parts.map(Selection::List);
     Ok(Dataset {
         source: Box::new(Rows {
@@ -82,6 +82,29 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &RowSettings) ->
         fingerprints: vec![fingerprint],
         settings: settings.clone(),
     })
+}
+
+/// Which steps of a sample are rows of its sequence.
+fn mask(time: &[(String, usize)]) -> SchemaTensor {
+    SchemaTensor {
+        name: MASK.into(),
+        axes: time.to_vec(),
+        element: Element::Condition,
+        bound_name: None,
+        category: false,
+    }
+}
+
+/// What a sample has, by what the section says alone.
+pub(super) fn stated(asked: &RowSettings, normalise: bool, epoch_samples: usize) -> Option<Schema> {
+    // What is stated agrees on the steps.
+    let said = asked.stated.iter().find_map(|s| s.sizes.as_ref()?.first());
+    let time = [("time".to_string(), *said.or(asked.window.as_ref())?)];
+    let of_target = if asked.per_sequence { &[][..] } else { &time[..] };
+    let mut schema = table::schema(&asked.stated, &asked.target, normalise, &time, of_target);
+    schema.epoch_samples = Some(epoch_samples);
+    schema.tensors.push(mask(&time));
+    (!asked.stated.is_empty()).then_some(schema)
 }
 
 /// The rows of each sequence, in file order.

@@ -5,6 +5,7 @@
 
 use super::order::{Order, Selection};
 use super::split::{cut, empty};
+use super::stated::agree;
 use super::table::columns::range;
 use super::table::fit::Scale;
 use super::table::{Table, is_number};
@@ -13,6 +14,9 @@ use crate::ir::experiment::{DataSettings, Missing, Schema, SchemaTensor, Series 
 use crate::ir::graph::Element;
 use serde_json::json;
 use std::path::Path;
+
+/// Which values of the future were in the file.
+const COUNTED: &str = "future_counted";
 
 struct Series {
     /// Row-major, normalised.
@@ -64,10 +68,12 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Re
     for (index, &column) in columns.iter().enumerate() {
         source.fill(&table, index, column, ends, asked)?;
     }
-    if source.known.iter().all(|&known| known) {
+    let counted = asked.stated.iter().any(|s| s.name == COUNTED);
+    if source.known.iter().all(|&known| known) && !counted {
         source.known.clear();
     }
     let schema = source.schema(evaluation[0].len(), ends[0]);
+    agree(&asked.stated, &schema, &["future", COUNTED], &at)?;
     Ok(Dataset {
         source: Box::new(source),
         schema,
@@ -218,31 +224,8 @@ impl Series {
     }
 
     fn schema(&self, epoch_samples: usize, training_rows: usize) -> Schema {
-        let tensor = |name: &str, axes: &[(&str, usize)], element| SchemaTensor {
-            name: name.into(),
-            axes: axes.iter().map(|(label, size)| (label.to_string(), *size)).collect(),
-            element,
-            bound_name: None,
-            category: false,
-        };
-        let past = [("time", self.past), ("columns", self.scales.len())];
-        let horizon = [("horizon", self.future), ("targets", self.targets.len())];
-        let future = if self.targets.len() == 1 {
-            &horizon[..1]
-        } else {
-            &horizon[..]
-        };
-        let mut tensors = vec![
-            tensor("past", &past, Element::Real),
-            tensor("future", future, Element::Real),
-        ];
-        if !self.known.is_empty() {
-            tensors.push(tensor("future_counted", future, Element::Condition));
-        }
-        let sizes = past
-            .iter()
-            .chain(future)
-            .map(|(label, size)| (label.to_string(), *size));
+        let sizes = [self.past, self.scales.len(), self.future, self.targets.len()];
+        let schema = schema(sizes, !self.known.is_empty(), epoch_samples);
         let width = self.scales.len();
         let training = &self.values[..training_rows * width];
         let told = (0..training_rows).flat_map(|row| self.targets.iter().map(move |t| training[row * width + t]));
@@ -261,13 +244,61 @@ impl Series {
         Schema {
             units: one,
             target_units: several,
-            tensors,
-            sizes: sizes.collect(),
             ranges: ranges.collect(),
-            epoch_samples: Some(epoch_samples),
-            ..Schema::default()
+            ..schema
         }
     }
+}
+
+/// What a sample of so many steps back, columns, steps ahead and targets has.
+fn schema([past, columns, future, targets]: [usize; 4], counted: bool, epoch_samples: usize) -> Schema {
+    let tensor = |name: &str, axes: &[(&str, usize)], element| SchemaTensor {
+        name: name.into(),
+        axes: axes.iter().map(|(label, size)| (label.to_string(), *size)).collect(),
+        element,
+        bound_name: None,
+        category: false,
+    };
+    let past = [("time", past), ("columns", columns)];
+    let horizon = [("horizon", future), ("targets", targets)];
+    let future = match targets {
+        1 => &horizon[..1],
+        _ => &horizon[..],
+    };
+    let mut tensors = vec![
+        tensor("past", &past, Element::Real),
+        tensor("future", future, Element::Real),
+    ];
+    if counted {
+        tensors.push(tensor(COUNTED, future, Element::Condition));
+    }
+    let sizes = past.iter().chain(future);
+    Schema {
+        tensors,
+        sizes: sizes.map(|(label, size)| (label.to_string(), *size)).collect(),
+        epoch_samples: Some(epoch_samples),
+        ..Schema::default()
+    }
+}
+
+/// What a sample has, by what the section says alone.
+pub(super) fn stated(asked: &Settings, normalise: bool, epoch_samples: usize) -> Option<Schema> {
+    let said = |name: &str| asked.stated.iter().find(|s| s.name == name);
+    let columns = *said("past")?.sizes.as_ref()?.last()?;
+    let targets = asked.targets.len();
+    let mut schema = schema(
+        [asked.past, columns, asked.future, targets],
+        said(COUNTED).is_some(),
+        epoch_samples,
+    );
+    match &asked.targets[..] {
+        _ if !normalise => {}
+        [_] => schema.units.push(("future".to_string(), 1.0)),
+        several => schema
+            .target_units
+            .extend(several.iter().map(|t| (t.name.clone(), 1.0))),
+    }
+    Some(schema)
 }
 
 impl Source for Series {

@@ -7,7 +7,7 @@ use super::split::{Assignment, divide};
 use super::{DataError, Dataset, Row, Source, file};
 use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor, StatedTensor};
 use crate::ir::graph::Element;
-use crate::text::suggest;
+use crate::text::{Span, suggest};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ enum Elements {
     Id {
         values: Vec<i64>,
         bound: usize,
+        /// Where the bound is stated.
+        stated: Span,
     },
     /// Which elements of an id column are not ignored.
     Counted {
@@ -38,7 +40,6 @@ struct Tensors {
     columns: Vec<Column>,
     ignore: Option<i64>,
     batch: Option<usize>,
-    settings: DataPath,
 }
 
 pub(super) fn open(
@@ -54,25 +55,31 @@ pub(super) fn open(
     let read = SafeTensors::deserialize(&bytes)
         .map_err(|e| fail(format!("{} is not a whole safetensors file: {e}", at.display())))?;
     let groups = group(&read).map_err(|m| fail(format!("{}: {m}", at.display())))?;
-    if let Some(StatedTensor { name, .. }) = stated.iter().find(|stated| !groups.contains_key(&stated.name)) {
+    if let Some(StatedTensor { name, span, .. }) = stated.iter().find(|stated| !groups.contains_key(&stated.name)) {
         let known: Vec<&str> = groups.keys().map(String::as_str).collect();
         let help = suggest::did_you_mean(name, known.iter().copied());
-        return Err(fail(format!("{} has no tensor `{name}`", at.display()))
-            .help(help.unwrap_or_else(|| format!("it has {}", known.join(", ")))));
+        return Err(
+            DataError::new(*span, format!("{} has no tensor `{name}`", at.display()))
+                .help(help.unwrap_or_else(|| format!("it has {}", known.join(", ")))),
+        );
     }
     let mut source = Tensors {
         at,
         columns: vec![],
         ignore,
         batch: None,
-        settings: path.clone(),
     };
     let mut schema = Schema::default();
     let mut samples = None;
     for (name, pieces) in &groups {
-        let (column, shape) = column(name, pieces, stated).map_err(|e| match e.1 {
-            Some(help) => fail(format!("{}: {}", source.at.display(), e.0)).help(help),
-            None => fail(format!("{}: {}", source.at.display(), e.0)),
+        let said = stated.iter().find(|s| s.name == *name);
+        let (column, shape) = column(name, pieces, said).map_err(|(message, help)| {
+            let place = said.map_or(path.span, |s| s.span);
+            let error = DataError::new(place, format!("{}: {message}", source.at.display()));
+            match help {
+                Some(help) => error.help(help),
+                None => error,
+            }
         })?;
         let count = shape[0] * pieces.len();
         if *samples.get_or_insert(count) != count {
@@ -88,7 +95,7 @@ pub(super) fn open(
         }
         add(&mut source, &mut schema, column, &shape[1..]);
     }
-    check_sizes(stated, &groups).map_err(|m| fail(format!("{}: {m}", source.at.display())))?;
+    check_sizes(stated, &groups, &source.at)?;
     let samples = samples.unwrap_or(0);
     schema.batch = source.batch;
     let (parts, order) = parts(settings, samples, &source)?;
@@ -106,12 +113,14 @@ pub(super) fn open(
 }
 
 /// Samples have the sizes that the section states.
-fn check_sizes(stated: &[StatedTensor], groups: &BTreeMap<String, Vec<Piece>>) -> Result<(), String> {
+fn check_sizes(stated: &[StatedTensor], groups: &BTreeMap<String, Vec<Piece>>, at: &Path) -> Result<(), DataError> {
     for tensor in stated {
         let (name, shape) = (&tensor.name, groups[&tensor.name][0].1.shape());
         let sizes = shape.get(1..).unwrap_or_default();
         if let Some(said) = tensor.sizes(stated).filter(|s| s != sizes) {
-            return Err(format!("a sample of `{name}` is {sizes:?}, the spec says {said:?}"));
+            let at = at.display();
+            let message = format!("{at}: a sample of `{name}` is {sizes:?}, the spec says {said:?}");
+            return Err(DataError::new(tensor.span, message));
         }
     }
     Ok(())
@@ -257,7 +266,7 @@ fn group<'a>(file: &'a SafeTensors) -> Result<BTreeMap<String, Vec<Piece<'a>>>, 
 type ColumnError = (String, Option<String>);
 
 /// Converts a tensor's pieces, which must have one shape, and gives that shape.
-fn column(name: &str, pieces: &[Piece], stated: &[StatedTensor]) -> Result<(Column, Vec<usize>), ColumnError> {
+fn column(name: &str, pieces: &[Piece], stated: Option<&StatedTensor>) -> Result<(Column, Vec<usize>), ColumnError> {
     let (shape, dtype) = (pieces[0].1.shape().to_vec(), pieces[0].1.dtype());
     if shape.is_empty() {
         return Err((format!("`{name}` is one number: it has no axis for the samples"), None));
@@ -275,14 +284,13 @@ fn column(name: &str, pieces: &[Piece], stated: &[StatedTensor]) -> Result<(Colu
             ));
         }
     }
-    let stated = stated.iter().find(|s| s.name == name).map(|s| s.element);
     let holds = match dtype {
         Dtype::F32 | Dtype::F64 => Some(("real numbers", "real")),
         Dtype::BOOL => Some(("conditions", "condition")),
         Dtype::I32 | Dtype::I64 | Dtype::U8 => Some(("whole numbers", "ids")),
         _ => None,
     };
-    let said = stated.map(|element| match element {
+    let said = stated.map(|stated| match stated.element {
         Element::Real => "real",
         Element::Condition => "condition",
         Element::Id { .. } => "ids",
@@ -295,10 +303,10 @@ fn column(name: &str, pieces: &[Piece], stated: &[StatedTensor]) -> Result<(Colu
             Some(format!("write `{word} {name}`, or store it in another form")),
         ));
     }
-    let bound = match stated {
-        Some(Element::Id { bound }) => Some(bound),
+    let bound = stated.and_then(|stated| match stated.element {
+        Element::Id { bound } => Some((bound, stated.span)),
         _ => None,
-    };
+    });
     let data = pieces.iter().map(|p| p.1.data());
     let values = match (dtype, bound) {
         (Dtype::F32, None) => Elements::Real(data.flat_map(|d| words::<4>(d).map(f32::from_le_bytes)).collect()),
@@ -307,19 +315,22 @@ fn column(name: &str, pieces: &[Piece], stated: &[StatedTensor]) -> Result<(Colu
                 .collect(),
         ),
         (Dtype::BOOL, None) => Elements::Condition(data.flatten().copied().collect()),
-        (Dtype::I32, Some(bound)) => Elements::Id {
+        (Dtype::I32, Some((bound, stated))) => Elements::Id {
             values: data
                 .flat_map(|d| words::<4>(d).map(|w| i64::from(i32::from_le_bytes(w))))
                 .collect(),
             bound,
+            stated,
         },
-        (Dtype::I64, Some(bound)) => Elements::Id {
+        (Dtype::I64, Some((bound, stated))) => Elements::Id {
             values: data.flat_map(|d| words::<8>(d).map(i64::from_le_bytes)).collect(),
             bound,
+            stated,
         },
-        (Dtype::U8, Some(bound)) => Elements::Id {
+        (Dtype::U8, Some((bound, stated))) => Elements::Id {
             values: data.flatten().map(|&b| i64::from(b)).collect(),
             bound,
+            stated,
         },
         (Dtype::I32 | Dtype::I64 | Dtype::U8, None) => {
             let greatest = pieces.iter().filter_map(|p| greatest(&p.1)).max().unwrap_or(0);
@@ -368,7 +379,7 @@ impl Tensors {
         record * column.sample_elements..(record + 1) * column.sample_elements
     }
 
-    fn bad_id(&self, column: &Column, record: usize, within: usize, id: i64, bound: usize) -> DataError {
+    fn bad_id(&self, column: &Column, record: usize, within: usize, id: i64, bound: usize, stated: Span) -> DataError {
         let place = match self.batch {
             Some(batch) => format!("`{}.{}`, sample {}", column.name, record / batch, record % batch),
             None => format!("`{}`, sample {record}", column.name),
@@ -378,7 +389,7 @@ impl Tensors {
             self.at.display(),
             bound - 1
         );
-        let error = DataError::new(self.settings.span, message);
+        let error = DataError::new(stated, message);
         if id < 0 {
             error.help(format!("if {id} marks what does not count, write `ignore {id}`"))
         } else {
@@ -404,11 +415,11 @@ impl Source for Tensors {
             Elements::Condition(values) => {
                 row.set_reals(values[range].iter().map(|&c| if c != 0 { 1.0 } else { 0.0 }));
             }
-            Elements::Id { values, bound } => {
+            Elements::Id { values, bound, stated } => {
                 let ids = &values[range];
                 let bad = |id: i64| Some(id) != self.ignore && (id < 0 || id as u64 >= *bound as u64);
                 if let Some(at) = ids.iter().position(|&id| bad(id)) {
-                    return Err(self.bad_id(column, record, at, ids[at], *bound));
+                    return Err(self.bad_id(column, record, at, ids[at], *bound, *stated));
                 }
                 row.set_ids(
                     ids.iter()

@@ -1,7 +1,7 @@
 //! Tiny files in, batches or errors out, for every source.
 
 use super::*;
-use crate::ir::experiment::{ColumnName, DataPath, ImageSettings, Missing, Split, StatedTensor, Tokens};
+use crate::ir::experiment::{ColumnName, DataPath, ImageSettings, Missing, Split, StatedBound, StatedTensor, Tokens};
 use crate::ir::graph::Element;
 use crate::text::Span;
 use std::io::Write;
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 mod folds;
 mod sequences;
 mod stated;
+mod stated_tables;
 
 fn path(name: &str) -> DataPath {
     DataPath {
@@ -265,6 +266,7 @@ fn csv(target: &str, regression: bool, missing: Missing) -> DataSettings {
         categories: vec![column("colour", "shade")],
         ignored: vec![],
         missing,
+        stated: vec![],
     };
     DataSettings {
         shuffle: false,
@@ -351,6 +353,7 @@ fn stated_ids(name: &str, bound: usize) -> StatedTensor {
         name: name.into(),
         element: Element::Id { bound },
         sizes: None,
+        span: Span::NOWHERE,
     }
 }
 

@@ -61,7 +61,7 @@ pub enum Source {
         /// How it becomes ids.
         tokens: Tokens,
         /// What ids are below, if it is said; else what the tokens need.
-        vocab: Option<usize>,
+        vocab: Option<StatedBound>,
         /// Ids in a sample.
         window: usize,
         /// The share of tokens to be found again: gives `tokens`, `original` and `chosen[time]`, and no `next`.
@@ -86,6 +86,8 @@ pub enum Source {
         ignored: Vec<ColumnName>,
         /// What becomes of missing cells.
         missing: Missing,
+        /// What is said of its tensors: of all of them, or nothing.
+        stated: Vec<StatedTensor>,
     },
     /// `rows`: gives `features[time, columns]`, each category column by its name `[time]`, the target by its name, and
     /// `mask[time]`.
@@ -104,8 +106,19 @@ pub enum Source {
     },
 }
 
-/// What is said of a tensor of a `tensors` source: `ids inputs < 65`, or with the sizes of a sample
-/// `ids inputs[128] < 65`, `real pixels[784]`, `condition mask[128]`.
+/// What ids are below, as `vocab 50257` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(transparent)]
+pub struct StatedBound {
+    /// One beyond the greatest.
+    pub bound: usize,
+    /// Where it is said.
+    #[serde(skip)]
+    pub span: Span,
+}
+
+/// What is said of a tensor: `ids inputs < 65`, or with the sizes of a sample `ids inputs[128] < 65`,
+/// `real pixels[784]`, `condition mask[128]`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct StatedTensor {
     /// What the model calls it.
@@ -114,6 +127,9 @@ pub struct StatedTensor {
     pub element: Element,
     /// The sizes of its axes behind that of the samples, if they are said.
     pub sizes: Option<Vec<usize>>,
+    /// Where it is said.
+    #[serde(skip)]
+    pub span: Span,
 }
 
 impl StatedTensor {
@@ -136,7 +152,7 @@ pub struct Pairs {
     /// How both become ids.
     pub tokens: Tokens,
     /// What ids are below, if it is said; else what the tokens need.
-    pub vocab: Option<usize>,
+    pub vocab: Option<StatedBound>,
     /// Ids that each is padded to.
     pub window: usize,
     /// What becomes of longer ones.
@@ -170,6 +186,8 @@ pub struct RowSettings {
     pub longer: Longer,
     /// A word that training rows have less often is as good as unknown.
     pub minimum_count: usize,
+    /// What is said of its tensors: of all of them, or nothing.
+    pub stated: Vec<StatedTensor>,
 }
 
 /// What a `series` source says.
@@ -189,6 +207,8 @@ pub struct Series {
     pub past: usize,
     /// Steps that it tells.
     pub future: usize,
+    /// What is said of its tensors.
+    pub stated: Vec<StatedTensor>,
 }
 
 /// What an `images` source says.
@@ -201,7 +221,7 @@ pub struct ImageSettings {
     /// Channels that a folder's pictures are brought to: 1 or 3.
     pub channels: Option<usize>,
     /// What labels are below, if it is said; else how many classes there are.
-    pub classes: Option<usize>,
+    pub classes: Option<StatedBound>,
     /// A folder with a mask for each picture, whose pixels are classes.
     pub masks: Option<DataPath>,
     /// A pixel of a mask that does not count: its id becomes 0 and `label_counted` is false there.

@@ -2,7 +2,7 @@
 
 use super::fraction::Known;
 use crate::ir::ast::{Expr, ExprKind, Section, Setting, UnaryOperator, Unit};
-use crate::ir::experiment::{ColumnName, DataPath, Interval};
+use crate::ir::experiment::{ColumnName, DataPath, Interval, StatedBound};
 use crate::text::{Code, Diagnostic, Diagnostics, Span, suggest};
 
 /// Reads the lines of one section and reports what does not belong there.
@@ -117,6 +117,13 @@ impl<'a, 'd> Reader<'a, 'd> {
             Some(value) => Some(value),
             None => self.expected(&what, item.span),
         }
+    }
+
+    /// What ids are below.
+    pub fn bound(&mut self, setting: &'a Setting, high: u64) -> Option<StatedBound> {
+        let bound = self.whole(setting, 1, high)? as usize;
+        let span = setting.groups[0][0].span;
+        Some(StatedBound { bound, span })
     }
 
     /// A number above 0.

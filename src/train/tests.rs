@@ -189,6 +189,7 @@ fn table(folder: &Path) -> Dataset {
             categories: vec![],
             ignored: vec![],
             missing: Missing::Refuse,
+            stated: vec![],
         },
         split: Split {
             train: 0.7,

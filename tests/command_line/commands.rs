@@ -28,6 +28,30 @@ fn a_model_is_looked_at_without_its_data_where_the_spec_states_all_sizes() {
 }
 
 #[test]
+fn a_spec_that_states_a_table_needs_no_file_to_be_looked_at() {
+    let folder = folder();
+    let at = folder.path();
+    let states = SPEC
+        .replace("line.csv", "none.csv")
+        .replace("target kind", "target kind\n    real features[3]\n    ids kind < 7");
+    std::fs::write(at.join("table.ms"), &states).unwrap();
+    let parameters = (3 * 4 + 4) + (4 * 7 + 7);
+    let checked = mspec(at, &["check", "table.ms"]);
+    expect(&checked, 0, "none.csv is not there: sizes are as the spec states them");
+    expect(&checked, 0, &format!("table.ms: no mistakes, {parameters} parameters"));
+    let compiled = mspec(at, &["compile", "table.ms"]);
+    assert!(stdout(&compiled).contains(&format!("tiny: {parameters} parameters")));
+    expect(&mspec(at, &["train", "table.ms"]), 3, "can't read none.csv");
+    // With a file, it is what is stated that is wrong, and where.
+    let wrong = states.replace("none.csv", "line.csv");
+    std::fs::write(at.join("table.ms"), &wrong).unwrap();
+    let line = wrong.lines().position(|l| l.contains("features[3]")).unwrap() + 1;
+    let checked = mspec(at, &["check", "table.ms"]);
+    expect(&checked, 3, "a sample of `features` is [2], the spec says [3]");
+    expect(&checked, 3, &format!("table.ms:{line}:"));
+}
+
+#[test]
 fn a_language_model_continues_a_text_without_its_data() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -48,16 +48,25 @@ pub fn make(kind: &str, folder: &Path, settings: &mut DataSettings) {
         }
         (Source::Csv { path, .. }, "customers") => {
             path.path = "customers.csv".into();
+            // As in `modeldata`: words, numbers, and who left.
+            let numbers = |n: usize| (1..=14).map(|i| format!("{},", n * i % 41)).collect::<String>();
             let line = |n: usize| {
+                let word = |words: &[&'static str]| words[n % words.len()];
                 format!(
-                    "{},{},{}\n",
-                    ["OH", "NJ", "KS"][n % 3],
+                    "{},{},area_code_{},{},{},{}{}\n",
+                    word(&["OH", "NJ", "KS"]),
                     n * 7 % 40,
-                    ["no", "no", "no", "yes"][n % 4]
+                    word(&["408", "415", "510"]),
+                    word(&["no", "yes"]),
+                    word(&["no", "no", "no", "no", "yes"]),
+                    numbers(n),
+                    word(&["no", "no", "no", "yes"])
                 )
             };
+            let columns: String = (1..=14).map(|i| format!("number_{i},")).collect();
+            let head = format!("state,account_length,area_code,international_plan,voice_mail_plan,{columns}churn\n");
             let lines: String = (0..60).map(line).collect();
-            std::fs::write(folder.join("customers.csv"), format!("state,minutes,churn\n{lines}")).unwrap();
+            std::fs::write(folder.join("customers.csv"), head + &lines).unwrap();
         }
         (Source::Rows(rows), "tags") => {
             rows.path.path = "tags.tsv".into();

@@ -101,7 +101,7 @@ fn open_keeping(
         .iter()
         .map(|a| (action(a.name), a.values.clone()))
         .collect();
-    let bound = sizes::bound(images.classes, classes.len(), "classes", &images.path, &folder)?;
+    let bound = sizes::bound(images.classes, classes.len(), "classes", &folder)?;
     let (mut schema, contents) = schema(images, store.shape(), bound, training.len());
     let range = normal.as_ref().map_or((0.0, 1.0), Normal::range);
     schema.ranges.push(("image".into(), range));

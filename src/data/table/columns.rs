@@ -4,6 +4,7 @@
 use super::fit::{Categories, Scale};
 use super::{Request, Table};
 use crate::data::DataError;
+use crate::data::stated::column_bound;
 use crate::ir::experiment::{ColumnName, Schema, SchemaTensor};
 use crate::ir::graph::Element;
 use serde_json::json;
@@ -23,6 +24,8 @@ pub(in super::super) struct Category {
     /// What the model calls it.
     pub(in super::super) name: String,
     pub(in super::super) ids: Vec<i32>,
+    /// One beyond the greatest id: that of what training has not seen, or what the section states.
+    pub(in super::super) bound: usize,
     /// The ids of the category columns before it, of all together.
     pub(in super::super) before: i32,
 }
@@ -36,6 +39,8 @@ pub(in super::super) enum Target {
     Class {
         values: Vec<i32>,
         classes: Categories,
+        /// One beyond the last class, or what the section states.
+        bound: usize,
     },
 }
 
@@ -65,10 +70,14 @@ impl Columns {
             let found = Categories::frequent(table, column, training(), minimum_count);
             let ids = rows().map(|r| found.find_or_other(table.cell(r, column)) as i32);
             let name = request.categories.iter().find(|c| c.column == found.column);
+            let name = name.map_or(&found.column, |c| &c.name).clone();
+            let needed = found.values.len() + 1;
+            let what = ", the last one for what the training part has not seen";
             categories.push(Category {
                 ids: ids.collect(),
-                name: name.map_or(&found.column, |c| &c.name).clone(),
-                before: categories.last().map_or(0, |c| c.before + c.bound() as i32),
+                bound: column_bound(request.stated, &name, needed, what, &table.path)?,
+                name,
+                before: categories.last().map_or(0, |c| c.before + c.bound as i32),
                 found,
             });
         }
@@ -110,7 +119,7 @@ impl Columns {
             schema.ranges.extend(range(seen).map(|r| ("features".to_string(), r)));
         }
         for category in &self.categories {
-            let (bound, count) = (category.bound(), format!("{}_count", category.name));
+            let (bound, count) = (category.bound, format!("{}_count", category.name));
             schema.tensors.push(SchemaTensor {
                 category: true,
                 bound_name: Some(count.clone()),
@@ -128,8 +137,7 @@ impl Columns {
                     .units
                     .extend(scale.iter().map(|s| (name.to_string(), s.deviation)));
             }
-            Target::Class { classes, values } => {
-                let bound = classes.values.len();
+            &Target::Class { ref values, bound, .. } => {
                 schema.tensors.push(SchemaTensor {
                     bound_name: Some("classes".into()),
                     ..tensor(name, of_target, Element::Id { bound })
@@ -150,13 +158,6 @@ impl Columns {
             Target::Class { classes, .. } => json!({ "target": classes.column, "classes": classes.values }),
         };
         json!({ "numbers": self.scales, "categories": categories, "target": target })
-    }
-}
-
-impl Category {
-    /// One beyond the greatest id: that of what training has not seen.
-    pub(in super::super) fn bound(&self) -> usize {
-        self.found.values.len() + 1
     }
 }
 
@@ -186,8 +187,10 @@ impl Target {
             let id = classes.find(cell).map(|id| id as i32);
             id.ok_or_else(|| unknown_class(table, row, cell, request.target))
         };
+        let needed = classes.values.len();
         Ok(Target::Class {
             values: rows.map(id).collect::<Result<_, _>>()?,
+            bound: column_bound(request.stated, &request.target.name, needed, "", &table.path)?,
             classes,
         })
     }
@@ -216,6 +219,7 @@ fn balanced(training: impl Iterator<Item = usize> + Clone, classes: usize) -> Ve
     let mut counts = vec![0usize; classes];
     training.clone().for_each(|class| counts[class] += 1);
     let samples = training.count();
-    let weight = |&count: &usize| samples as f64 / (classes * count.max(1)) as f64;
+    let occurring = counts.iter().filter(|&&count| count > 0).count();
+    let weight = |&count: &usize| samples as f64 / (occurring * count.max(1)) as f64;
     counts.iter().map(weight).collect()
 }

@@ -2,9 +2,10 @@
 
 pub(super) mod columns;
 pub(super) mod fit;
+pub(super) mod stated;
 
 use super::DataError;
-use crate::ir::experiment::{ColumnName, DataPath, Missing};
+use crate::ir::experiment::{ColumnName, DataPath, Missing, StatedTensor};
 use crate::text::suggest::did_you_mean;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ pub(super) struct Request<'a> {
     pub(super) categories: &'a [ColumnName],
     pub(super) ignored: &'a [ColumnName],
     pub(super) missing: Missing,
+    pub(super) stated: &'a [StatedTensor],
 }
 
 /// What stands for a missing cell (without regard to case), besides nothing.

@@ -118,6 +118,7 @@ fn rows(file: &str, grouped: Option<&str>, head: &[&str]) -> RowSettings {
         window: None,
         longer: Longer::Refuse,
         minimum_count: 1,
+        stated: vec![],
     }
 }
 
@@ -212,6 +213,7 @@ fn series(missing: Missing) -> DataSettings {
         missing,
         past: 2,
         future: 1,
+        stated: vec![],
     });
     in_order(source)
 }
@@ -272,6 +274,7 @@ fn all_categories_have_ids_of_their_own() {
         categories: vec![],
         ignored: vec![],
         missing: Missing::Refuse,
+        stated: vec![],
     };
     let whole = DataSettings {
         split: Split {

@@ -2,10 +2,17 @@
 
 use super::*;
 
+fn bound(bound: usize) -> StatedBound {
+    StatedBound {
+        bound,
+        span: Span::NOWHERE,
+    }
+}
+
 fn stated_text(vocab: usize) -> DataSettings {
     let mut settings = settings(text(4, Tokens::Characters), 1.0, 0.0);
     if let Settings::Text { vocab: stated, .. } = &mut settings.source {
-        *stated = Some(vocab);
+        *stated = Some(bound(vocab));
     }
     settings
 }
@@ -38,7 +45,7 @@ fn stated_classes_and_sides_are_the_schema_with_and_without_the_images() {
     let with = |classes: usize| {
         let mut settings = images(1.0, 0.0);
         if let Settings::Images(images) = &mut settings.source {
-            (images.size, images.channels, images.classes) = (Some(2), Some(1), Some(classes));
+            (images.size, images.channels, images.classes) = (Some(2), Some(1), Some(bound(classes)));
         }
         settings
     };
@@ -96,6 +103,7 @@ fn stated_reals_and_conditions_are_the_schema_with_and_without_the_file() {
                 name: name.into(),
                 element,
                 sizes: Some(sizes.to_vec()),
+                span: Span::NOWHERE,
             };
             stated.push(tensor("pixels", element, &[2, 1]));
             stated.push(tensor("mask", Element::Condition, &[3]));

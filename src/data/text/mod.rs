@@ -14,7 +14,7 @@ pub use vocabulary::Vocabulary;
 
 use super::order::{Order, Selection};
 use super::{Batch, DataError, Dataset, Part, Row, Source, TrainingSamples, file, split, stated};
-use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor, Tokens};
+use crate::ir::experiment::{DataPath, DataSettings, Schema, SchemaTensor, StatedBound, Tokens};
 use crate::ir::graph::Element;
 use masking::{Masking, Remade};
 use serde_json::json;
@@ -32,7 +32,7 @@ struct Text {
 pub(super) struct Asked<'a> {
     pub(super) path: &'a DataPath,
     pub(super) tokens: &'a Tokens,
-    pub(super) vocab: Option<usize>,
+    pub(super) vocab: Option<StatedBound>,
     pub(super) window: usize,
     pub(super) masked: Option<f64>,
 }
@@ -60,7 +60,7 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Asked<'_>) -> R
         None => None,
     };
     let needed = masking.as_ref().map_or(encoding.bound, |m| m.bound);
-    let bound = stated::bound(vocab, needed, "vocab", path, &at)?;
+    let bound = stated::bound(vocab, needed, "vocab", &at)?;
     let ends = split::cut(ids.len(), &settings.split);
     let shares = [settings.split.train, settings.split.validation, settings.split.test];
     let mut evaluation = Part::ALL.map(|_| Selection::List(vec![]));

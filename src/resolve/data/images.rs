@@ -26,7 +26,7 @@ pub(super) fn images(reader: &mut Reader<'_, '_>, path: DataPath) -> Option<Sour
         None => None,
     };
     let classes = match reader.find("classes") {
-        Some(line) => Some(reader.whole(line, 1, CLASSES_MAX)? as usize),
+        Some(line) => Some(reader.bound(line, CLASSES_MAX)?),
         None => None,
     };
     let masks = match reader.find("masks") {

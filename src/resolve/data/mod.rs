@@ -3,6 +3,7 @@
 
 mod images;
 mod split;
+mod stated;
 mod table;
 mod tensors;
 mod text;
@@ -71,9 +72,9 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("missing", &["csv", "rows", "series"]),
     ("normalise", &["csv", "images", "rows", "series"]),
     ("ignore", &["csv", "tensors", "images", "rows", "series"]),
-    ("ids", &["tensors"]),
-    ("real", &["tensors"]),
-    ("condition", &["tensors"]),
+    ("ids", &["csv", "rows", "tensors"]),
+    ("real", &["csv", "rows", "series", "tensors"]),
+    ("condition", &["rows", "series", "tensors"]),
     ("fold", FOLDED),
 ];
 

@@ -2,6 +2,7 @@
 //! what makes a sequence, for `series` how far back and ahead a sample goes.
 
 use super::missing;
+use super::stated::{Axis, Known, check, named, stated};
 use super::text::{longer, path, window};
 use crate::ir::ast::Setting;
 use crate::ir::experiment::{ColumnName, Missing, RowSettings, Series, Source};
@@ -19,6 +20,13 @@ pub(super) fn csv<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, section:
         _ => return several(reader),
     };
     let categories = columns(reader, "category")?;
+    let mut said = stated(reader)?;
+    let known = [
+        real("features", vec![Axis::Open("COLUMNS")]),
+        of_target(&target, regression, vec![]),
+    ];
+    let needed = named(&categories).chain((!regression).then_some((target.name.as_str(), target.span)));
+    check(reader, &mut said, &known, Some(&[]), &needed.collect::<Vec<_>>());
     let ignored = columns(reader, "ignore")?;
     let missing = cells(
         reader,
@@ -35,6 +43,7 @@ pub(super) fn csv<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, section:
         categories,
         ignored,
         missing,
+        stated: said,
     })
 }
 
@@ -60,7 +69,7 @@ pub(super) fn rows<'a>(reader: &mut Reader<'a, '_>, line: &'a Setting, section: 
     };
     let Target {
         column: target,
-        real,
+        real: real_target,
         per_sequence,
     } = match &target(reader, section, true)?[..] {
         [target] => target.clone(),
@@ -71,19 +80,42 @@ pub(super) fn rows<'a>(reader: &mut Reader<'a, '_>, line: &'a Setting, section: 
         Some(line) => reader.whole(line, 1, 1 << 20)? as usize,
         None => 1,
     };
+    let categories = columns(reader, "category")?;
+    let window = window(reader)?;
+    let mut said = stated(reader)?;
+    let time = match window.or_else(|| said.iter().find_map(|s| s.sizes.as_ref()?.first().copied())) {
+        Some(steps) => Axis::Is(steps),
+        None => Axis::Open("STEPS"),
+    };
+    let known = [
+        real("features", vec![time, Axis::Open("COLUMNS")]),
+        of_target(&target, real_target, if per_sequence { vec![] } else { vec![time] }),
+        Known {
+            name: "mask",
+            key: "condition",
+            sizes: vec![time],
+        },
+    ];
+    let needed = named(&categories).chain((!real_target).then_some((target.name.as_str(), target.span)));
+    let mut needed: Vec<_> = needed.collect();
+    if matches!(time, Axis::Open(_)) {
+        needed.push(("mask", section));
+    }
+    check(reader, &mut said, &known, Some(&[time]), &needed);
     Some(Source::Rows(RowSettings {
         path,
         grouped,
         head,
         target,
-        real,
+        real: real_target,
         per_sequence,
-        categories: columns(reader, "category")?,
+        categories,
         ignored: columns(reader, "ignore")?,
         missing: cells(reader, &[("fill", Missing::Fill), ("refuse", Missing::Refuse)])?,
-        window: window(reader)?,
+        window,
         longer: longer(reader)?,
         minimum_count,
+        stated: said,
     }))
 }
 
@@ -119,6 +151,21 @@ pub(super) fn series<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, secti
         None => None,
     };
     let choices = [("interpolate", Missing::Interpolate), ("refuse", Missing::Refuse)];
+    let mut said = stated(reader)?;
+    if let (Some(past), Some(future)) = (past, future) {
+        let mut horizon = vec![Axis::Is(future)];
+        horizon.extend((targets.len() > 1).then_some(Axis::Is(targets.len())));
+        let known = [
+            real("past", vec![Axis::Is(past), Axis::Open("COLUMNS")]),
+            real("future", horizon.clone()),
+            Known {
+                name: "future_counted",
+                key: "condition",
+                sizes: horizon,
+            },
+        ];
+        check(reader, &mut said, &known, None, &[("past", section)]);
+    }
     Some(Source::Series(Series {
         path,
         time,
@@ -127,7 +174,24 @@ pub(super) fn series<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, secti
         missing: cells(reader, &choices)?,
         past: past?,
         future: future?,
+        stated: said,
     }))
+}
+
+fn real(name: &str, sizes: Vec<Axis>) -> Known<'_> {
+    Known {
+        name,
+        key: "real",
+        sizes,
+    }
+}
+
+fn of_target(target: &ColumnName, real: bool, sizes: Vec<Axis>) -> Known<'_> {
+    Known {
+        name: &target.name,
+        key: if real { "real" } else { "ids" },
+        sizes,
+    }
 }
 
 /// A column to predict, as it is written.

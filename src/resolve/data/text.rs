@@ -2,7 +2,7 @@
 
 use super::missing;
 use crate::ir::ast::{Expr, ExprKind, Setting};
-use crate::ir::experiment::{DataPath, Longer, Pairs, Source, TokenizerKind, Tokens};
+use crate::ir::experiment::{DataPath, Longer, Pairs, Source, StatedBound, TokenizerKind, Tokens};
 use crate::resolve::settings::Reader;
 use crate::text::Span;
 
@@ -96,9 +96,9 @@ fn field(reader: &mut Reader<'_, '_>, item: &Expr) -> Option<String> {
 }
 
 /// `vocab N`, if it is given.
-fn vocab(reader: &mut Reader<'_, '_>) -> Option<Option<usize>> {
+fn vocab(reader: &mut Reader<'_, '_>) -> Option<Option<StatedBound>> {
     match reader.find("vocab") {
-        Some(line) => Some(Some(reader.whole(line, 1, BOUND_MAX)? as usize)),
+        Some(line) => Some(Some(reader.bound(line, BOUND_MAX)?)),
         None => Some(None),
     }
 }
