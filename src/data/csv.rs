@@ -5,7 +5,7 @@
 use super::order::{Order, Selection};
 use super::split::{Assignment, divide};
 use super::stated::agree;
-use super::table::columns::{Columns, Target};
+use super::table::columns::{Columns, Target, distinct};
 use super::table::fit::Categories;
 use super::table::{Request, Table, stated as table};
 use super::{DataError, Dataset, Row, Source, file};
@@ -54,6 +54,7 @@ pub(super) fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, Data
     if let Some(last) = columns.categories.last() {
         join_categories(columns.categories.len(), last.before as usize + last.bound, &mut schema);
     }
+    distinct(&schema, &table, &request)?;
     agree(stated, &schema, &[&target.name, ALL_CATEGORIES], &at)?;
     let [training, validation, test] = parts.map(Selection::List);
     Ok(Dataset {
@@ -115,9 +116,6 @@ fn parts(table: &Table, request: &Request, settings: &DataSettings) -> Result<[V
 
 /// Adds the ids of all category columns in one tensor, those of a column behind those of the one before.
 fn join_categories(columns: usize, bound: usize, schema: &mut Schema) {
-    if schema.tensors.iter().any(|t| t.name == ALL_CATEGORIES) {
-        return;
-    }
     let axis = ("category".to_string(), columns);
     schema.sizes.extend([axis.clone(), ("category_count".into(), bound)]);
     schema.tensors.push(SchemaTensor {

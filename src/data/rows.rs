@@ -5,7 +5,7 @@
 use super::order::{Order, Selection};
 use super::split::{Assignment, divide};
 use super::stated::agree;
-use super::table::columns::{Columns, Target};
+use super::table::columns::{Columns, Target, distinct};
 use super::table::{Request, Table, stated as table};
 use super::{DataError, Dataset, Row, Source, file};
 use crate::ir::experiment::{ColumnName, DataSettings, Longer, RowSettings, Schema, SchemaTensor};
@@ -63,6 +63,7 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &RowSettings) ->
     let mut schema = columns.schema(&request, &time, of_target, &training);
     schema.epoch_samples = Some(parts[0].len());
     schema.tensors.push(mask(&time));
+    distinct(&schema, &table, &request)?;
     agree(&asked.stated, &schema, &[&asked.target.name, MASK], &at)?;
     let [training, validation, test] = parts.map(Selection::List);
     Ok(Dataset {

@@ -29,6 +29,8 @@ enum Setting {
     Section,
     /// The value starts at this column behind the indent; right behind the key if 0.
     Value(usize),
+    /// A line of a block within a section, whose `=` stands at this column behind the indent.
+    Assigned(usize),
 }
 
 impl Setting {
@@ -52,21 +54,17 @@ struct Choice {
 }
 
 fn write_lines(text: &mut String, lines: &[Line], depth: usize, settings: bool) {
-    let columns = if settings { columns(lines) } else { vec![] };
+    let columns = if settings { columns(lines, depth) } else { vec![] };
     for (i, line) in lines.iter().enumerate() {
         text.push_str(if line.blank_before && i > 0 { "\n" } else { "" });
-        write_line(
-            text,
-            line,
-            depth,
-            columns.get(i).map_or(Setting::No, |c| Setting::Value(*c)),
-        );
+        write_line(text, line, depth, columns.get(i).copied().unwrap_or(Setting::No));
     }
 }
 
-/// Where the value of each setting starts: behind the longest key of the lines that no empty line parts.
-fn columns(lines: &[Line]) -> Vec<usize> {
-    let mut columns = vec![0; lines.len()];
+/// Where the value of each setting starts, or of a line of `grid` and its like the `=`: behind the longest key of the lines
+/// that no empty line parts.
+fn columns(lines: &[Line], depth: usize) -> Vec<Setting> {
+    let mut columns = vec![Setting::Value(0); lines.len()];
     let mut start = 0;
     for end in 1..=lines.len() {
         if end < lines.len() && !lines[end].blank_before {
@@ -74,7 +72,18 @@ fn columns(lines: &[Line]) -> Vec<usize> {
         }
         let keys = lines[start..end].iter().filter_map(key_before_value);
         let widest = keys.map(str::len).max().unwrap_or(0);
-        columns[start..end].fill(widest + 1);
+        columns[start..end].fill(Setting::Value(widest + 1));
+        if depth > 1 {
+            let paths = lines[start..end].iter().map(path_before_equals);
+            let widest = paths.clone().flatten().max().unwrap_or(0);
+            for (column, _) in columns[start..end]
+                .iter_mut()
+                .zip(paths)
+                .filter(|(_, path)| path.is_some())
+            {
+                *column = Setting::Assigned(widest + 1);
+            }
+        }
         start = end;
     }
     columns
@@ -91,6 +100,19 @@ fn key_before_value<'a>(line: &Line<'a>) -> Option<&'a str> {
         Node::Block { .. } | Node::Comment { .. } => false,
     };
     aligned.then_some(key.text)
+}
+
+/// How long the path in front of an `=` is, as `train.optimizer.lr = …`.
+fn path_before_equals(line: &Line) -> Option<usize> {
+    let mut length = 0;
+    for node in &line.nodes {
+        match node {
+            Node::Leaf(leaf) if leaf.text == "=" => return (length > 0).then_some(length),
+            Node::Leaf(leaf) => length += leaf.text.len(),
+            _ => return None,
+        }
+    }
+    None
 }
 
 fn write_line(text: &mut String, line: &Line, depth: usize, setting: Setting) {
@@ -189,6 +211,16 @@ impl Writer {
             {
                 self.text
                     .push_str(&" ".repeat(column.saturating_sub(key.text.len()).max(1)));
+                self.before = Before::Start;
+            }
+            if let (Setting::Assigned(column), Node::Leaf(leaf)) = (setting, node)
+                && leaf.text == "="
+                && !nodes[..i]
+                    .iter()
+                    .any(|n| matches!(n, Node::Leaf(leaf) if leaf.text == "="))
+            {
+                let used = self.text.len() - self.line_start - INDENT * self.depth;
+                self.text.push_str(&" ".repeat(column.saturating_sub(used)));
                 self.before = Before::Start;
             }
             if i == 2 && self.base == 0 && matches!(node, Node::Group { .. }) {

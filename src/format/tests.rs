@@ -202,6 +202,22 @@ fn settings_stand_in_columns() {
 }
 
 #[test]
+fn paths_of_a_search_stand_in_columns() {
+    let text = "tune {\ntrials 3\nrandom {\ntrain.optimizer.lr=[1, 2] # why\nmodel.width = uniform(1,2)\n\ntrain.batch  = [1]\n}\n}";
+    insta::assert_snapshot!(formatted(text), @r"
+    tune {
+        trials 3
+        random {
+            train.optimizer.lr = [1, 2]  # why
+            model.width        = uniform(1, 2)
+    
+            train.batch = [1]
+        }
+    }
+    ");
+}
+
+#[test]
 fn a_second_pass_changes_nothing_and_nothing_is_lost() {
     for (_, text) in corpus() {
         formatted(&text);

@@ -3,6 +3,18 @@
 
 use crate::text::Span;
 
+/// The words that are no names.
+pub const RESERVED: [&str; 17] = [
+    "if", "else", "repeat", "scan", "each", "as", "and", "or", "not", "div", "mod", "state", "carry", "require",
+    "penalty", "yield", "where",
+];
+
+/// Whether a text can stand in a spec as a name.
+pub fn is_name(text: &str) -> bool {
+    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !RESERVED.contains(&text)
+}
+
 /// A word of the text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Name {

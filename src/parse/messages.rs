@@ -3,6 +3,7 @@
 
 use super::grammar::Rule;
 use super::scan::{Token, TokenKind};
+use crate::ir::ast::RESERVED;
 use crate::text::suggest::did_you_mean;
 use crate::text::{Code, Diagnostic, FileId, Span};
 
@@ -20,6 +21,22 @@ pub const ITEM_WORDS: [&str; 11] = [
     "train",
     "tune",
 ];
+
+/// The settings that name columns.
+const COLUMN_KEYS: [&str; 6] = ["target", "category", "ignore", "time", "columns", "rows"];
+
+/// Words of the language that columns are called as well.
+const NOUNS: [&str; 6] = ["state", "carry", "penalty", "yield", "scan", "repeat"];
+
+/// What to write for a column of which the name is a word of the language.
+fn renamed(word: &str, names_columns: bool) -> String {
+    match names_columns {
+        true => format!("`{word}` is a word of the language; a column of this name is written `\"{word}\" as NAME`"),
+        false => format!(
+            "`{word}` is a word of the language; a column of this name gets another one in `data`, by `\"{word}\" as NAME`"
+        ),
+    }
+}
 
 /// Where a statement stopped matching.
 pub struct Stop<'a> {
@@ -107,6 +124,10 @@ impl Stop<'_> {
         let starts = self.found == self.first;
         match word {
             _ if let Some(help) = foreign_word(self.word(self.first)) => diagnostic.help(help),
+            _ if is_reserved(word) && COLUMN_KEYS.contains(&self.word(self.first)) => {
+                diagnostic.help(renamed(word, true))
+            }
+            "->" if is_reserved(previous) && self.found == self.first + 1 => diagnostic.help(renamed(previous, false)),
             "else" => diagnostic.help("`else` follows the `}` of its `if` on the same line"),
             ":" => self.colon(diagnostic),
             "=" if is_reserved(previous) && self.found == self.first + 1 => {
@@ -120,6 +141,10 @@ impl Stop<'_> {
                 "a `{word}` that belongs to what is left of it stands directly behind it"
             )),
             _ if is_reserved(word) && expected.contains(&Rule::name) => diagnostic.help("choose another name"),
+            _ if is_reserved(word) && expected.contains(&Rule::round_close) && matches!(previous, "(" | ",") => {
+                diagnostic.help(renamed(word, false))
+            }
+            _ if NOUNS.contains(&word) && !operator_expected => diagnostic.help(renamed(word, false)),
             _ if starts && kind == Some(TokenKind::Symbol) => {
                 diagnostic.help("a statement goes on in the next line inside `( )` and `[ ]`, and before `->`, only")
             }
@@ -143,24 +168,8 @@ impl Stop<'_> {
 }
 
 fn is_reserved(word: &str) -> bool {
-    matches!(
-        word,
-        "if" | "else"
-            | "repeat"
-            | "scan"
-            | "each"
-            | "as"
-            | "and"
-            | "or"
-            | "not"
-            | "div"
-            | "mod"
-            | "state"
-            | "carry"
-            | "require"
-            | "penalty"
-            | "yield"
-    )
+    // `where` is a function as well.
+    word != "where" && RESERVED.contains(&word)
 }
 
 /// How the language says what starts with another language's word.

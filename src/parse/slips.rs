@@ -56,6 +56,26 @@ pub fn long_number() -> Slip {
     )
 }
 
+/// A number that is too large for float64, or that it takes for 0 though a digit is not.
+pub fn beyond_numbers(number: &str) -> Option<Slip> {
+    let (digits, scale) = match number.as_bytes().last() {
+        Some(b'k') => (&number[..number.len() - 1], 1e3),
+        Some(b'M') => (&number[..number.len() - 1], 1e6),
+        _ => (number, 1.0),
+    };
+    let value: f64 = digits.parse::<f64>().unwrap_or(f64::INFINITY) * scale;
+    let mantissa = digits.split(['e', 'E']).next().unwrap_or_default();
+    if value.is_infinite() {
+        let message = format!("`{number}` is beyond the greatest number, about 1.8e308");
+        Some(slip(message, "", "a number without limit is written `inf`"))
+    } else if value == 0.0 && mantissa.contains(|c: char| ('1'..='9').contains(&c)) {
+        let message = format!("`{number}` is nearer to 0 than the least number, about 5e-324");
+        Some(slip(message, "", "write `0`, or a number that is kept"))
+    } else {
+        None
+    }
+}
+
 /// A name with letters outside a to z.
 pub fn foreign_letters(word: &str) -> Slip {
     slip(

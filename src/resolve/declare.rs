@@ -88,7 +88,7 @@ impl<'a> Elaborator<'a> {
             return Ok((Value::Tensor(*newest), path));
         }
         let initial = match self.evaluate(&declaration.value, scope, Position::Value)? {
-            Value::Number(q) => q.value.real(),
+            Value::Number(q) => super::number::stored(self, &q, declaration.span)?,
             other => {
                 let message = format!(
                     "a state starts with a number that is known when compiling, found {}",

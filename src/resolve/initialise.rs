@@ -94,7 +94,7 @@ impl<'a> Elaborator<'a> {
             return self.unknown("initialiser", name, place, &known);
         }
         match self.evaluate(text, scope, Position::Value)? {
-            Value::Number(q) => Ok(Initialiser::Constant(q.value.real())),
+            Value::Number(q) => Ok(Initialiser::Constant(super::number::stored(self, &q, text.span)?)),
             Value::Layer(layer) => {
                 let name = match &*layer {
                     Layer::Call { definition, .. } => definition.name.text.clone(),
@@ -123,7 +123,10 @@ impl<'a> Elaborator<'a> {
             return self.error(Code::WrongArguments, span, message);
         }
         let value = match arguments.first() {
-            Some(argument) => self.quantity(&argument.value, scope)?.value.real(),
+            Some(argument) => {
+                let quantity = self.quantity(&argument.value, scope)?;
+                super::number::stored(self, &quantity, span)?
+            }
             None => 1.0,
         };
         if name != "constant" && (value.is_nan() || value < 0.0 || value.is_infinite()) {

@@ -155,12 +155,48 @@ fn known<'a>(
             );
         }
     };
+    // What goes beyond all numbers, or is none, comes of a mistake, unless it went in.
+    if !value.real().is_finite() && a.value.real().is_finite() && b.value.real().is_finite() {
+        return no_number(e, value.real(), span);
+    }
     let label = e.sources.text(span).to_string();
     Ok(Value::Number(Quantity {
         value,
         origin: span,
         label,
     }))
+}
+
+/// Reports a result that is beyond all numbers, or none.
+fn no_number<T>(e: &mut Elaborator<'_>, result: f64, span: Span) -> Checked<T> {
+    match result.is_nan() {
+        true => e.error(Code::WrongValue, span, "this is not a number"),
+        false => e.error(
+            Code::SizeTooLarge,
+            span,
+            "this is beyond the greatest number, about 1.8e308",
+        ),
+    }
+}
+
+/// A number as an element of a tensor or a number of a program holds it, in float32: `inf` stays, but what is written as
+/// a number does not become infinite, and does not become 0.
+pub fn stored(e: &mut Elaborator<'_>, quantity: &Quantity, span: Span) -> Checked<f64> {
+    let real = quantity.value.real();
+    let kept = real as f32;
+    let message = if real.is_finite() && kept.is_infinite() {
+        format!("{real:e} is beyond what is computed with: float32 goes to about 3.4e38")
+    } else if real != 0.0 && kept == 0.0 {
+        format!("{real:e} would be 0 where it is computed with: float32 begins at about 1.4e-45")
+    } else {
+        return Ok(real);
+    };
+    let place = if quantity.origin == Span::NOWHERE {
+        span
+    } else {
+        quantity.origin
+    };
+    e.error(Code::WrongValue, place, message)
 }
 
 fn step<'a>(operator: BinaryOperator, a: Number, b: Number) -> Value<'a> {
@@ -226,7 +262,12 @@ pub fn apply<'a>(e: &mut Elaborator<'a>, name: &str, arguments: &[Value<'a>], sp
         return Ok(Value::Number(chosen.clone()));
     }
     let label = e.sources.text(span).to_string();
+    let finite = |n: &Number| n.as_constant().is_none_or(f64::is_finite);
+    let from_finite = numbers.iter().all(finite);
     Ok(match Number::apply(function, numbers) {
+        Number::Constant(real) if from_finite && !real.is_finite() => {
+            return no_number(e, real, span);
+        }
         Number::Constant(real) => {
             let exact = matches!(function, NumberFunction::Absolute | NumberFunction::Floor)
                 && real.abs() < 1e15

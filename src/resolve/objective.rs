@@ -90,11 +90,10 @@ impl<'a> Elaborator<'a> {
                 );
             };
             let chosen = self.matching(&line.on)?;
-            for at in 0..chosen.len() {
-                if chosen[at] && !std::mem::replace(&mut settled[at], true) {
-                    let initialiser = self.initialiser(expr, scope, ParamId(at as u32))?;
-                    self.program.params[at].initialiser = initialiser;
-                }
+            let chosen = self.not_yet(chosen, &mut settled, line)?;
+            for at in (0..chosen.len()).filter(|&at| chosen[at]) {
+                let initialiser = self.initialiser(expr, scope, ParamId(at as u32))?;
+                self.program.params[at].initialiser = initialiser;
             }
         }
         for line in Self::lines(section, "freeze") {

@@ -148,7 +148,7 @@ impl<'a> Elaborator<'a> {
     /// A value that is no tensor, as the element of an equation.
     pub fn constant(&mut self, value: &Value<'a>, span: Span) -> Checked<(model::Expr, Element)> {
         match value {
-            Value::Number(q) => Ok((model::Expr::Constant(q.value.real()), Element::Real)),
+            Value::Number(q) => Ok((model::Expr::Constant(number::stored(self, q, span)?), Element::Real)),
             Value::Step(n) => match n.as_constant() {
                 Some(constant) => Ok((model::Expr::Constant(constant), Element::Real)),
                 None => Ok((model::Expr::Number(self.number(n.clone())), Element::Real)),

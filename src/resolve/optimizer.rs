@@ -113,9 +113,11 @@ impl<'a> Elaborator<'a> {
 
     fn optimizer_lines(&mut self, section: &'a Section, scope: &Rc<Scope<'a>>) -> Checked<Vec<OptimizerLine<'a>>> {
         let mut lines = vec![];
+        let mut served = vec![false; self.program.params.len()];
         for line in Self::lines(section, "optimizer") {
             let (definition, bound, span) = self.optimizer(line, scope)?;
             let chosen = self.matching(&line.on)?;
+            let chosen = self.not_yet(chosen, &mut served, line)?;
             lines.push(OptimizerLine {
                 definition,
                 bound,
@@ -219,10 +221,12 @@ impl<'a> Elaborator<'a> {
                 }
             };
             let value = self.evaluate(expr, scope, Position::Value)?;
-            let mut chosen = self.matching(&line.on)?;
+            let chosen = self.matching(&line.on)?;
+            let mut served = vec![false; chosen.len()];
             for earlier in overrides.iter().filter(|o| o.name == key.text) {
-                chosen.iter_mut().zip(&earlier.chosen).for_each(|(c, e)| *c &= !e);
+                served.iter_mut().zip(&earlier.chosen).for_each(|(s, e)| *s |= e);
             }
+            let chosen = self.not_yet(chosen, &mut served, line)?;
             overrides.push(Override {
                 name: key.text.clone(),
                 value,

@@ -1,7 +1,7 @@
 //! Patterns of parameter names: `"*.w"`, `matrices`, `vectors`.
 
 use super::elaborator::{Checked, Elaborator};
-use crate::ir::ast::{Expr, ExprKind};
+use crate::ir::ast::{Expr, ExprKind, Setting};
 use crate::text::{Code, Diagnostic, suggest};
 
 /// Whether a path matches a pattern in which `*` stands for any text.
@@ -25,6 +25,19 @@ pub fn matches(pattern: &str, path: &str) -> bool {
 }
 
 impl<'a> Elaborator<'a> {
+    /// Leaves of the parameters that a line matches those that no earlier line serves, and marks them as served; a line
+    /// for which none is left would be without effect.
+    pub(super) fn not_yet(&mut self, chosen: Vec<bool>, served: &mut [bool], line: &Setting) -> Checked<Vec<bool>> {
+        let left: Vec<bool> = chosen.iter().zip(served.iter()).map(|(c, s)| *c && !s).collect();
+        if chosen.contains(&true) && !left.contains(&true) {
+            let message = "this line is without effect: earlier ones serve all parameters that it is for";
+            let help = "the first line that matches counts: put it in front of them, or remove it";
+            return self.wrong(Diagnostic::new(Code::DuplicateSetting, line.span, message).help(help));
+        }
+        served.iter_mut().zip(&left).for_each(|(s, l)| *s |= l);
+        Ok(left)
+    }
+
     /// For each parameter, whether it is named by any of the patterns; no pattern names all.
     pub fn matching(&mut self, patterns: &'a [Expr]) -> Checked<Vec<bool>> {
         let mut chosen = vec![patterns.is_empty(); self.program.params.len()];

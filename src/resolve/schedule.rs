@@ -391,7 +391,7 @@ impl<'a> Elaborator<'a> {
     /// A number of the train section.
     pub fn plain_number(&mut self, expr: &'a Expr, scope: &Rc<Scope<'a>>) -> Checked<f64> {
         match self.evaluate(expr, scope, Position::Value)? {
-            Value::Number(q) => Ok(q.value.real()),
+            Value::Number(q) => super::number::stored(self, &q, expr.span),
             other => self.error(
                 Code::WrongKind,
                 expr.span,

@@ -130,7 +130,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     pub fn above_zero(&mut self, setting: &'a Setting, what: &str) -> Option<f64> {
         let item = self.single(setting, what)?;
         match literal(item) {
-            Some((value, None)) if value.real() > 0.0 && value.real().is_finite() => Some(value.real()),
+            Some((value, None)) if value.real() as f32 > 0.0 && (value.real() as f32).is_finite() => Some(value.real()),
             _ => self.expected(what, item.span),
         }
     }

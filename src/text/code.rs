@@ -83,7 +83,7 @@ codes! {
     MissingSection 505 Error "a section is missing"
         "A spec has a `data` section and a `model`; to train it needs a `train` section as well.";
     DataSource 506 Error "the data section names no source or several"
-        "One of `text`, `images`, `csv`, `tensors` names the source.";
+        "The line of one source says where samples come from: `text`, `pairs`, `images`, `csv`, `rows`, `series` or `tensors`.";
     NoOptimizer 507 Error "a parameter has no optimizer"
         "The first `optimizer` line whose pattern matches serves a parameter; one without `on` serves all that are left.";
     SizeTooLarge 601 Error "a size is beyond the limit"

@@ -196,6 +196,40 @@ impl Target {
     }
 }
 
+/// What a sample has is told apart by its names: a column must not be called as something else is.
+pub(in super::super) fn distinct(schema: &Schema, table: &Table, request: &Request) -> Result<(), DataError> {
+    let known = |at: usize, name: &str| {
+        schema
+            .tensors
+            .iter()
+            .enumerate()
+            .any(|(other, t)| other != at && t.name == name)
+            || schema.sizes.iter().any(|(size, _)| size == name)
+    };
+    let columns = schema
+        .tensors
+        .iter()
+        .enumerate()
+        .filter(|(_, t)| t.bound_name.is_some() || t.name == request.target.name);
+    let clash = columns.into_iter().find(|(at, t)| known(*at, &t.name));
+    clash.map_or(Ok(()), |(_, tensor)| {
+        let name = &tensor.name;
+        let named = [request.target]
+            .into_iter()
+            .chain(request.categories)
+            .find(|c| c.name == *name);
+        let place = named.map_or(request.path.span, |c| c.span);
+        let message = format!(
+            "{}: a column is called `{name}`, as something else that a sample has",
+            table.path.display()
+        );
+        let column = named.map_or(name, |c| &c.column);
+        Err(DataError::new(place, message).help(format!(
+            "give it another name, as `category \"{column}\" as kind`, or `ignore` it"
+        )))
+    })
+}
+
 /// The least and the greatest of some values.
 pub(in super::super) fn range(values: impl Iterator<Item = f32>) -> Option<(f64, f64)> {
     let both = |r: Option<(f64, f64)>, value: f32| {

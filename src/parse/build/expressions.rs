@@ -8,6 +8,7 @@ use crate::ir::ast::{
 };
 use crate::ir::ast::{UnaryOperator, Unit};
 use crate::parse::grammar::{Pair, Rule, part, parts};
+use crate::parse::slips;
 use crate::text::{Code, Diagnostic, Span};
 
 /// `expression`, `bare_expression`.
@@ -96,7 +97,7 @@ fn operand(b: &mut Builder, pair: &Pair) -> Expr {
 fn primary(b: &mut Builder, pair: &Pair) -> Expr {
     let span = b.span(pair);
     let kind = match pair.as_rule() {
-        Rule::quantity => quantity(pair),
+        Rule::quantity => quantity(b, pair),
         Rule::text => ExprKind::Text(text(b, pair)),
         Rule::list => ExprKind::List(parts(pair).map(|item| expression(b, &item)).collect()),
         Rule::counted => {
@@ -124,8 +125,12 @@ fn primary(b: &mut Builder, pair: &Pair) -> Expr {
     }
 }
 
-fn quantity(pair: &Pair) -> ExprKind {
+fn quantity(b: &mut Builder, pair: &Pair) -> ExprKind {
     let number = part(pair, Rule::number).expect("a quantity starts with a number");
+    if let Some(slip) = slips::beyond_numbers(number.as_str()) {
+        let span = b.span(&number);
+        b.diagnostics.push(slip.diagnostic(span));
+    }
     let unit = part(pair, Rule::unit).map(|unit| match unit.as_str().trim_end_matches('s') {
         "%" => Unit::Percent,
         "deg" | "degree" => Unit::Degrees,

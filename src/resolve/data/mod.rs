@@ -47,6 +47,7 @@ const ONCE: &[&str] = &[
 ];
 const REPEATED: &[&str] = &["category", "ignore", "ids", "real", "condition"];
 const SOURCES: &[&str] = &["text", "pairs", "images", "csv", "rows", "series", "tensors"];
+const SOURCES_HELP: &str = "a source is one of: text, pairs, csv, rows, series or tensors \"FILE\", images \"FOLDER\"";
 /// Sources of samples that have nothing to do with each other, so that any of them may be evaluated. Neighbouring windows
 /// of a text or a series overlap, and what comes later tells of what was before.
 pub const FOLDED: &[&str] = &["csv", "rows", "images", "pairs", "tensors"];
@@ -88,10 +89,9 @@ pub fn data_settings(section: &Section, diagnostics: &mut Diagnostics) -> Option
             [_, second, ..] => (second.span, "a data section has one source; this is a second one"),
             _ => (section.name.span, "the data section names no source"),
         };
-        let help = "a source is one of: text, pairs, csv, rows, series or tensors \"FILE\", images \"FOLDER\"";
         reader
             .diagnostics
-            .push(Diagnostic::new(Code::DataSource, span, message).help(help));
+            .push(Diagnostic::new(Code::DataSource, span, message).help(SOURCES_HELP));
         return None;
     };
     let kind = source_line.key[0].text.as_str();
@@ -156,4 +156,31 @@ fn missing<T>(reader: &mut Reader<'_, '_>, key: &str, section: Span, message: &s
         reader.diagnostics.push(diagnostic.help(help));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_missing_source_names_all_of_them() {
+        for source in SOURCES {
+            assert!(SOURCES_HELP.contains(source), "the help does not name `{source}`");
+            let explanation = Code::DataSource.explanation();
+            assert!(
+                explanation.contains(&format!("`{source}`")),
+                "E0506 does not explain `{source}`"
+            );
+        }
+    }
+
+    #[test]
+    fn each_source_and_each_owner_is_a_setting() {
+        let known = |key: &&&str| ONCE.contains(key) || REPEATED.contains(key);
+        assert_eq!(SOURCES.iter().find(|key| !known(key)), None);
+        for (key, owners) in BELONGS {
+            assert!(known(&key), "`{key}` is no setting");
+            assert!(owners.iter().all(|owner| SOURCES.contains(owner)), "{owners:?}");
+        }
+    }
 }

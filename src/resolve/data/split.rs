@@ -74,6 +74,7 @@ fn shares(reader: &mut Reader<'_, '_>, kind: &str, section: Span) -> Option<Spli
         span: line.span,
     };
     let mut failed = false;
+    let mut seen: Vec<(&str, Span)> = vec![];
     for group in &line.groups {
         let what = "parts such as `train 80%, validation 10%, test 10%`, and `stratified` at the end";
         let (part, share, rest) = match &group[..] {
@@ -81,6 +82,14 @@ fn shares(reader: &mut Reader<'_, '_>, kind: &str, section: Span) -> Option<Spli
             _ => return reader.expected(what, line.span),
         };
         let share = reader.share(share)?;
+        let word = reader.word(part).unwrap_or_default();
+        if let Some((_, first)) = seen.iter().find(|s| s.0 == word) {
+            let message = format!("`{word}` is given twice");
+            let diagnostic = Diagnostic::new(Code::DuplicateSetting, part.span, message);
+            reader.diagnostics.push(diagnostic.note(*first, "first given here"));
+            failed = true;
+        }
+        seen.push((word, part.span));
         match reader.choice(part, &[("train", 0), ("validation", 1), ("test", 2)])? {
             0 => split.train = share,
             1 => split.validation = share,

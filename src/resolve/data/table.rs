@@ -4,7 +4,7 @@
 use super::missing;
 use super::stated::{Axis, Known, check, named, stated};
 use super::text::{longer, path, window};
-use crate::ir::ast::Setting;
+use crate::ir::ast::{Setting, is_name};
 use crate::ir::experiment::{ColumnName, Missing, RowSettings, Series, Source};
 use crate::resolve::settings::Reader;
 use crate::text::{Code, Diagnostic, Span};
@@ -28,6 +28,8 @@ pub(super) fn csv<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, section:
     let needed = named(&categories).chain((!regression).then_some((target.name.as_str(), target.span)));
     check(reader, &mut said, &known, Some(&[]), &needed.collect::<Vec<_>>());
     let ignored = columns(reader, "ignore")?;
+    has_name(reader, &target);
+    once(reader, [&target].into_iter().chain(&categories).chain(&ignored));
     let missing = cells(
         reader,
         &[
@@ -102,6 +104,9 @@ pub(super) fn rows<'a>(reader: &mut Reader<'a, '_>, line: &'a Setting, section: 
         needed.push(("mask", section));
     }
     check(reader, &mut said, &known, Some(&[time]), &needed);
+    let ignored = columns(reader, "ignore")?;
+    has_name(reader, &target);
+    once(reader, [&target].into_iter().chain(&categories).chain(&ignored));
     Some(Source::Rows(RowSettings {
         path,
         grouped,
@@ -110,7 +115,7 @@ pub(super) fn rows<'a>(reader: &mut Reader<'a, '_>, line: &'a Setting, section: 
         real: real_target,
         per_sequence,
         categories,
-        ignored: columns(reader, "ignore")?,
+        ignored,
         missing: cells(reader, &[("fill", Missing::Fill), ("refuse", Missing::Refuse)])?,
         window,
         longer: longer(reader)?,
@@ -166,11 +171,13 @@ pub(super) fn series<'a>(reader: &mut Reader<'a, '_>, source: &'a Setting, secti
         ];
         check(reader, &mut said, &known, None, &[("past", section)]);
     }
+    let ignored = columns(reader, "ignore")?;
+    once(reader, targets.iter().chain(&time).chain(&ignored));
     Some(Source::Series(Series {
         path,
         time,
         targets,
-        ignored: columns(reader, "ignore")?,
+        ignored,
         missing: cells(reader, &choices)?,
         past: past?,
         future: future?,
@@ -239,6 +246,16 @@ fn target(reader: &mut Reader<'_, '_>, section: Span, sequences: bool) -> Option
     Some(targets)
 }
 
+/// A target is a column that the loss must be able to name.
+fn has_name(reader: &mut Reader<'_, '_>, target: &ColumnName) {
+    if !is_name(&target.name) {
+        let message = format!("`{}` is no name that a loss could read", target.name);
+        let help = format!("give it one: `\"{}\" as NAME`", target.column);
+        let diagnostic = Diagnostic::new(Code::WrongSetting, target.span, message);
+        reader.diagnostics.push(diagnostic.help(help));
+    }
+}
+
 fn several<T>(reader: &mut Reader<'_, '_>) -> Option<T> {
     let span = reader.find("target").map_or(Span::NOWHERE, |line| line.span);
     reader.expected("one target", span)
@@ -256,6 +273,25 @@ fn columns(reader: &mut Reader<'_, '_>, key: &str) -> Option<Vec<ColumnName>> {
         }
     }
     Some(list)
+}
+
+/// Each column is for one thing: what would be left out, or is named twice, is told.
+fn once<'c>(reader: &mut Reader<'_, '_>, columns: impl Iterator<Item = &'c ColumnName>) {
+    let mut seen: Vec<&ColumnName> = vec![];
+    let mut columns: Vec<&ColumnName> = columns.collect();
+    columns.sort_by_key(|c| c.span.start);
+    for column in columns {
+        if let Some(first) = seen.iter().find(|c| c.column == column.column) {
+            let message = format!("the column `{}` is named twice", column.column);
+            let diagnostic = Diagnostic::new(Code::DuplicateSetting, column.span, message);
+            reader.diagnostics.push(diagnostic.note(first.span, "first named here"));
+        } else if let Some(first) = seen.iter().find(|c| c.name == column.name) {
+            let message = format!("two columns are called `{}`", column.name);
+            let diagnostic = Diagnostic::new(Code::DuplicateName, column.span, message);
+            reader.diagnostics.push(diagnostic.note(first.span, "the first one"));
+        }
+        seen.push(column);
+    }
 }
 
 /// What becomes of missing cells.
