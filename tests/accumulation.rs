@@ -69,6 +69,9 @@ fn train(items: &str, loss: &str, settings: &str, steps: u64) -> Result<Trained,
         if let Some(param) = declarations.params.iter().find(|p| p.path == slot.name) {
             mspec::train::Machine::persistent_mut(&mut machine, at).copy_from_slice(&initial_values(param, 3));
         }
+        if let Some(state) = declarations.states.iter().find(|s| s.path == slot.name) {
+            mspec::train::Machine::persistent_mut(&mut machine, at).fill(state.initial as f32);
+        }
     }
     let settings = experiment.train.as_ref().unwrap();
     let mut sampler = data.sampler(1, settings.batch).unwrap();
@@ -228,6 +231,37 @@ fn a_sharpness_aware_step_that_overflows_leaves_the_parameters() {
     let start = with("sgd(lr = 0)");
     assert_eq!(with("sgd(lr = 0.1) ; sam 1e6 ; precision f16 ; loss_scale 1"), start);
     assert!(with("sgd(lr = 0.1) ; sam 0.05 ; precision f16 ; loss_scale 1") != start);
+}
+
+/// A batch that overflows in 16 bits already on the way to a batch norm changes nothing of it; a large one that does not
+/// overflow changes its running mean, though the gradient overflows and the step is skipped, as in PyTorch.
+#[test]
+fn a_step_that_overflows_leaves_finite_states() {
+    let items = |factor: &str| {
+        format!(
+            "def stretched(x[..]) = {factor} * x\n\
+             model net {{ features -> stretched -> linear(6) -> batch_norm -> linear(classes) }}"
+        )
+    };
+    let with = |factor: &str, settings: &str| {
+        let settings = format!("optimizer sgd(lr = 0.1) ; precision f16 ; {settings}");
+        train(&items(factor), "cross_entropy(kind)", &settings, 1).unwrap()
+    };
+    let running = |trained: &Trained| {
+        ["mean", "variance"].map(|what| trained.states[&format!("net.batch_norm.running_{what}")].clone())
+    };
+    for batch in ["batch 8", "batch 8 in 2"] {
+        let forward = with("1e6", &format!("{batch} ; loss_scale 1"));
+        assert!(!forward.losses[0].is_finite(), "the batch overflows");
+        assert_eq!(running(&forward), [vec![0.0; 6], vec![1.0; 6]]);
+        let sound = with("1", &format!("{batch} ; loss_scale 1"));
+        let backward = with("1", &format!("{batch} ; loss_scale 1e30"));
+        assert!(backward.losses[0].is_finite());
+        assert_eq!(backward.params, forward.params, "both steps are skipped");
+        assert!(sound.params != forward.params);
+        assert_eq!(running(&backward), running(&sound));
+        assert!(running(&sound)[0].iter().all(|mean| *mean != 0.0));
+    }
 }
 
 #[test]

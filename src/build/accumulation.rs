@@ -85,6 +85,9 @@ fn gradient_program(program: &Program, sums: &[StateId], with_states: bool, scal
         OutputKind::StateUpdate(id) => with_states && !program.states[id.0 as usize].optimizer,
         _ => false,
     });
+    if scaled && with_states {
+        keep_finite(&mut result);
+    }
     let first = number(&mut result, StepVariable::Part, 1.0);
     let inverse = scaled.then(|| scale(&mut result));
     let mut sizes: Option<Expr> = None;
@@ -129,6 +132,37 @@ fn gradient_program(program: &Program, sums: &[StateId], with_states: bool, scal
         });
     }
     result
+}
+
+/// Leaves each element of the model's states as it was where its new value is not finite: the step is then skipped, and a
+/// running mean that has become infinite once would stay so. What is finite changes though the step may be skipped, as
+/// in a forward pass of PyTorch, where the gradient's scaler knows of the optimizer alone.
+fn keep_finite(program: &mut Program) {
+    for at in 0..program.outputs.len() {
+        let Output {
+            kind: OutputKind::StateUpdate(state),
+            tensor: new,
+        } = program.outputs[at]
+        else {
+            continue;
+        };
+        let own = program
+            .tensors
+            .iter()
+            .position(|t| t.definition == Definition::State(state));
+        let old = match own {
+            Some(own) => TensorId(own as u32),
+            None => program.add(Tensor {
+                definition: Definition::State(state),
+                ..program.tensor(new).clone()
+            }),
+        };
+        let (old, value) = (read(program, old), read(program, new));
+        let size = Expr::Apply(MapFunction::Absolute, vec![value.clone()]);
+        let finite = Expr::Apply(MapFunction::Less, vec![size, Expr::Constant(f64::INFINITY)]);
+        let body = Expr::Apply(MapFunction::Where, vec![finite, value, old]);
+        program.outputs[at].tensor = equation(program, new.0 as usize, body);
+    }
 }
 
 /// Multiplies the objective by the loss scale; gives what brings gradients back.

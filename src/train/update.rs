@@ -57,7 +57,7 @@ pub struct Updater {
 pub struct Updated {
     /// Of the batch.
     pub loss: f32,
-    /// The gradient was not finite, and nothing has changed.
+    /// The gradient was not finite, and no parameter has changed.
     pub skipped: bool,
 }
 
