@@ -163,6 +163,7 @@ fn product(m: usize, k: usize, n: usize, form: &str) -> Kernel {
             a: matrix(0, m, k, form.starts_with('T')),
             b: matrix(1, k, n, form.ends_with('T')),
             b_in_panels: false,
+            corner: None,
             epilogue: body.body,
             rows_per_task: 64,
             columns_per_task: 256.min(n),

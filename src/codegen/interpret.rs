@@ -161,16 +161,19 @@ impl Interpreter<'_> {
                 };
                 let (mut total, mut sum) = (None, 0.0f32);
                 let (length, in_chunk) = (k.turn_length(), k.turns_in_chunk());
-                let mut turns = 0;
+                let (mut turns, mut number) = (0, 0);
                 row_major(&k.turns, |turn| {
                     let start = |m: &Matrix| moved(batch, &m.batch) + moved(turn, &m.turns);
                     let of_strip = moved(strip, &k.a.strips) + *of_strip as i64 * k.a.row_stride;
                     let (a_start, b_start) = (k.a.constant + start(&k.a) + of_strip, start(&k.b));
                     turns += 1;
                     for i in 0..length {
-                        let a = self.factor(k.a.buffer, a_start + i as i64 * k.a.column_stride);
-                        let b = self.factor(k.b.buffer, b_start + k.b_element(i, *column));
-                        sum = a.mul_add(b, sum);
+                        if !k.corner.is_some_and(|c| c.leaves_out(row, *column, number)) {
+                            let a = self.factor(k.a.buffer, a_start + i as i64 * k.a.column_stride);
+                            let b = self.factor(k.b.buffer, b_start + k.b_element(i, *column));
+                            sum = a.mul_add(b, sum);
+                        }
+                        number += 1;
                         let turn_ends = i + 1 == length && turns % in_chunk == 0;
                         if turn_ends || (in_chunk == 1 && (i + 1) % PRODUCT_CHUNK == 0) {
                             total = Some(total.map_or(sum, |before: f32| before + sum));

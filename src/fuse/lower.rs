@@ -3,6 +3,7 @@
 
 use super::body::{Bodies, Slot, Value};
 use super::contract::{Run, arranged, below_views, extent, merged};
+use super::corner::corner;
 use super::emit::{Emitter, Memory};
 use super::group::{GroupKind, Groups};
 use super::layout::{Axes, Loops, axes_of, finish, member_element, member_index};
@@ -294,7 +295,7 @@ impl Lowering<'_> {
             extent(&arranged.turns) * extent(&arranged.summed),
         );
         let (rows_per_task, columns_per_task) = product_cut(arranged.batch.iter().map(|r| r.size).product(), m, n, k);
-        let body = MatrixProduct {
+        let mut body = MatrixProduct {
             batch: arranged.batch.iter().map(|r| r.size).collect(),
             m,
             strips: arranged.strips.iter().map(|r| r.size).collect(),
@@ -304,10 +305,12 @@ impl Lowering<'_> {
             a: matrix(0, a, |r| r.a, &arranged.rows, &arranged.summed),
             b: matrix(1, b, |r| r.b, &arranged.summed, &arranged.columns),
             b_in_panels: false,
+            corner: None,
             epilogue,
             rows_per_task,
             columns_per_task,
         };
+        body.corner = corner(self.program, id, &arranged, &body);
         Lowered {
             body: KernelBody::Product(body),
             tensors: self.emitter.tensors,

@@ -11,6 +11,7 @@ mod again;
 mod band;
 mod body;
 mod contract;
+mod corner;
 mod emit;
 mod group;
 mod join;

@@ -13,6 +13,7 @@
 //!   [`PRODUCT_CHUNK`]; of turns, so many neighbours as [`turns_in_chunk`](MatrixProduct::turns_in_chunk) says make a
 //!   chunk, or else each begins a new one. Each chunk starts from +0, and the chunks' sums are added in order
 //!   (`((c0 + c1) + c2) + …`).
+//! - What a product's [`Corner`] leaves out is not there; a chunk of which all is left out is +0.
 //! - A [`Scatter`] starts from +0 and adds its items in order.
 //! - Arithmetic is IEEE 754 binary32, round to nearest even; `MultiplyAdd` rounds once; nothing else is contracted.
 //!   `Minimum(a, b)` is `if b < a { b } else { a }` and `Maximum(a, b)` is `if b > a { b } else { a }`, so a NaN in `a` stays.
@@ -29,6 +30,7 @@
 //! How work is cut into tasks and tiles changes where a number is computed, never how.
 
 use super::affine::{Guard, Position};
+use super::corner::Corner;
 use super::graph::InputId;
 use super::graph::{NodeId, OutputKind, ParamId, ReduceFunction, StateId};
 use crate::text::Span;
@@ -372,6 +374,8 @@ pub struct MatrixProduct {
     /// Whether `b` lies in panels, one behind the other: [`PANEL_COLUMNS`] columns of all rows, row by row, the last panel
     /// filled up with anything. Its strides are those inside of a panel, and there are no batch axes and no turns.
     pub b_in_panels: bool,
+    /// What is left out.
+    pub corner: Option<Corner>,
     /// Begins with [`Instruction::Product`], stores at least once.
     pub epilogue: Body,
     /// Rows in a task.

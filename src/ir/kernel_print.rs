@@ -95,6 +95,9 @@ impl Display for MatrixProduct {
                 sizes.iter().try_for_each(|size| write!(f, " {size}"))?;
             }
         }
+        if let Some(corner) = self.corner {
+            write!(f, "; {corner}")?;
+        }
         writeln!(
             f,
             "; rows per task {}, columns per task {}",
@@ -504,6 +507,7 @@ mod tests {
                 a: matrix(0, 4, 1),
                 b: matrix(1, 1, 3),
                 b_in_panels: false,
+                corner: None,
                 epilogue: vec![
                     define(0, Instruction::Product),
                     define(1, Instruction::Constant(0.5)),

@@ -130,6 +130,9 @@ fn verify_product(buffers: &[Buffer], k: &MatrixProduct) -> Result<ValueKinds, V
     ensure(k.m.is_multiple_of(strips) && k.k.is_multiple_of(turns), || {
         "strips or turns that are not equally long".into()
     })?;
+    ensure(k.corner.is_none_or(|corner| corner.fits(k)), || {
+        "a corner that is not of whole blocks".into()
+    })?;
     let (strip, turn) = (k.strip_rows(), k.turn_length());
     // Panels are as high as the sums are long, so in memory they are one matrix of that many rows more.
     let (b_rows, b_columns) = match k.b_in_panels {

@@ -6,6 +6,7 @@ pub mod arithmetic;
 pub mod ast;
 pub mod ast_print;
 pub mod ast_walk;
+pub mod corner;
 pub mod experiment;
 pub mod graph;
 pub mod graph_print;

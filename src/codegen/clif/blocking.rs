@@ -5,6 +5,7 @@ use super::emitter::WORD;
 use super::routine::{Routine, TILE_COLUMNS, TILE_ROWS};
 use crate::codegen::wide;
 use crate::codegen::wide::encode_vector::Width;
+use crate::ir::corner::{CORNER_BLOCK, Corner, ProductAxis};
 use crate::ir::kernel::*;
 
 /// Columns of a block, at most.
@@ -23,6 +24,8 @@ const PACKED_ELEMENTS: usize = 1 << 18;
 const CONFLICT_BYTES: i64 = 4096;
 /// Vectors of a row of which columns that lie in panels are multiplied at once: a panel's, or half of it.
 const PANEL_VECTORS: usize = 2;
+/// Vectors of a panel's row where a corner leaves out columns: panels divide its blocks.
+const CORNER_VECTORS: usize = 2;
 /// Vectors of rows that are packed side by side: a multiple of the rows at once of every panel.
 const PACKED_VECTORS: usize = 3;
 
@@ -55,6 +58,25 @@ fn even(size: usize, most: usize, multiple: usize) -> usize {
     size.div_ceil(blocks).next_multiple_of(multiple)
 }
 
+/// Whether a product has a corner of its rows.
+fn of_rows(k: &MatrixProduct) -> bool {
+    k.corner.is_some_and(|c| c.of == ProductAxis::Row)
+}
+
+/// Whether a corner leaves out columns, or something for each block of them.
+fn of_columns(corner: Corner) -> bool {
+    [corner.of, corner.other].contains(&ProductAxis::Column)
+}
+
+/// The most rows and columns of a block: of the axis of which a corner leaves out blocks, one.
+fn most(k: &MatrixProduct, [rows, columns]: [usize; 2]) -> [usize; 2] {
+    match k.corner.map(|c| c.of) {
+        None => [rows, columns],
+        Some(ProductAxis::Row) => [rows.min(CORNER_BLOCK), columns],
+        Some(_) => [rows, columns.min(CORNER_BLOCK)],
+    }
+}
+
 /// The steps of a chunk, at most.
 fn chunk_steps(k: &MatrixProduct) -> usize {
     (k.turns_in_chunk() * k.turn_length()).min(PRODUCT_CHUNK)
@@ -75,10 +97,11 @@ impl Blocking {
 
     fn narrow(k: &MatrixProduct) -> Blocking {
         let multiple = if k.b_in_panels { PANEL_COLUMNS } else { LANES };
-        let columns = even(k.columns_per_task.min(k.n), BLOCK_COLUMNS, multiple.max(TILE_COLUMNS));
+        let [most_rows, most_columns] = most(k, [BLOCK_ROWS, BLOCK_COLUMNS]);
+        let columns = even(k.columns_per_task.min(k.n), most_columns, multiple.max(TILE_COLUMNS));
         // Tasks of a thread that follow each other are taken together, so all rows may come at once.
-        let packed_rows = even(k.m, PACKED_ROWS, TILE_ROWS);
-        let rows = even(k.m, BLOCK_ROWS, packed_rows);
+        let packed_rows = even(k.m, PACKED_ROWS.min(most_rows), TILE_ROWS);
+        let rows = even(k.m, most_rows, packed_rows);
         let length = chunk_steps(k);
         // The last tile of a strip may reach behind the block's rows.
         let behind = if k.strips.is_empty() { 0 } else { TILE_ROWS };
@@ -101,6 +124,7 @@ impl Blocking {
         let of_task = k.columns_per_task.min(k.n);
         let vectors = match k.b_in_panels {
             true => PANEL_VECTORS,
+            false if k.corner.is_some_and(of_columns) => CORNER_VECTORS,
             false => vectors_of_panel(of_task, width),
         };
         let tile_columns = vectors * width.lanes();
@@ -110,14 +134,18 @@ impl Blocking {
         let multiple = multiple.expect("some multiple is one");
         let most = wide::multiply::rows_at_once(width, vectors);
         // A strip in equal parts, rather than full tiles and a thin one.
-        let at_once = if k.strips.is_empty() {
-            most
-        } else {
-            even(k.strip_rows(), most, 1)
+        let at_once = match (k.strips.is_empty(), of_rows(k)) {
+            (false, _) => even(k.strip_rows(), most, 1),
+            (true, true) => even(CORNER_BLOCK, most, 1),
+            (true, false) => most,
         };
         let packed_rows = packs_rows.then(|| PACKED_VECTORS * width.lanes());
-        let row_multiple = packed_rows.unwrap_or(at_once);
-        let whole = even(of_task, BLOCK_COLUMNS / multiple * multiple, multiple);
+        let row_multiple = match of_rows(k) {
+            true => CORNER_BLOCK,
+            false => packed_rows.unwrap_or(at_once),
+        };
+        let [most_rows, most_columns] = self::most(k, [usize::MAX, BLOCK_COLUMNS / multiple * multiple]);
+        let whole = even(of_task, most_columns, multiple);
         let length = chunk_steps(k);
         let packed_steps = match k.k * whole <= PACKED_ELEMENTS && turns_follow(k) {
             true => k.k,
@@ -131,11 +159,11 @@ impl Blocking {
         };
         let rows = even(
             k.m,
-            (tile / columns).max(row_multiple) / row_multiple * row_multiple,
+            ((tile / columns).max(row_multiple) / row_multiple * row_multiple).min(most_rows),
             row_multiple,
         );
         let a_panels = bytes(rows * columns);
-        let b_panels = a_panels + packed_rows.map_or(0, |_| bytes(rows * length));
+        let b_panels = a_panels + packed_rows.map_or(0, |lanes| bytes(rows.next_multiple_of(lanes) * length));
         Blocking {
             tile_columns,
             columns,

@@ -7,7 +7,9 @@ use super::loops::{Span, VectorPass};
 use super::routine::{TILE_COLUMNS, TILE_ROWS};
 use crate::codegen::analysis::{Levels, Varies};
 use crate::codegen::wide::encode_vector::Width;
+use crate::ir::corner::{Corner, ProductAxis};
 use crate::ir::kernel::*;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
 
 /// What the loops of one product share.
@@ -32,6 +34,8 @@ struct Chunk {
     a: Value,
     b: Value,
     at: Value,
+    /// Steps of the chunk that are left out in front.
+    without: Option<Value>,
     length: Value,
 }
 
@@ -158,11 +162,11 @@ impl Product<'_> {
                 match self.blocking.packed_rows {
                     // A tile may write over the rows behind its strip, which must come later.
                     Some(rows) if self.width == Width::W128 => self.each_strip(e, a, &block, &mut |e, strip| {
-                        self.each_chunk(e, [strip.a, b], block.columns, &mut |e, chunk| {
+                        self.each_chunk(e, [strip.a, b], &block, &mut |e, chunk| {
                             self.multiply_packed(e, chunk, strip, &block, rows);
                         });
                     }),
-                    _ => self.each_chunk(e, [a, b], block.columns, &mut |e, chunk| {
+                    _ => self.each_chunk(e, [a, b], &block, &mut |e, chunk| {
                         self.each_strip(e, chunk.a, &block, &mut |e, strip| {
                             self.multiply_wide(e, chunk, strip, &block);
                         });
@@ -189,7 +193,7 @@ impl Product<'_> {
         &self,
         e: &mut Emitter,
         [a, b]: [Value; 2],
-        columns: (Value, Value),
+        block: &Block,
         each: &mut dyn FnMut(&mut Emitter, Chunk),
     ) {
         let k = self.kernel;
@@ -221,19 +225,86 @@ impl Product<'_> {
                     a: e.builder.ins().iadd(a, step_bytes),
                     b: e.builder.ins().iadd(b, b_bytes),
                     at: e.builder.ins().iadd(before, step),
+                    without: None,
                     length: match together <= PRODUCT_CHUNK {
                         true => length,
                         false => e.least(left, PRODUCT_CHUNK as i64),
                     },
                 };
+                let chunk = self.without_corner(e, chunk, block);
                 if !self.blocking.packs_once(k) {
-                    self.pack_columns(e, chunk.b, chunk.length, columns);
+                    self.pack_columns(e, chunk.b, chunk.length, block.columns);
                 }
                 each(e, chunk);
                 vec![]
             });
             vec![]
         });
+    }
+
+    /// What a corner of the sums leaves of a chunk; perhaps no steps.
+    fn without_corner(&self, e: &mut Emitter, chunk: Chunk, block: &Block) -> Chunk {
+        let k = self.kernel;
+        let Some(corner) = k.corner.filter(|c| c.other == ProductAxis::Sum) else {
+            return chunk;
+        };
+        let zero = e.integer(0);
+        let [least, end] = self.kept(e, corner, block);
+        let [least, end] = [(least, zero), (end, chunk.length)].map(|(bound, whole)| match bound {
+            None => whole,
+            Some(bound) => {
+                let inside = e.builder.ins().isub(bound, chunk.at);
+                let inside = greater(e, inside, zero);
+                lesser(e, inside, chunk.length)
+            }
+        });
+        let a_bytes = e.scaled(least, k.a.column_stride * e.stride(k.a.buffer));
+        let b_bytes = e.scaled(least, k.b.row_stride * e.stride(k.b.buffer));
+        Chunk {
+            a: e.builder.ins().iadd(chunk.a, a_bytes),
+            b: e.builder.ins().iadd(chunk.b, b_bytes),
+            without: Some(least),
+            length: e.builder.ins().isub(end, least),
+            ..chunk
+        }
+    }
+
+    /// The least index of a corner's other axis that it does not leave out for a block, and one beyond the greatest.
+    fn kept(&self, e: &mut Emitter, corner: Corner, block: &Block) -> [Option<Value>; 2] {
+        let (first, size) = match corner.of {
+            ProductAxis::Row => (block.rows.0, self.kernel.m),
+            _ => (block.columns.0, self.kernel.n),
+        };
+        let first = match size == corner.period {
+            true => first,
+            false => {
+                let period = corner.period as i64;
+                let periods = e.divided(first, period, (0, size as i64));
+                let before = e.scaled(periods, period);
+                e.builder.ins().isub(first, before)
+            }
+        };
+        let (least, end) = corner.kept();
+        [least, end].map(|bound| bound.map(|bound| e.builder.ins().iadd_imm_s(first, bound)))
+    }
+
+    /// The steps of some columns from `column` on: none if a corner leaves out these columns.
+    fn steps_of(&self, e: &mut Emitter, column: Value, length: Value, block: &Block) -> Value {
+        let Some(corner) = self.kernel.corner.filter(|c| c.other == ProductAxis::Column) else {
+            return length;
+        };
+        let none = e.integer(0);
+        match self.kept(e, corner, block) {
+            [Some(least), _] => {
+                let out = e.builder.ins().icmp(IntCC::SignedLessThan, column, least);
+                e.builder.ins().select(out, none, length)
+            }
+            [_, Some(end)] => {
+                let kept = e.builder.ins().icmp(IntCC::SignedLessThan, column, end);
+                e.builder.ins().select(kept, length, none)
+            }
+            _ => length,
+        }
     }
 
     /// Emits a loop over the parts of a block's rows that lie in one strip each.
@@ -321,6 +392,14 @@ impl Product<'_> {
         (first, end): (Value, Value),
     ) {
         let panel_bytes = e.scaled(length, width as i64 * WORD);
+        let end = match self.kernel.corner {
+            None => end,
+            // A corner may leave no steps.
+            Some(_) => {
+                let some = e.builder.ins().icmp_imm_s(IntCC::NotEqual, length, 0);
+                e.builder.ins().select(some, end, first)
+            }
+        };
         e.count(first, end, width as i64, &[panels], &mut |e, lane, panel| {
             let moved = offset(e, lane);
             let source = e.builder.ins().iadd(source, moved);
@@ -346,7 +425,8 @@ impl Product<'_> {
     }
 
     /// Multiplies some rows of a block, where they lie or packed, with the packed columns, over one chunk.
-    fn multiply_wide(&self, e: &mut Emitter, Chunk { b, at, length, .. }: Chunk, strip: Strip, block: &Block) {
+    fn multiply_wide(&self, e: &mut Emitter, chunk: Chunk, strip: Strip, block: &Block) {
+        let Chunk { b, at, length, .. } = chunk;
         let rows = strip.rows;
         let a = match (self.blocking.packed_rows, self.pack_a) {
             (Some(lanes), Some(pack)) => {
@@ -370,7 +450,8 @@ impl Product<'_> {
         } else {
             let mut panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
             if self.blocking.packs_once(self.kernel) {
-                let before = e.scaled(at, width);
+                let first = self.first_step(e, chunk);
+                let before = e.scaled(first, width);
                 panels = e.builder.ins().iadd(panels, before);
             }
             let packed = match self.blocking.packs_once(self.kernel) {
@@ -382,14 +463,15 @@ impl Product<'_> {
         let (left, right) = block.columns;
         let above = e.scaled(strip.above, self.blocking.columns as i64 * WORD);
         let tile = e.builder.ins().iadd(e.scratch, above);
-        e.count(left, right, columns as i64, &[tile, panels], &mut |e, _, now| {
+        e.count(left, right, columns as i64, &[tile, panels], &mut |e, column, now| {
             let (mut tile, panel) = (now[0], now[1]);
+            let steps = self.steps_of(e, column, length, block);
             for part in 0..columns / tile_columns {
                 let panel = e.builder.ins().iadd_imm_s(panel, part as i64 * width);
                 match self.blocking.packed_rows {
-                    Some(lanes) => self.multiply_panels(e, [a, panel, tile, rows, length, at], lanes),
+                    Some(lanes) => self.multiply_panels(e, [a, panel, tile, rows, steps, at], length, lanes),
                     None => {
-                        e.builder.ins().call(self.multiply, &[a, panel, tile, rows, length, at]);
+                        e.builder.ins().call(self.multiply, &[a, panel, tile, rows, steps, at]);
                     }
                 }
                 tile = e.builder.ins().iadd_imm_s(tile, width);
@@ -398,10 +480,24 @@ impl Product<'_> {
         });
     }
 
-    /// Multiplies packed rows, so many side by side, with one packed panel.
-    fn multiply_panels(&self, e: &mut Emitter, [a, panel, tile, rows, length, at]: [Value; 6], lanes: usize) {
+    /// The step of the sums with which a chunk begins.
+    fn first_step(&self, e: &mut Emitter, chunk: Chunk) -> Value {
+        match chunk.without {
+            Some(steps) => e.builder.ins().iadd(chunk.at, steps),
+            None => chunk.at,
+        }
+    }
+
+    /// Multiplies packed rows, so many side by side and so many steps of them `packed`, with one packed panel.
+    fn multiply_panels(
+        &self,
+        e: &mut Emitter,
+        [a, panel, tile, rows, length, at]: [Value; 6],
+        packed: Value,
+        lanes: usize,
+    ) {
         let zero = e.integer(0);
-        let a_bytes = e.scaled(length, lanes as i64 * WORD);
+        let a_bytes = e.scaled(packed, lanes as i64 * WORD);
         let tile_bytes = (self.blocking.columns * lanes) as i64 * WORD;
         e.count(zero, rows, lanes as i64, &[a, tile], &mut |e, row, now| {
             let left = e.builder.ins().isub(rows, row);
@@ -415,20 +511,23 @@ impl Product<'_> {
     }
 
     /// Packs some rows of a block and multiplies them with the packed columns, over one chunk.
-    fn multiply_packed(
-        &self,
-        e: &mut Emitter,
-        Chunk { a, at, length, .. }: Chunk,
-        strip: Strip,
-        block: &Block,
-        rows: usize,
-    ) {
+    fn multiply_packed(&self, e: &mut Emitter, chunk: Chunk, strip: Strip, block: &Block, rows: usize) {
+        let Chunk { a, at, length, .. } = chunk;
         let unit = e.stride(self.kernel.a.buffer);
         let (first, end) = (e.integer(0), strip.rows);
         let a_panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.a_panels as i64);
         let b_panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
         let a_bytes = e.scaled(length, TILE_ROWS as i64 * WORD);
-        let b_bytes = e.scaled(length, TILE_COLUMNS as i64 * WORD);
+        let panel_bytes = TILE_COLUMNS as i64 * WORD;
+        let (b_panels, b_bytes) = match self.blocking.packs_once(self.kernel) {
+            true => {
+                let first = self.first_step(e, chunk);
+                let before = e.scaled(first, panel_bytes);
+                let all = e.integer(self.kernel.k as i64);
+                (e.builder.ins().iadd(b_panels, before), e.scaled(all, panel_bytes))
+            }
+            false => (b_panels, e.scaled(length, panel_bytes)),
+        };
         let row_bytes = self.blocking.columns as i64 * WORD;
         let row_bytes_value = e.integer(row_bytes);
         e.count(first, end, rows as i64, &[], &mut |e, row, _| {
@@ -453,8 +552,9 @@ impl Product<'_> {
                 right,
                 TILE_COLUMNS as i64,
                 &[tiles, b_panels],
-                &mut |e, _, of_columns| {
+                &mut |e, column, of_columns| {
                     let (tile, b) = (of_columns[0], of_columns[1]);
+                    let steps = self.steps_of(e, column, length, block);
                     e.count(
                         row,
                         packed_end,
@@ -464,7 +564,7 @@ impl Product<'_> {
                             let (tile, a) = (of_rows[0], of_rows[1]);
                             e.builder
                                 .ins()
-                                .call(self.multiply, &[a, b, tile, length, row_bytes_value, at]);
+                                .call(self.multiply, &[a, b, tile, steps, row_bytes_value, at]);
                             let tile = e.builder.ins().iadd_imm_s(tile, row_bytes * TILE_ROWS as i64);
                             vec![tile, e.builder.ins().iadd(a, a_bytes)]
                         },
@@ -503,13 +603,11 @@ impl Product<'_> {
 }
 
 fn lesser(e: &mut Emitter, a: Value, b: Value) -> Value {
-    use cranelift_codegen::ir::condcodes::IntCC;
     let less = e.builder.ins().icmp(IntCC::SignedLessThan, a, b);
     e.builder.ins().select(less, a, b)
 }
 
 fn greater(e: &mut Emitter, a: Value, b: Value) -> Value {
-    use cranelift_codegen::ir::condcodes::IntCC;
     let greater = e.builder.ins().icmp(IntCC::SignedGreaterThan, a, b);
     e.builder.ins().select(greater, a, b)
 }

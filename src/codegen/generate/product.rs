@@ -2,6 +2,7 @@
 
 use super::{Case, Generator, Scope};
 use crate::ir::affine::Position;
+use crate::ir::corner::{CORNER_BLOCK, Corner, ProductAxis};
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKind;
 
@@ -94,6 +95,12 @@ impl Generator {
         let parts = |g: &mut Generator| if g.chance(3) { g.sizes(2) } else { vec![] };
         let b_in_panels = batch.is_empty() && self.chance(3);
         let (strips, turns) = (parts(self), if b_in_panels { vec![] } else { parts(self) });
+        let plain = strips.is_empty() && turns.is_empty() && !b_in_panels;
+        let corner = (plain && self.chance(2)).then(|| self.corner());
+        let [m, n, k] = match corner {
+            None => [m, n, k],
+            Some(corner) => self.sizes_with(corner, [m, n, k]),
+        };
         let a = self.matrix_in_parts(&batch, &strips, &turns, [m, k]);
         let b = match b_in_panels {
             true => self.panels(k, n),
@@ -120,8 +127,15 @@ impl Generator {
             self.arithmetic(&mut body, &mut scope, 10);
             self.store(&mut body, &scope, &sizes, &usable);
         }
-        let rows_per_task = self.pick(&[1, 2, 5, 16, 64]);
-        let unit = if b_in_panels { PANEL_COLUMNS } else { LANES };
+        let rows_per_task = match corner {
+            None => self.pick(&[1, 2, 5, 16, 64]),
+            Some(_) => self.pick(&[CORNER_BLOCK, 3 * CORNER_BLOCK]),
+        };
+        let unit = match corner {
+            None if b_in_panels => PANEL_COLUMNS,
+            None => LANES,
+            Some(_) => CORNER_BLOCK,
+        };
         let columns_per_task = if self.chance(2) { unit * (1 + self.below(3)) } else { n };
         self.finish(KernelBody::Product(MatrixProduct {
             batch,
@@ -133,10 +147,42 @@ impl Generator {
             a,
             b,
             b_in_panels,
+            corner,
             epilogue: body,
             rows_per_task,
             columns_per_task,
         }))
+    }
+
+    /// Rows, columns and steps of which a corner has whole blocks.
+    fn sizes_with(&mut self, corner: Corner, [mut m, mut n, mut k]: [usize; 3]) -> [usize; 3] {
+        let periods = corner.period * (1 + self.below(2));
+        match corner.of {
+            ProductAxis::Row => m = periods,
+            _ => n = periods,
+        }
+        match corner.other {
+            ProductAxis::Sum => k = CORNER_BLOCK * self.pick(&[1, 2, 8, 9, 17]),
+            _ => n = CORNER_BLOCK * (1 + self.below(4)),
+        }
+        [m, n, k]
+    }
+
+    /// A corner: of any two axes, in any direction, of blocks or of long sums.
+    fn corner(&mut self) -> Corner {
+        let by = self.pick(&[-64, -33, -1, 0, 1, 31, 40, 300]);
+        let of = self.pick(&[ProductAxis::Row, ProductAxis::Column]);
+        let other = match of {
+            ProductAxis::Row => self.pick(&[ProductAxis::Sum, ProductAxis::Column]),
+            _ => ProductAxis::Sum,
+        };
+        Corner {
+            of,
+            period: CORNER_BLOCK * (1 + self.below(3)),
+            other,
+            other_is_greater: self.chance(2),
+            by,
+        }
     }
 
     /// All 65 536 numbers of 16 bits times 1, as the rows or as the columns of a product.
@@ -174,6 +220,7 @@ impl Generator {
             a,
             b,
             b_in_panels: false,
+            corner: None,
             epilogue,
             rows_per_task: 1 << 12,
             columns_per_task: n,

@@ -8,34 +8,33 @@ use crate::pipeline;
 use crate::plan::planned;
 use std::path::Path;
 
-const TRANSFORMER: &str = "
-data {
-    tensors \"batches.safetensors\"
-    ids     inputs[32] < 17, targets[32] < 17
-}
-
-model gpt {
-    inputs -> embedding(17, 16)
-    repeat 2 {
-        residual { layer_norm -> attention(2, causal = true, drop = 0.1) }
-        residual { layer_norm -> linear(64) -> gelu_tanh -> linear(16) }
-    }
-    layer_norm -> linear(17)
-}
-
-train {
-    loss      cross_entropy(targets)
-    optimizer adamw(lr = 1e-3)
-    clip_norm 1
-    batch     4
-    steps     1
-}
-";
-
-fn graph() -> Graph {
+/// The training step of a small causal transformer.
+pub fn transformer(depth: usize, time: usize, heads: usize, groups: usize, optimizer: &str) -> Graph {
+    let text = format!(
+        "data {{
+            tensors \"batches.safetensors\"
+            ids     inputs[{time}] < 17, targets[{time}] < 17
+        }}
+        model gpt {{
+            inputs -> embedding(17, {width})
+            repeat {depth} {{
+                residual {{ layer_norm -> attention({heads}, groups = {groups}, causal = true, drop = 0.1) }}
+                residual {{ layer_norm -> linear(64) -> gelu_tanh -> linear({width}) }}
+            }}
+            layer_norm -> linear(17)
+        }}
+        train {{
+            loss      cross_entropy(targets)
+            optimizer {optimizer}
+            clip_norm 1
+            batch     4
+            steps     1
+        }}",
+        width = 8 * heads
+    );
     let tensor = |name: &str| crate::ir::experiment::SchemaTensor {
         name: name.into(),
-        axes: vec![("time".into(), 32)],
+        axes: vec![("time".into(), time)],
         element: Element::Id { bound: 17 },
         bound_name: None,
         category: false,
@@ -45,12 +44,16 @@ fn graph() -> Graph {
         batch: Some(4),
         ..Schema::default()
     };
-    let read = |_: &Path| Ok(TRANSFORMER.as_bytes().to_vec());
+    let read = |_: &Path| Ok(text.as_bytes().to_vec());
     let spec = pipeline::load(Path::new("gpt.ms"), &[], &read);
     let graph = spec
         .and_then(|spec| spec.resolve(schema))
         .and_then(|experiment| experiment.training_graph());
     graph.unwrap_or_else(|failure| panic!("{:?}", failure.diagnostics))
+}
+
+fn graph() -> Graph {
+    transformer(2, 32, 2, 2, "adamw(lr = 1e-3)")
 }
 
 #[test]

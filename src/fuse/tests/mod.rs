@@ -4,6 +4,7 @@ mod again;
 mod bands;
 mod build;
 mod classic;
+mod corners;
 mod generated;
 pub mod oracle;
 mod windows;
