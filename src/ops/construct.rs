@@ -226,10 +226,17 @@ impl GraphBuilder {
     }
 
     /// A sum of products; axes with the same label run together, labels that are not in `out` are summed. Axes of an
-    /// operand that only change places keep theirs, so that its gradient comes out as the operand lies.
+    /// operand that only change places keep theirs, so that its gradient comes out as the operand lies. Rows that are
+    /// gathered again and again are multiplied once.
     pub fn contract(&mut self, a: NodeId, a_labels: &[u8], b: NodeId, b_labels: &[u8], out: &[u8]) -> NodeId {
         let (a, a_labels) = self.unpermuted(a, a_labels);
         let (b, b_labels) = self.unpermuted(b, b_labels);
+        let sides = [(a, &a_labels[..]), (b, &b_labels[..])];
+        for (side, other) in [(sides[0], sides[1]), (sides[1], sides[0])] {
+            if let Some(gathered) = self.gathered_product(side, other, out) {
+                return gathered;
+            }
+        }
         let op = Op::Contract {
             a: a_labels,
             b: b_labels,

@@ -1,6 +1,9 @@
 //! What builders make: text of small graphs.
 
+use super::TensorType;
 use super::construct::GraphBuilder;
+use super::interpret::interpret;
+use super::tensor64::{Environment, Tensor64};
 use super::verify::verify;
 use crate::ir::affine::{Affine, Digit, Guard, Position};
 use crate::ir::graph::*;
@@ -158,4 +161,73 @@ fn contractions_read_permuted_operands_as_they_lie() {
     %2 = view [i1, i0] %1 : [5, 7] real
     %3 = contract ab,cb->ac %0 %1 : [3, 7] real
     ");
+}
+
+/// A builder with a table, ids for it, and a matrix.
+fn lookups(rows: usize, ids: &[usize]) -> (GraphBuilder, NodeId, NodeId) {
+    let (mut b, x) = builder(&[&[rows, 3], &[3, 2, 4]]);
+    b.declarations().inputs.push(InputDeclaration {
+        name: "ids".into(),
+        shape: ids.to_vec(),
+        element: Element::Id { bound: rows },
+    });
+    let of = b.input(InputId(2));
+    let at = GatherPosition::Ids {
+        operand: 1,
+        axes: (0..ids.len()).collect(),
+    };
+    let shape = [ids, &[3]].concat();
+    let gathered = b.gather(x[0], vec![at, GatherPosition::Axis(ids.len())], &[of], &shape);
+    (b, gathered, x[1])
+}
+
+#[test]
+fn rows_that_are_gathered_often_are_multiplied_once() {
+    let (mut b, gathered, w) = lookups(2, &[2, 5]);
+    let often = b.contract(gathered, &[0, 1, 2], w, &[2, 3, 4], &[0, 3, 1, 4]);
+    let op = Op::Contract {
+        a: vec![0, 1, 2],
+        b: vec![2, 3, 4],
+        out: vec![0, 3, 1, 4],
+    };
+    let plain = b.push(op, &[gathered, w], TensorType::real(&[]));
+    let values = |size: usize| (0..size).map(|i| f64::from(i as u32 * 7 % 11) - 4.5).collect();
+    let tensor = |shape: &[usize], data: Vec<f64>| Tensor64 {
+        shape: shape.to_vec(),
+        data,
+    };
+    let environment = Environment {
+        inputs: vec![
+            tensor(&[2, 3], values(6)),
+            tensor(&[3, 2, 4], values(24)),
+            tensor(&[2, 5], (0..10).map(|i| f64::from(i % 3 % 2)).collect()),
+        ],
+        ..Environment::default()
+    };
+    let found = interpret(b.graph(), &environment);
+    assert_eq!(found[often.0 as usize], found[plain.0 as usize]);
+    insta::assert_snapshot!(check(b), @r"
+    in0 x0 : [2, 3] real
+    in1 x1 : [3, 2, 4] real
+    in2 ids : [2, 5] id < 2
+    %0 = input in0 : [2, 3] real
+    %1 = input in1 : [3, 2, 4] real
+    %2 = input in2 : [2, 5] id < 2
+    %3 = gather [ids1[i0, i1], i2] %0 %2 : [2, 5, 3] real
+    %4 = contract fc,cde->fde %0 %1 : [2, 2, 4] real
+    %5 = gather [ids1[i0, i2], i1, i3] %4 %2 : [2, 2, 5, 4] real
+    %6 = contract abc,cde->adbe %3 %1 : [2, 2, 5, 4] real
+    ");
+}
+
+#[test]
+fn rows_that_are_gathered_rarely_or_summed_stay() {
+    let product = |rows: usize, out: &[u8]| {
+        let (mut b, gathered, w) = lookups(rows, &[6]);
+        let made = b.contract(gathered, &[0, 1], w, &[1, 2, 3], out);
+        matches!(b.graph().node(made).op, Op::Gather { .. })
+    };
+    assert!(product(3, &[0, 2, 3]));
+    assert!(!product(4, &[0, 2, 3]));
+    assert!(!product(3, &[2, 3]));
 }

@@ -10,6 +10,7 @@ pub mod construct;
 mod construct_test;
 mod contract;
 mod gather;
+mod gathered_rows;
 #[cfg(test)]
 pub mod generate;
 mod index;
