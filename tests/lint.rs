@@ -104,3 +104,63 @@ fn warns_of_rate(optimizer: &str, extra: &str) -> bool {
     let warnings = experiment.lint().map_err(said).unwrap();
     warnings.iter().any(|d| d.code == Code::LearningRate)
 }
+
+/// Whether lint tells of an uncounted mask in a spec whose data are stated.
+fn warns_of_mask(data: &str, model: &str, loss: &str) -> bool {
+    let text = format!(
+        "data {{ {data} }}\n\
+         loss own(x[.., t, k], y[.., t], real_step[.., t] = true) = \
+         mean[.. where real_step[..]] (sum[k] where(k == y[..], 1, 0) * x[.., k])\n\
+         model net {{ {model} }}\n\
+         train {{ loss {loss} ; steps 1000 ; optimizer adam(lr = 1e-3) ; evaluate every 10 steps }}\n"
+    );
+    let said = |failure: pipeline::Failure| render::text(&failure.diagnostics, &failure.sources, false);
+    let spec = pipeline::load(Path::new("x.ms"), &[], &|_| Ok(text.clone().into_bytes())).map_err(said);
+    let spec = spec.unwrap();
+    let schema = data::stated(&spec.data().map_err(said).unwrap()).unwrap();
+    let experiment = spec
+        .resolve(schema)
+        .map_err(said)
+        .unwrap_or_else(|said| panic!("{said}"));
+    let warnings = experiment.lint().map_err(said).unwrap();
+    warnings.iter().any(|d| d.code == Code::UncountedMask)
+}
+
+#[test]
+fn a_mask_that_matters_is_read_by_the_loss() {
+    let file =
+        "tensors \"none\" ; ids inputs[8] < 11, targets[8] < 11, kind < 3 ; condition mask[8], other[8], short[4]";
+    let plain = "inputs -> embedding(11, 8) -> linear(11)";
+    let attends = "inputs -> embedding(11, 8) -> attention(2, mask = mask) -> layer_norm -> linear(11)";
+    // What a condition of a file means is not known, unless the model takes it as a mask.
+    assert!(!warns_of_mask(file, plain, "cross_entropy(targets)"));
+    assert!(warns_of_mask(file, attends, "cross_entropy(targets)"));
+    assert!(!warns_of_mask(file, attends, "cross_entropy(targets, counted = mask)"));
+    // A loss may read it by any name, and in what the model makes of it.
+    assert!(!warns_of_mask(file, attends, "own(targets, real_step = mask)"));
+    let made =
+        "keep = mask and other ; inputs -> embedding(11, 8) -> attention(2, mask = keep) -> layer_norm -> linear(11)";
+    assert!(!warns_of_mask(file, made, "own(targets, keep)"));
+    assert!(warns_of_mask(file, made, "own(targets)"));
+    // A target without the mask's axes has nothing that is filled in.
+    let pooled = "inputs -> embedding(11, 8) -> mean_over_time(mask) -> linear(3)";
+    assert!(!warns_of_mask(file, pooled, "cross_entropy(kind)"));
+    let ignored = "tensors \"none\" ; ids inputs[8] < 11, targets[8] < 11 ; ignore -100";
+    assert!(warns_of_mask(ignored, plain, "cross_entropy(targets)"));
+    assert!(!warns_of_mask(
+        ignored,
+        plain,
+        "cross_entropy(targets, counted = targets_counted)"
+    ));
+}
+
+#[test]
+fn padded_rows_count_where_each_step_has_a_target() {
+    let rows = "rows \"none\" ; target tag ; window 8 ; ids word[8] < 20, tag[8] < 5";
+    let model = "word -> embedding(word_count, 8) -> linear(classes)";
+    assert!(warns_of_mask(rows, model, "cross_entropy(tag)"));
+    assert!(!warns_of_mask(rows, model, "cross_entropy(tag, counted = mask)"));
+    let whole = "rows \"none\" ; target tag per sequence ; window 8 ; ids word[8] < 20, tag < 5";
+    let model = "word -> embedding(word_count, 8) -> mean_over_time(mask) -> linear(classes)";
+    assert!(!warns_of_mask(whole, model, "cross_entropy(tag)"));
+}

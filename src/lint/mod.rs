@@ -43,6 +43,7 @@ pub const CATALOG: &[Rule] = &[
     rules::fading_relu::RULE,
     rules::untied_head::RULE,
     rules::small_rotation::RULE,
+    rules::uncounted_mask::RULE,
 ];
 
 /// All that the rules have to say, once for each place: a `repeat` or a definition makes the same mistake many times.

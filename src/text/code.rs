@@ -140,6 +140,8 @@ codes! {
         "An embedding and a head over the same vocabulary hold a vector for each of its words. If they share one table, as in `project(wte.table)`, a small model of a large vocabulary has half the parameters (Press and Wolf 2016).";
     SmallRotation 922 Warning "rotary positions with few angles"
         "Rotary positions turn pairs of features, each pair by an angle of its own: the first tells neighbours apart, the last ones what is far. Heads of 32 to 128 features are usual; with a few pairs far positions look alike.";
+    UncountedMask 923 Warning "a mask that the loss does not read"
+        "Sequences are padded to one length, holes of a series are filled in, some pixels of a mask have no class: a condition of the data tells what is real. A loss that does not read it learns from the filling, and its number says little. Most losses and metrics take it as `counted = mask`.";
 }
 
 impl Code {

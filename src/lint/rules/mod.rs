@@ -17,6 +17,7 @@ pub mod one_class;
 pub mod random_evaluation;
 pub mod small_rotation;
 pub mod unclipped_recurrence;
+pub mod uncounted_mask;
 pub mod unreachable_target;
 pub mod unread_column;
 pub mod unscaled_input;
