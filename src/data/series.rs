@@ -1,10 +1,10 @@
 //! `series`: a table whose rows are moments, in order, in; windows out: `past[time, columns]` (all columns of numbers)
 //! and `future[horizon]`, or `future[horizon, targets]` of several. Parts are cut by time, training first: a window
 //! belongs to the part that its whole future lies in, and what is fitted is fitted on the training rows. The past of
-//! the first windows of a part reaches back into the one before, as it would in use.
+//! the first windows of a part reaches back into the one before, as it would in use. Folds go forward in time as well.
 
 use super::order::{Order, Selection};
-use super::split::{cut, empty};
+use super::split::{empty, in_time};
 use super::stated::agree;
 use super::table::columns::range;
 use super::table::fit::Scale;
@@ -13,6 +13,7 @@ use super::{DataError, Dataset, Part, Row, Source, file};
 use crate::ir::experiment::{DataSettings, Missing, Schema, SchemaTensor, Series as Settings};
 use crate::ir::graph::Element;
 use serde_json::json;
+use std::ops::Range;
 use std::path::Path;
 
 /// Which values of the future were in the file.
@@ -35,18 +36,18 @@ struct Series {
 pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Result<Dataset, DataError> {
     let at = file::resolve(&asked.path, base);
     let (bytes, fingerprint) = file::read_unpacked(&asked.path, &at)?;
-    if settings.split.stratified {
-        let error = DataError::new(settings.split.span, "a series has no classes to stratify by");
+    if let Some(place) = settings.split.stratified_at() {
+        let error = DataError::new(place, "a series has no classes to stratify by");
         return Err(error.help("leave `stratified` out: a series is divided by time"));
     }
     let table = Table::cells(&bytes, &at, &asked.path, &[], at.to_string_lossy().ends_with(".tsv"))?;
     ascending(&table, asked)?;
     let columns = columns(&table, asked)?;
-    let ends = cut(table.rows(), &settings.split);
-    let evaluation = windows(&table, settings, asked, ends)?;
+    let parts = in_time(table.rows(), &settings.split, &format!("rows of {}", at.display()))?;
+    let evaluation = windows(&table, settings, asked, &parts)?;
     let scales: Vec<Scale> = columns
         .iter()
-        .map(|&column| Scale::of(&table, column, 0..ends[0], settings.normalise))
+        .map(|&column| Scale::of(&table, column, parts[0].clone(), settings.normalise))
         .collect();
     let mut source = Series {
         values: vec![0.0; table.rows() * columns.len()],
@@ -66,13 +67,13 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Re
         })?);
     }
     for (index, &column) in columns.iter().enumerate() {
-        source.fill(&table, index, column, ends, asked)?;
+        source.fill(&table, index, column, &parts, asked)?;
     }
     let counted = asked.stated.iter().any(|s| s.name == COUNTED);
     if source.known.iter().all(|&known| known) && !counted {
         source.known.clear();
     }
-    let schema = source.schema(evaluation[0].len(), ends[0]);
+    let schema = source.schema(evaluation[0].len(), parts[0].end);
     agree(&asked.stated, &schema, &["future", COUNTED], &at)?;
     Ok(Dataset {
         source: Box::new(source),
@@ -141,14 +142,18 @@ fn windows(
     table: &Table,
     settings: &DataSettings,
     asked: &Settings,
-    ends: [usize; 3],
+    parts: &[Range<usize>; 3],
 ) -> Result<[Selection; 3], DataError> {
     let split = &settings.split;
     let shares = [split.train, split.validation, split.test];
-    let mut start = 0;
     let mut windows = Part::ALL.map(|_| Selection::List(vec![]));
     for part in Part::ALL {
-        let (share, end) = (shares[part as usize], ends[part as usize]);
+        let Range { start, end } = parts[part as usize];
+        // A fold takes the validation part's place, whether or not that has a share.
+        let share = match (part, &split.fold) {
+            (Part::Validation, Some(_)) => 1.0,
+            _ => shares[part as usize],
+        };
         let first = start.max(asked.past);
         let count = (end + 1).saturating_sub(first + asked.future);
         if share > 0.0 && end == start {
@@ -166,15 +171,19 @@ fn windows(
                     String::new()
                 }
             );
-            let help = "make `past` or `future` smaller, or give the part a larger share";
-            return Err(DataError::new(split.span, message).help(help));
+            return Err(match &split.fold {
+                Some(fold) if part != Part::Test => {
+                    DataError::new(fold.span, message).help("make `past` or `future` smaller, or ask for fewer folds")
+                }
+                _ => DataError::new(split.span, message)
+                    .help("make `past` or `future` smaller, or give the part a larger share"),
+            });
         }
         windows[part as usize] = Selection::Every {
             first,
             stride: 1,
             count: if share > 0.0 { count } else { 0 },
         };
-        start = end;
     }
     Ok(windows)
 }
@@ -187,12 +196,14 @@ impl Series {
         table: &Table,
         index: usize,
         column: usize,
-        ends: [usize; 3],
+        parts: &[Range<usize>; 3],
         asked: &Settings,
     ) -> Result<(), DataError> {
         let width = self.scales.len();
         let number = |row: usize| table.number(row, column);
-        let part_end = |row: usize| ends.into_iter().find(|&end| row < end).unwrap_or(table.rows());
+        // What lies between two parts, behind a fold, is as a part of its own.
+        let bounds = parts.iter().flat_map(|part| [part.start, part.end]);
+        let part_end = |row: usize| bounds.clone().find(|&end| row < end).unwrap_or(table.rows());
         let mut before: Option<usize> = None;
         for row in 0..table.rows() {
             let value = match number(row) {

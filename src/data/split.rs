@@ -5,6 +5,7 @@
 use super::random::Stream;
 use super::{DataError, Part};
 use crate::ir::experiment::Split;
+use std::ops::Range;
 
 /// The samples of each part, ascending.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -119,6 +120,27 @@ pub fn fold(mut division: Division, split: &Split, assignment: Assignment, what:
     }
     division.parts.iter_mut().for_each(|part| part.sort_unstable());
     Ok(division)
+}
+
+/// The rows of each part of a series, in the order of time: training, validation, test. With a fold, the rows of the
+/// training and the validation part are cut into as many pieces as there are folds and one more, the first one as large
+/// as the division leaves it; a fold trains on all pieces before its own, and nothing ever on what comes later (as
+/// scikit-learn's `TimeSeriesSplit`).
+pub fn in_time(n: usize, split: &Split, what: &str) -> Result<[Range<usize>; 3], DataError> {
+    let [train, validation, test] = cut(n, split);
+    let Some(fold) = &split.fold else {
+        return Ok([0..train, train..validation, validation..test]);
+    };
+    let piece = validation / (fold.of + 1);
+    if piece == 0 {
+        let message = format!(
+            "{validation} {what} can't be cut into {} pieces, one more than the folds",
+            fold.of + 1
+        );
+        return Err(DataError::new(fold.span, message).help("ask for fewer folds, or give `train` a larger share"));
+    }
+    let start = validation - (fold.of + 1 - fold.number) * piece;
+    Ok([0..start, start..start + piece, validation..test])
 }
 
 /// The samples of each class, in their order.
@@ -287,6 +309,34 @@ mod tests {
                         "class {class}"
                     );
                 }
+            }
+        }
+    }
+
+    /// Where each fold starts and ends, as scikit-learn 1.x tells: `TimeSeriesSplit(of).split(np.zeros(n))`.
+    #[test]
+    fn folds_of_a_series_are_those_of_scikit_learn() {
+        let expected: [(usize, &[(usize, usize)]); 3] = [
+            (10, &[(4, 6), (6, 8), (8, 10)]),
+            (23, &[(8, 11), (11, 14), (14, 17), (17, 20), (20, 23)]),
+            (100, &[(20, 40), (40, 60), (60, 80), (80, 100)]),
+        ];
+        for (n, folds) in expected {
+            for (number, &(start, end)) in (1..).zip(folds) {
+                let fold = Fold {
+                    number,
+                    of: folds.len(),
+                    stratified: false,
+                    span: Span::NOWHERE,
+                };
+                // A fifth more rows, which are the test part in every fold.
+                let rows = n + n / 4;
+                let share = n as f64 / rows as f64;
+                let split = Split {
+                    fold: Some(fold),
+                    ..split(share / 2.0, share / 2.0, 1.0 - share)
+                };
+                assert_eq!(in_time(rows, &split, "rows").unwrap(), [0..start, start..end, n..rows]);
             }
         }
     }

@@ -48,9 +48,9 @@ const ONCE: &[&str] = &[
 const REPEATED: &[&str] = &["category", "ignore", "ids", "real", "condition"];
 const SOURCES: &[&str] = &["text", "pairs", "images", "csv", "rows", "series", "tensors"];
 const SOURCES_HELP: &str = "a source is one of: text, pairs, csv, rows, series or tensors \"FILE\", images \"FOLDER\"";
-/// Sources of samples that have nothing to do with each other, so that any of them may be evaluated. Neighbouring windows
-/// of a text or a series overlap, and what comes later tells of what was before.
-pub const FOLDED: &[&str] = &["csv", "rows", "images", "pairs", "tensors"];
+/// Sources whose samples can be evaluated in turn: they have nothing to do with each other, or, in a series, an order in
+/// time that folds keep. Neighbouring windows of a text overlap, and what comes later tells of what was before.
+pub const FOLDED: &[&str] = &["csv", "rows", "series", "images", "pairs", "tensors"];
 /// For each key that belongs to some sources only, these.
 const BELONGS: &[(&str, &[&str])] = &[
     ("tokens", &["text", "pairs"]),

@@ -54,13 +54,8 @@ pub fn fit(tune: &TuneSettings, others: &Others<'_>, diagnostics: &mut Diagnosti
         }
         return;
     };
-    let ordered = match &others.data.source {
-        Source::Text { .. } => "text",
-        Source::Series(_) => "series",
-        _ => "",
-    };
-    if !ordered.is_empty() {
-        let message = format!("a {ordered} has no folds: what is trained on would overlap what is evaluated");
+    if let Source::Text { .. } = &others.data.source {
+        let message = "a text has no folds: what is trained on would overlap what is evaluated";
         let help = format!(
             "leave `folds` out, and the validation part behind the training part decides; folds are for `{}`",
             FOLDED.join("`, `")
