@@ -1,5 +1,9 @@
 //! Trials, folds, seeds and budgets → what is trained next. Successive halving as Li et al. (2018) have it: of n trials
 //! the best n / eta^i are trained for the share eta^(i - s) of the run in round i, the last one for the whole run.
+//!
+//! It is not the asynchronous form (Li et al. 2020), which promotes a trial before its round is complete so that no worker
+//! waits for the others: a search trains one trial at a time, with all threads, and nothing waits. Promoting early would
+//! only choose by fewer results.
 
 use super::record::Record;
 use super::standing::survivors;
