@@ -164,6 +164,7 @@ fn product(m: usize, k: usize, n: usize, form: &str) -> Kernel {
             b: matrix(1, k, n, form.ends_with('T')),
             b_in_panels: false,
             corner: None,
+            by_pairs: false,
             epilogue: body.body,
             rows_per_task: 64,
             columns_per_task: 256.min(n),

@@ -162,20 +162,28 @@ impl Interpreter<'_> {
                 let (mut total, mut sum) = (None, 0.0f32);
                 let (length, in_chunk) = (k.turn_length(), k.turns_in_chunk());
                 let (mut turns, mut number) = (0, 0);
+                let step = if k.by_pairs { 2 } else { 1 };
                 row_major(&k.turns, |turn| {
                     let start = |m: &Matrix| moved(batch, &m.batch) + moved(turn, &m.turns);
                     let of_strip = moved(strip, &k.a.strips) + *of_strip as i64 * k.a.row_stride;
                     let (a_start, b_start) = (k.a.constant + start(&k.a) + of_strip, start(&k.b));
                     turns += 1;
-                    for i in 0..length {
-                        if !k.corner.is_some_and(|c| c.leaves_out(row, *column, number)) {
-                            let a = self.factor(k.a.buffer, a_start + i as i64 * k.a.column_stride);
-                            let b = self.factor(k.b.buffer, b_start + k.b_element(i, *column));
-                            sum = a.mul_add(b, sum);
-                        }
-                        number += 1;
-                        let turn_ends = i + 1 == length && turns % in_chunk == 0;
-                        if turn_ends || (in_chunk == 1 && (i + 1) % PRODUCT_CHUNK == 0) {
+                    let factors = |i: usize| {
+                        let a = self.factor(k.a.buffer, a_start + i as i64 * k.a.column_stride);
+                        let b = self.factor(k.b.buffer, b_start + k.b_element(i, *column));
+                        (a, b)
+                    };
+                    for i in (0..length).step_by(step) {
+                        let left_out = k.corner.is_some_and(|c| c.leaves_out(row, *column, number));
+                        number += step;
+                        sum = match k.by_pairs {
+                            _ if left_out => sum,
+                            true => add_pair(factors(i), (i + 1 < length).then(|| factors(i + 1)), sum),
+                            false => factors(i).0.mul_add(factors(i).1, sum),
+                        };
+                        let end = i + step;
+                        let turn_ends = end >= length && turns % in_chunk == 0;
+                        if turn_ends || (in_chunk == 1 && end % k.chunk() == 0) {
                             total = Some(total.map_or(sum, |before: f32| before + sum));
                             sum = 0.0;
                         }
@@ -307,6 +315,32 @@ impl Interpreter<'_> {
                 unreachable!("handled where the body is walked through")
             }
         }
+    }
+}
+
+/// Adds two products to a sum, the second one first; +0 · +0 if there is none.
+fn add_pair(first: (f32, f32), second: Option<(f32, f32)>, sum: f32) -> f32 {
+    [second.unwrap_or((0.0, 0.0)), first]
+        .into_iter()
+        .fold(sum, |sum, (a, b)| match PAIRS_FLUSH {
+            true => flushed_multiply_add(a, b, sum),
+            false => a.mul_add(b, sum),
+        })
+}
+
+/// `a · b + c` of bfloat16 numbers `a` and `b`, rounded once, where subnormal numbers are taken for zeros; so is a result
+/// below the least normal number even after it was rounded to 24 bits with an exponent of any size.
+fn flushed_multiply_add(a: f32, b: f32, c: f32) -> f32 {
+    let flushed = |x: f32| if x.is_subnormal() { 0f32.copysign(x) } else { x };
+    let (a, b, c) = (flushed(a), flushed(b), flushed(c));
+    let sum = a.mul_add(b, c);
+    // The product has 16 bits. A sum with `c` that is as small as this is exact in 53, or, if the product is far below `c`,
+    // too near the least normal number to matter.
+    let exact = f64::from(a) * f64::from(b) + f64::from(c);
+    let rounds_up_from = f64::from(f32::MIN_POSITIVE) * (1.0 - 2f64.powi(-25));
+    match exact.abs() < rounds_up_from {
+        true => 0f32.copysign(sum),
+        false => sum,
     }
 }
 

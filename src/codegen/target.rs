@@ -32,12 +32,45 @@ pub enum CodegenError {
     },
 }
 
+/// How products by pairs are multiplied; all give the same bits, but that the last lets subnormal numbers be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Pairs {
+    /// With the instruction VDPBF16PS, at 512 bits.
+    Dot,
+    /// With multiply-adds, while x86's control register tells them to flush subnormal numbers.
+    Flushed,
+    /// With multiply-adds.
+    Plain,
+}
+
+/// The vector registers that code works with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Simd {
+    /// Their bits: above 128, the wide emitter writes the inner loops.
+    pub width: Width,
+    /// What is done with products by pairs.
+    pub pairs: Pairs,
+}
+
+impl Simd {
+    /// The same machine at 128 bits.
+    pub fn narrow(self) -> Simd {
+        let pairs = match self.pairs {
+            Pairs::Dot => Pairs::Flushed,
+            pairs => pairs,
+        };
+        Simd {
+            width: Width::W128,
+            pairs,
+        }
+    }
+}
+
 /// What code is made for.
 #[derive(Clone)]
 pub struct Target {
     pub(super) isa: OwnedTargetIsa,
-    /// Bits of the vector registers: above 128, the wide emitter writes the inner loops.
-    pub(super) width: Width,
+    pub(super) simd: Simd,
 }
 
 impl Target {
@@ -68,10 +101,19 @@ impl Target {
             256 => Width::W256,
             _ => Width::W512,
         };
-        Ok(Target {
-            width,
-            ..Target::of(builder)?
-        })
+        let target = Target::of(builder)?;
+        let pairs = match width {
+            Width::W512 if has_bf16_dot_products() => Pairs::Dot,
+            _ => target.simd.pairs,
+        };
+        let simd = Simd { width, pairs };
+        Ok(Target { simd, ..target })
+    }
+
+    /// The same, but a CPU that has no dot products of bfloat16 numbers.
+    pub fn without_dot_products(mut self) -> Target {
+        self.simd.pairs = self.simd.narrow().pairs;
+        self
     }
 
     /// Register widths that this machine has, in bits, ascending: what the CPU says it can do, whoever made it.
@@ -93,7 +135,7 @@ impl Target {
 
     /// Bits of the vector registers.
     pub fn bits(&self) -> usize {
-        self.width.bytes() * 8
+        self.simd.width.bytes() * 8
     }
 
     /// A machine by the name of its instruction set, for printing: `x86-64` (with AVX2 and FMA) or `aarch64`.
@@ -154,9 +196,21 @@ impl Target {
         if lacks("has_fma") || lacks("has_avx") {
             return Err(CodegenError::NoFusedMultiplyAdd);
         }
-        Ok(Target {
-            isa,
+        let simd = Simd {
             width: Width::W128,
-        })
+            pairs: match isa.name() {
+                "x64" => Pairs::Flushed,
+                _ => Pairs::Plain,
+            },
+        };
+        Ok(Target { isa, simd })
     }
+}
+
+/// Whether the CPU has AVX512_BF16.
+fn has_bf16_dot_products() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }

@@ -306,6 +306,7 @@ impl Lowering<'_> {
             b: matrix(1, b, |r| r.b, &arranged.summed, &arranged.columns),
             b_in_panels: false,
             corner: None,
+            by_pairs: self.program.contracts_bf16(id),
             epilogue,
             rows_per_task,
             columns_per_task,

@@ -121,6 +121,12 @@ impl Program {
         rounded.unwrap_or(storage_of(self.node(id).element))
     }
 
+    /// Whether both operands of a contraction are rounded to bfloat16.
+    pub fn contracts_bf16(&self, id: NodeId) -> bool {
+        let mut operands = self.node(id).operands.iter();
+        operands.all(|&o| self.rounded(o) == Some(Storage::Bf16))
+    }
+
     /// What all values of a node are rounded to.
     fn rounded(&self, id: NodeId) -> Option<Storage> {
         let node = self.node(id);

@@ -169,7 +169,7 @@ fn fingerprint(kernel: &Kernel) -> u64 {
             k.k,
             &k.a,
             &k.b,
-            k.b_in_panels,
+            (k.b_in_panels, k.by_pairs),
             k.rows_per_task,
         )
             .hash(h),

@@ -14,6 +14,11 @@
 //!   chunk, or else each begins a new one. Each chunk starts from +0, and the chunks' sums are added in order
 //!   (`((c0 + c1) + c2) + …`).
 //! - What a product's [`Corner`] leaves out is not there; a chunk of which all is left out is +0.
+//! - A product [by pairs](MatrixProduct::by_pairs) takes its products two by two, each turn beginning anew, and adds the
+//!   second of a pair before the first; a last one alone stands behind a second one of +0 · +0. A chunk has as many pairs
+//!   as else products. A subnormal factor, and the sum after each multiply-add if it is subnormal (once rounded to 24 bits,
+//!   however small), counts as a zero of its sign; on machines other than x86-64 subnormals stay ([`PAIRS_FLUSH`]). So
+//!   Intel defines the instruction VDPBF16PS; where it is lacking, multiply-adds do the same.
 //! - A [`Scatter`] starts from +0 and adds its items in order.
 //! - Arithmetic is IEEE 754 binary32, round to nearest even; `MultiplyAdd` rounds once; nothing else is contracted.
 //!   `Minimum(a, b)` is `if b < a { b } else { a }` and `Maximum(a, b)` is `if b > a { b } else { a }`, so a NaN in `a` stays.
@@ -40,6 +45,8 @@ use std::fmt;
 pub const LANES: usize = 16;
 /// Products that a matrix product adds in one chain.
 pub const PRODUCT_CHUNK: usize = 256;
+/// Whether products by pairs take subnormal numbers for zeros: where the machine can be told to.
+pub const PAIRS_FLUSH: bool = cfg!(target_arch = "x86_64");
 /// Columns of a panel, where a product's second operand lies in panels.
 pub const PANEL_COLUMNS: usize = 32;
 /// The number of the vector axis in every [`Position`] of a kernel. Outer axes follow from 1 on, then sequential ones.
@@ -376,6 +383,9 @@ pub struct MatrixProduct {
     pub b_in_panels: bool,
     /// What is left out.
     pub corner: Option<Corner>,
+    /// Whether products are added by pairs, as the module says: where the elements of `a` and `b` are bfloat16 numbers, in
+    /// whatever storage.
+    pub by_pairs: bool,
     /// Begins with [`Instruction::Product`], stores at least once.
     pub epilogue: Body,
     /// Rows in a task.
@@ -396,12 +406,24 @@ impl MatrixProduct {
     }
 
     /// Neighbouring turns, along the innermost axis of turns, whose products are added in one chain: as many as a chunk
-    /// holds, of those numbers that divide the axis.
+    /// holds, of those numbers that divide the axis; one where a pair would have products of two.
     pub fn turns_in_chunk(&self) -> usize {
+        if self.by_pairs && !self.turn_length().is_multiple_of(2) {
+            return 1;
+        }
         let inner = self.turns.last().copied().unwrap_or(1);
-        let most = PRODUCT_CHUNK / self.turn_length();
+        let most = self.chunk() / self.turn_length();
         let whole = (1..=inner.min(most)).rev().find(|turns| inner.is_multiple_of(*turns));
         whole.unwrap_or(1)
+    }
+
+    /// Products that are added in one chain.
+    pub fn chunk(&self) -> usize {
+        if self.by_pairs {
+            2 * PRODUCT_CHUNK
+        } else {
+            PRODUCT_CHUNK
+        }
     }
 
     /// Elements from panel to panel of `b`, where it lies in panels.

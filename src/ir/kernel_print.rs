@@ -98,9 +98,10 @@ impl Display for MatrixProduct {
         if let Some(corner) = self.corner {
             write!(f, "; {corner}")?;
         }
+        let pairs = if self.by_pairs { "; by pairs" } else { "" };
         writeln!(
             f,
-            "; rows per task {}, columns per task {}",
+            "{pairs}; rows per task {}, columns per task {}",
             self.rows_per_task, self.columns_per_task
         )?;
         writeln!(f, "    a {}", self.a)?;
@@ -508,6 +509,7 @@ mod tests {
                 b: matrix(1, 1, 3),
                 b_in_panels: false,
                 corner: None,
+                by_pairs: false,
                 epilogue: vec![
                     define(0, Instruction::Product),
                     define(1, Instruction::Constant(0.5)),

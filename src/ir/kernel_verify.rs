@@ -152,6 +152,10 @@ fn verify_product(buffers: &[Buffer], k: &MatrixProduct) -> Result<ValueKinds, V
     for (matrix, strips, rows, columns) in [(&k.a, &k.strips[..], strip, turn), (&k.b, &[], b_rows, b_columns)] {
         let buffer = find(buffers, matrix.buffer)?;
         ensure(buffer.storage != Storage::I32, || "a matrix of integers".into())?;
+        let bfloat16 = matches!(buffer.storage, Storage::F32 | Storage::Bf16);
+        ensure(!k.by_pairs || bfloat16, || {
+            "a product by pairs of other numbers than bfloat16".into()
+        })?;
         ensure(!buffer.written, || "a product writes its operand".into())?;
         ensure(matrix.batch.len() == k.batch.len(), || {
             "a matrix with other batch axes".into()

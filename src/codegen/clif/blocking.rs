@@ -1,10 +1,12 @@
-//! How matrix products are cut into blocks, and which routines they call. It changes no bits: every sum is cut at
-//! multiples of [`PRODUCT_CHUNK`] alone.
+//! How matrix products are cut into blocks, and which routines they call. It changes no bits: every sum is cut into
+//! [chunks](MatrixProduct::chunk) alone. A step along `k` is a product, or two of them where dot products are added.
 
 use super::emitter::WORD;
 use super::routine::{Routine, TILE_COLUMNS, TILE_ROWS};
+use crate::codegen::target::{Pairs, Simd};
 use crate::codegen::wide;
 use crate::codegen::wide::encode_vector::Width;
+use crate::codegen::wide::multiply::Products;
 use crate::ir::corner::{CORNER_BLOCK, Corner, ProductAxis};
 use crate::ir::kernel::*;
 
@@ -32,6 +34,8 @@ const PACKED_VECTORS: usize = 3;
 /// How a product is blocked, and where its parts lie in scratch memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Blocking {
+    /// How the routines multiply and add.
+    pub products: Products,
     /// Columns of a panel.
     pub tile_columns: usize,
     /// Columns of a block, whole tiles and a multiple of [`LANES`].
@@ -44,6 +48,8 @@ pub(super) struct Blocking {
     pub packed_rows: Option<usize>,
     /// Steps along `k` that are packed at once: all, or a chunk.
     pub packed_steps: usize,
+    /// Steps of a turn, or of the turns in a chunk.
+    pub turn_steps: usize,
     /// Bytes from the start of the scratch memory.
     pub a_panels: usize,
     /// The same for `b`.
@@ -77,9 +83,9 @@ fn most(k: &MatrixProduct, [rows, columns]: [usize; 2]) -> [usize; 2] {
     }
 }
 
-/// The steps of a chunk, at most.
-fn chunk_steps(k: &MatrixProduct) -> usize {
-    (k.turns_in_chunk() * k.turn_length()).min(PRODUCT_CHUNK)
+/// The products of a chunk along `k`, at most.
+fn chunk_products(k: &MatrixProduct) -> usize {
+    (k.turns_in_chunk() * k.turn_length()).min(k.chunk())
 }
 
 fn bytes(elements: usize) -> usize {
@@ -88,21 +94,27 @@ fn bytes(elements: usize) -> usize {
 
 impl Blocking {
     /// For registers of a width.
-    pub fn of(buffers: &[Buffer], k: &MatrixProduct, width: Width) -> Blocking {
-        match width {
-            Width::W128 => Blocking::narrow(k),
-            _ => Blocking::wide(k, width, packs_rows(buffers, k)),
+    pub fn of(buffers: &[Buffer], k: &MatrixProduct, simd: Simd) -> Blocking {
+        let halves = [&k.a, &k.b].map(|matrix| storage(buffers, matrix) == Storage::Bf16);
+        let products = match simd.pairs {
+            _ if !k.by_pairs => Products::One,
+            Pairs::Dot if halves == [true; 2] => Products::Pair,
+            _ => Products::OneOfPair,
+        };
+        match simd.width {
+            Width::W128 => Blocking::narrow(k, products),
+            width => Blocking::wide(k, width, products, packs_rows(buffers, k, products)),
         }
     }
 
-    fn narrow(k: &MatrixProduct) -> Blocking {
+    fn narrow(k: &MatrixProduct, products: Products) -> Blocking {
         let multiple = if k.b_in_panels { PANEL_COLUMNS } else { LANES };
         let [most_rows, most_columns] = most(k, [BLOCK_ROWS, BLOCK_COLUMNS]);
         let columns = even(k.columns_per_task.min(k.n), most_columns, multiple.max(TILE_COLUMNS));
         // Tasks of a thread that follow each other are taken together, so all rows may come at once.
         let packed_rows = even(k.m, PACKED_ROWS.min(most_rows), TILE_ROWS);
         let rows = even(k.m, most_rows, packed_rows);
-        let length = chunk_steps(k);
+        let length = chunk_products(k);
         // The last tile of a strip may reach behind the block's rows.
         let behind = if k.strips.is_empty() { 0 } else { TILE_ROWS };
         let a_panels = bytes((rows + behind) * columns);
@@ -114,13 +126,15 @@ impl Blocking {
             rows_at_once: TILE_ROWS,
             packed_rows: Some(packed_rows),
             packed_steps: length,
+            turn_steps: k.turns_in_chunk() * k.turn_length(),
+            products,
             a_panels,
             b_panels,
             bytes: b_panels + bytes(columns * length),
         }
     }
 
-    fn wide(k: &MatrixProduct, width: Width, packs_rows: bool) -> Blocking {
+    fn wide(k: &MatrixProduct, width: Width, products: Products, packs_rows: bool) -> Blocking {
         let of_task = k.columns_per_task.min(k.n);
         let vectors = match k.b_in_panels {
             true => PANEL_VECTORS,
@@ -146,14 +160,18 @@ impl Blocking {
         };
         let [most_rows, most_columns] = self::most(k, [usize::MAX, BLOCK_COLUMNS / multiple * multiple]);
         let whole = even(of_task, most_columns, multiple);
-        let length = chunk_steps(k);
-        let packed_steps = match k.k * whole <= PACKED_ELEMENTS && turns_follow(k) {
-            true => k.k,
+        let step = products_of_step(products);
+        let length = chunk_products(k).div_ceil(step);
+        let all = k.k.div_ceil(step);
+        // No step has products of two turns.
+        let follow = turns_follow(k) && (k.turns.is_empty() || k.turn_length().is_multiple_of(step));
+        let packed_steps = match all * whole <= PACKED_ELEMENTS && follow {
+            true => all,
             false => length,
         };
         let columns = whole;
         let packed_columns = if k.b_in_panels { 0 } else { columns };
-        let tile = match k.k < PRODUCT_CHUNK {
+        let tile = match all < PRODUCT_CHUNK {
             true => CACHED_TILE,
             false => FAR_TILE,
         };
@@ -171,6 +189,8 @@ impl Blocking {
             rows_at_once: at_once,
             packed_rows,
             packed_steps,
+            turn_steps: (k.turns_in_chunk() * k.turn_length()).div_ceil(step),
+            products,
             a_panels,
             b_panels,
             bytes: b_panels + bytes(packed_columns * packed_steps),
@@ -179,14 +199,29 @@ impl Blocking {
 
     /// Whether all steps of a block's columns are packed before its rows.
     pub fn packs_once(self, k: &MatrixProduct) -> bool {
-        self.packed_steps == k.k
+        self.packed_steps == self.turn_steps * (k.turns.iter().product::<usize>() / k.turns_in_chunk())
+    }
+
+    /// Products along `k` of a step.
+    pub fn step(self) -> usize {
+        products_of_step(self.products)
+    }
+}
+
+fn products_of_step(products: Products) -> usize {
+    match products {
+        Products::Pair => 2,
+        Products::One | Products::OneOfPair => 1,
     }
 }
 
 /// Whether the rows of `a` are packed too: where a step is another cache line that holds many rows, and the lines of
 /// the steps of a chunk are so far apart that they fall into a few sets of a cache and drive each other out. And where
-/// they have 16 bits: they are widened on the way.
-fn packs_rows(buffers: &[Buffer], k: &MatrixProduct) -> bool {
+/// they have 16 bits: they are widened on the way, or joined to pairs unless they lie so.
+fn packs_rows(buffers: &[Buffer], k: &MatrixProduct, products: Products) -> bool {
+    if products == Products::Pair && k.a.column_stride == 1 && k.turn_length().is_multiple_of(2) {
+        return false;
+    }
     if storage(buffers, &k.a) != Storage::F32 {
         return true;
     }
@@ -220,18 +255,20 @@ fn vectors_of_panel(columns: usize, width: Width) -> usize {
 }
 
 /// Bytes of scratch memory that a product needs.
-pub fn scratch_bytes(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> usize {
-    Blocking::of(buffers, kernel, width).bytes
+pub fn scratch_bytes(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> usize {
+    Blocking::of(buffers, kernel, simd).bytes
 }
 
 /// Bytes of a product's tile from row to row.
-pub fn tile_row_bytes(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> i64 {
-    Blocking::of(buffers, kernel, width).columns as i64 * WORD
+pub fn tile_row_bytes(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> i64 {
+    Blocking::of(buffers, kernel, simd).columns as i64 * WORD
 }
 
 /// The routines that a product calls: multiply, pack `b`, and pack `a` where that is packed.
-pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> Vec<Routine> {
-    let (a, b) = (&kernel.a, &kernel.b);
+pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> Vec<Routine> {
+    let (a, b, width) = (&kernel.a, &kernel.b, simd.width);
+    let blocking = Blocking::of(buffers, kernel, simd);
+    let bytes = |stride: i64| i32::try_from(stride * WORD).expect("wide products have small strides");
     let pack = |matrix, width, lane_stride, step_stride| Routine::Pack {
         storage: storage(buffers, matrix),
         width,
@@ -239,28 +276,46 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> Vec
         step_stride,
     };
     if width == Width::W128 {
+        let flushed = wide::multiply::Multiply {
+            width,
+            products: Products::OneOfPair,
+            vectors: TILE_COLUMNS / width.lanes(),
+            rows_at_once: TILE_ROWS,
+            row_bytes: bytes(1),
+            step_bytes: bytes(TILE_ROWS as i64),
+            turns: None,
+            panel_step_bytes: bytes(TILE_COLUMNS as i64),
+            tile_row_bytes: bytes(blocking.columns as i64),
+        };
+        let by_pairs = kernel.by_pairs;
         return vec![
-            Routine::Multiply,
+            match simd.pairs {
+                Pairs::Flushed if by_pairs => Routine::WideMultiply(flushed),
+                _ => Routine::Multiply { by_pairs },
+            },
             pack(b, TILE_COLUMNS, b.column_stride, b.row_stride),
             pack(a, TILE_ROWS, a.row_stride, a.column_stride),
         ];
     }
-    let blocking = Blocking::of(buffers, kernel, width);
     let vectors = blocking.tile_columns / width.lanes();
-    let bytes = |stride: i64| i32::try_from(stride * WORD).expect("wide products have small strides");
+    let in_pairs = blocking.products == Products::Pair;
     let (row_bytes, step_bytes) = match blocking.packed_rows {
         Some(rows) => (bytes(1), bytes(rows as i64)),
+        // Pairs side by side: a word each.
+        None if in_pairs => (bytes(a.row_stride) / 2, bytes(1)),
         None => (bytes(a.row_stride), bytes(a.column_stride)),
     };
     let turns = match (kernel.turns_in_chunk(), blocking.packed_rows) {
         (1, _) | (_, Some(_)) => None,
         (count, None) => Some(wide::multiply::Turns {
             count: count as i32,
-            length: kernel.turn_length() as i32,
-            bytes: bytes(*a.turns.last().expect("there are turns")),
+            length: (kernel.turn_length() / blocking.step()) as i32,
+            bytes: bytes(*a.turns.last().expect("there are turns")) / blocking.step() as i32,
         }),
     };
     let multiply = wide::multiply::Multiply {
+        width,
+        products: blocking.products,
         vectors,
         rows_at_once: blocking.rows_at_once,
         row_bytes,
@@ -278,6 +333,7 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, width: Width) -> Vec
             vectors,
             lane_stride,
             step_stride,
+            in_pairs,
         })
     };
     let mut routines = vec![Routine::WideMultiply(multiply)];

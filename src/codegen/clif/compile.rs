@@ -71,11 +71,7 @@ pub fn compile(kernels: &[Kernel], target: &Target, threads: usize) -> Result<Co
     let mut code = Code {
         module: Some(JITModule::new(builder)),
         kernels: vec![],
-        scratch_bytes: kernels
-            .iter()
-            .map(|k| scratch_bytes(k, target.width))
-            .max()
-            .unwrap_or(0),
+        scratch_bytes: kernels.iter().map(|k| scratch_bytes(k, target.simd)).max().unwrap_or(0),
         code_bytes: functions.iter().map(|f| f.bytes.len()).sum(),
     };
     let module = code.module.as_mut().expect("just put there");
@@ -122,7 +118,7 @@ fn units<'k>(kernels: &'k [Kernel], target: &Target) -> Result<Units<'k>, Codege
         .iter()
         .enumerate()
         .map(|(number, kernel)| verify(kernel).map_err(|violation| CodegenError::Kernel { number, violation }));
-    Ok(Units::of(kernels, verified.collect::<Result<_, _>>()?, target.width))
+    Ok(Units::of(kernels, verified.collect::<Result<_, _>>()?, target.simd))
 }
 
 /// A compiled function that has no place yet.

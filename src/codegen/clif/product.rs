@@ -6,6 +6,7 @@ use super::emitter::{Emitter, WORD};
 use super::loops::{Span, VectorPass};
 use super::routine::{TILE_COLUMNS, TILE_ROWS};
 use crate::codegen::analysis::{Levels, Varies};
+use crate::codegen::target::{Pairs, Simd};
 use crate::codegen::wide::encode_vector::Width;
 use crate::ir::corner::{Corner, ProductAxis};
 use crate::ir::kernel::*;
@@ -15,7 +16,7 @@ use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
 /// What the loops of one product share.
 struct Product<'k> {
     kernel: &'k MatrixProduct,
-    width: Width,
+    simd: Simd,
     blocking: Blocking,
     multiply: FuncRef,
     /// Where columns are packed: unless they lie in panels, which the wide multiplication reads.
@@ -28,7 +29,8 @@ struct Product<'k> {
     levels: Levels,
 }
 
-/// A part of the sums: the addresses of the first factors of the first row and column, the steps before it and its own.
+/// A part of the sums: the addresses of the first factors of the first row and column, the steps before it and its own,
+/// and how many products these are.
 #[derive(Clone, Copy)]
 struct Chunk {
     a: Value,
@@ -37,6 +39,7 @@ struct Chunk {
     /// Steps of the chunk that are left out in front.
     without: Option<Value>,
     length: Value,
+    products: Value,
 }
 
 /// Rows of a block that have one stride in `a`: the address of the first one, how many rows of the block are above it,
@@ -57,22 +60,16 @@ struct Block {
 }
 
 /// Emits the whole function's inside; `routines` are those of [`routines`].
-pub fn emit(
-    e: &mut Emitter,
-    kernel: &MatrixProduct,
-    width: Width,
-    routines: &[FuncRef],
-    wide_epilogue: Option<FuncRef>,
-) {
+pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, simd: Simd, routines: &[FuncRef], wide_epilogue: Option<FuncRef>) {
     let mut routines = routines.iter().copied();
     let multiply = routines.next().expect("every product multiplies");
-    let packs_b = !kernel.b_in_panels || width == Width::W128;
+    let packs_b = !kernel.b_in_panels || simd.width == Width::W128;
     let mut levels = Levels::default();
     levels.enter(&kernel.epilogue, usize::MAX);
     let product = Product {
         kernel,
-        width,
-        blocking: Blocking::of(e.buffers, kernel, width),
+        simd,
+        blocking: Blocking::of(e.buffers, kernel, simd),
         multiply,
         pack_b: if packs_b { routines.next() } else { None },
         pack_a: routines.next(),
@@ -161,7 +158,7 @@ impl Product<'_> {
                 };
                 match self.blocking.packed_rows {
                     // A tile may write over the rows behind its strip, which must come later.
-                    Some(rows) if self.width == Width::W128 => self.each_strip(e, a, &block, &mut |e, strip| {
+                    Some(rows) if self.simd.width == Width::W128 => self.each_strip(e, a, &block, &mut |e, strip| {
                         self.each_chunk(e, [strip.a, b], &block, &mut |e, chunk| {
                             self.multiply_packed(e, chunk, strip, &block, rows);
                         });
@@ -215,25 +212,28 @@ impl Product<'_> {
                 a = self.moved(e, a, &k.a, &indices, &strides[0]);
                 b = self.moved(e, b, &k.b, &indices, &strides[1]);
             }
-            let before = e.scaled(turn, together as i64);
+            let before = e.scaled(turn, self.blocking.turn_steps as i64);
             let length = e.integer(together as i64);
-            e.count(zero, length, PRODUCT_CHUNK as i64, &[], &mut |e, step, _| {
-                let step_bytes = e.scaled(step, k.a.column_stride * e.stride(k.a.buffer));
-                let left = e.builder.ins().isub(length, step);
-                let b_bytes = e.scaled(step, k.b.row_stride * e.stride(k.b.buffer));
+            e.count(zero, length, k.chunk() as i64, &[], &mut |e, first, _| {
+                let a_bytes = e.scaled(first, k.a.column_stride * e.stride(k.a.buffer));
+                let left = e.builder.ins().isub(length, first);
+                let b_bytes = e.scaled(first, k.b.row_stride * e.stride(k.b.buffer));
+                let products = match together <= k.chunk() {
+                    true => length,
+                    false => e.least(left, k.chunk() as i64),
+                };
+                let steps_before = self.steps(e, first);
                 let chunk = Chunk {
-                    a: e.builder.ins().iadd(a, step_bytes),
+                    a: e.builder.ins().iadd(a, a_bytes),
                     b: e.builder.ins().iadd(b, b_bytes),
-                    at: e.builder.ins().iadd(before, step),
+                    at: e.builder.ins().iadd(before, steps_before),
                     without: None,
-                    length: match together <= PRODUCT_CHUNK {
-                        true => length,
-                        false => e.least(left, PRODUCT_CHUNK as i64),
-                    },
+                    length: self.steps(e, products),
+                    products,
                 };
                 let chunk = self.without_corner(e, chunk, block);
                 if !self.blocking.packs_once(k) {
-                    self.pack_columns(e, chunk.b, chunk.length, block.columns);
+                    self.pack_columns(e, chunk.b, chunk.products, block.columns);
                 }
                 each(e, chunk);
                 vec![]
@@ -249,22 +249,25 @@ impl Product<'_> {
             return chunk;
         };
         let zero = e.integer(0);
+        let before = e.scaled(chunk.at, self.blocking.step() as i64);
         let [least, end] = self.kept(e, corner, block);
-        let [least, end] = [(least, zero), (end, chunk.length)].map(|(bound, whole)| match bound {
+        let [least, end] = [(least, zero), (end, chunk.products)].map(|(bound, whole)| match bound {
             None => whole,
             Some(bound) => {
-                let inside = e.builder.ins().isub(bound, chunk.at);
+                let inside = e.builder.ins().isub(bound, before);
                 let inside = greater(e, inside, zero);
-                lesser(e, inside, chunk.length)
+                lesser(e, inside, chunk.products)
             }
         });
+        let products = e.builder.ins().isub(end, least);
         let a_bytes = e.scaled(least, k.a.column_stride * e.stride(k.a.buffer));
         let b_bytes = e.scaled(least, k.b.row_stride * e.stride(k.b.buffer));
         Chunk {
             a: e.builder.ins().iadd(chunk.a, a_bytes),
             b: e.builder.ins().iadd(chunk.b, b_bytes),
-            without: Some(least),
-            length: e.builder.ins().isub(end, least),
+            without: Some(self.steps(e, least)),
+            length: self.steps(e, products),
+            products,
             ..chunk
         }
     }
@@ -304,6 +307,17 @@ impl Product<'_> {
                 e.builder.ins().select(kept, length, none)
             }
             _ => length,
+        }
+    }
+
+    /// The steps of so many products.
+    fn steps(&self, e: &mut Emitter, products: Value) -> Value {
+        match self.blocking.step() {
+            1 => products,
+            step => {
+                let products = e.builder.ins().iadd_imm_s(products, step as i64 - 1);
+                e.builder.ins().ushr_imm_u(products, i64::from(step.trailing_zeros()))
+            }
         }
     }
 
@@ -352,8 +366,8 @@ impl Product<'_> {
         at
     }
 
-    /// Packs `length` rows of `b` for some columns, unless they are read in panels.
-    fn pack_columns(&self, e: &mut Emitter, b: Value, length: Value, columns: (Value, Value)) {
+    /// Packs so many rows of `b` for some columns, unless they are read in panels.
+    fn pack_columns(&self, e: &mut Emitter, b: Value, rows: Value, columns: (Value, Value)) {
         let Some(pack) = self.pack_b else { return };
         let unit = e.stride(self.kernel.b.buffer);
         let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
@@ -367,7 +381,7 @@ impl Product<'_> {
             true => None,
             false => Some(&self.kernel.b),
         };
-        self.pack_panels(e, pack, (width, matrix), &offset, [panels, b, length], columns);
+        self.pack_panels(e, pack, (width, matrix), &offset, [panels, b, rows], columns);
     }
 
     /// Bytes from the first column of `b` to another one, where it lies in panels.
@@ -388,9 +402,10 @@ impl Product<'_> {
         pack: FuncRef,
         (width, in_turns): (usize, Option<&Matrix>),
         offset: &dyn Fn(&mut Emitter, Value) -> Value,
-        [panels, source, length]: [Value; 3],
+        [panels, source, products]: [Value; 3],
         (first, end): (Value, Value),
     ) {
+        let length = self.steps(e, products);
         let panel_bytes = e.scaled(length, width as i64 * WORD);
         let end = match self.kernel.corner {
             None => end,
@@ -407,15 +422,16 @@ impl Product<'_> {
             let live = e.least(left, width as i64);
             match (self.kernel.turns_in_chunk(), in_turns) {
                 (1, _) | (_, None) => {
-                    e.builder.ins().call(pack, &[panel[0], source, length, live]);
+                    e.builder.ins().call(pack, &[panel[0], source, products, live]);
                 }
                 (turns, Some(matrix)) => {
-                    let steps = self.kernel.turn_length() as i64;
+                    let of_turn = self.kernel.turn_length();
+                    let bytes = (of_turn / self.blocking.step() * width) as i64 * WORD;
                     let stride = matrix.turns.last().expect("there are turns") * e.stride(matrix.buffer);
                     e.repeat(turns, 1, &[panel[0], source], &mut |e, _, now| {
-                        let length = e.integer(steps);
-                        e.builder.ins().call(pack, &[now[0], now[1], length, live]);
-                        let panel = e.builder.ins().iadd_imm_s(now[0], steps * width as i64 * WORD);
+                        let products = e.integer(of_turn as i64);
+                        e.builder.ins().call(pack, &[now[0], now[1], products, live]);
+                        let panel = e.builder.ins().iadd_imm_s(now[0], bytes);
                         vec![panel, e.builder.ins().iadd_imm_s(now[1], stride)]
                     });
                 }
@@ -435,7 +451,7 @@ impl Product<'_> {
                 let offset = |e: &mut Emitter, row| e.scaled(row, stride);
                 let zero = e.integer(0);
                 let lanes = (lanes, Some(&self.kernel.a));
-                self.pack_panels(e, pack, lanes, &offset, [panels, strip.a, length], (zero, rows));
+                self.pack_panels(e, pack, lanes, &offset, [panels, strip.a, chunk.products], (zero, rows));
                 panels
             }
             _ => strip.a,
@@ -455,7 +471,7 @@ impl Product<'_> {
                 panels = e.builder.ins().iadd(panels, before);
             }
             let packed = match self.blocking.packs_once(self.kernel) {
-                true => e.integer(self.kernel.k as i64),
+                true => e.integer(self.blocking.packed_steps as i64),
                 false => length,
             };
             (panels, tile_columns, e.scaled(packed, width))
@@ -523,13 +539,14 @@ impl Product<'_> {
             true => {
                 let first = self.first_step(e, chunk);
                 let before = e.scaled(first, panel_bytes);
-                let all = e.integer(self.kernel.k as i64);
+                let all = e.integer(self.blocking.packed_steps as i64);
                 (e.builder.ins().iadd(b_panels, before), e.scaled(all, panel_bytes))
             }
             false => (b_panels, e.scaled(length, panel_bytes)),
         };
         let row_bytes = self.blocking.columns as i64 * WORD;
         let row_bytes_value = e.integer(row_bytes);
+        let tile_rows = e.integer(TILE_ROWS as i64);
         e.count(first, end, rows as i64, &[], &mut |e, row, _| {
             let packed_end = e.builder.ins().iadd_imm_s(row, rows as i64);
             let packed_end = lesser(e, packed_end, end);
@@ -562,9 +579,11 @@ impl Product<'_> {
                         &[tile, a_panels],
                         &mut |e, _, of_rows| {
                             let (tile, a) = (of_rows[0], of_rows[1]);
-                            e.builder
-                                .ins()
-                                .call(self.multiply, &[a, b, tile, steps, row_bytes_value, at]);
+                            let arguments = match self.flushes() {
+                                true => [a, b, tile, tile_rows, steps, at],
+                                false => [a, b, tile, steps, row_bytes_value, at],
+                            };
+                            e.builder.ins().call(self.multiply, &arguments);
                             let tile = e.builder.ins().iadd_imm_s(tile, row_bytes * TILE_ROWS as i64);
                             vec![tile, e.builder.ins().iadd(a, a_bytes)]
                         },
@@ -575,6 +594,11 @@ impl Product<'_> {
             );
             vec![]
         });
+    }
+
+    /// Whether the wide emitter's routine multiplies at 128 bits.
+    fn flushes(&self) -> bool {
+        self.kernel.by_pairs && self.simd.pairs == Pairs::Flushed
     }
 
     fn emit_epilogue(&self, e: &mut Emitter, block: &Block) {

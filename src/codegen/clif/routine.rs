@@ -23,7 +23,10 @@ const UNROLL: usize = 8;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Routine {
     /// `fn(a, b, tile, length, tile row bytes, accumulate)`: multiplies panels of `length` and stores the tile, or adds to it.
-    Multiply,
+    Multiply {
+        /// Whether the second of two products comes first.
+        by_pairs: bool,
+    },
     /// `fn(panel, source, length, live)`: copies a panel of `width` lanes and `length` steps, as binary32; lanes from
     /// `live` on are 0.
     Pack {
@@ -47,7 +50,7 @@ impl Routine {
     pub fn signature(self, convention: CallConv) -> Signature {
         let mut signature = Signature::new(convention);
         let parameters = match self {
-            Routine::Multiply | Routine::WideMultiply(_) => 6,
+            Routine::Multiply { .. } | Routine::WideMultiply(_) => 6,
             Routine::Pack { .. } | Routine::WidePack(_) => 4,
         };
         signature.params.extend(vec![AbiParam::new(I64); parameters]);
@@ -57,8 +60,8 @@ impl Routine {
     /// Writes the whole function, if it is the wide emitter's.
     pub fn encode(self, a: &mut wide::encode::Assembler, width: wide::encode_vector::Width) -> bool {
         match self {
-            Routine::Multiply | Routine::Pack { .. } => return false,
-            Routine::WideMultiply(multiply) => multiply.emit(a, width),
+            Routine::Multiply { .. } | Routine::Pack { .. } => return false,
+            Routine::WideMultiply(multiply) => multiply.emit(a),
             Routine::WidePack(pack) => pack.emit(a, width),
         }
         true
@@ -73,7 +76,7 @@ impl Routine {
         let kinds = ValueKinds::new();
         let mut e = Emitter::bare(builder, &kinds);
         match self {
-            Routine::Multiply => multiply(&mut e, &parameters),
+            Routine::Multiply { by_pairs } => multiply(&mut e, &parameters, by_pairs),
             Routine::Pack {
                 storage,
                 width,
@@ -94,16 +97,26 @@ impl Routine {
     }
 }
 
-fn multiply(e: &mut Emitter, parameters: &[Value]) {
+fn multiply(e: &mut Emitter, parameters: &[Value], by_pairs: bool) {
     let &[a, b, tile, length, row_bytes, accumulate] = parameters else {
         unreachable!("six parameters")
     };
     let zero = e.zeros();
     let sums = vec![zero; TILE_ROWS * TILE_COLUMNS / QUAD];
     let rounds = e.builder.ins().ushr_imm_u(length, UNROLL.trailing_zeros() as i64);
-    let (a, b, sums) = multiply_loop(e, a, b, rounds, UNROLL, &sums);
+    // Of a pair the second step comes first.
+    let steps: Vec<usize> = (0..UNROLL).map(|step| step ^ usize::from(by_pairs)).collect();
+    let (a, b, sums) = multiply_loop(e, a, b, rounds, &steps, &sums);
     let rest = e.builder.ins().band_imm_s(length, UNROLL as i64 - 1);
-    let (_, _, sums) = multiply_loop(e, a, b, rest, 1, &sums);
+    let sums = match by_pairs {
+        false => multiply_loop(e, a, b, rest, &[0], &sums).2,
+        true => {
+            let pairs = e.builder.ins().ushr_imm_u(rest, 1);
+            let (a, b, sums) = multiply_loop(e, a, b, pairs, &[1, 0], &sums);
+            let last = e.builder.ins().band_imm_s(rest, 1);
+            multiply_last(e, a, b, last, &sums)
+        }
+    };
     let (adding, storing) = (e.builder.create_block(), e.builder.create_block());
     let end = e.builder.create_block();
     e.builder.ins().brif(accumulate, adding, &[], storing, &[]);
@@ -129,13 +142,30 @@ fn multiply(e: &mut Emitter, parameters: &[Value]) {
     e.builder.switch_to_block(end);
 }
 
-/// `rounds` (perhaps 0) of `unroll` steps; gives the pointers and sums behind them.
+/// The first of a pair that has no second one, if there is one: +0 · +0 comes before it.
+fn multiply_last(e: &mut Emitter, a: Value, b: Value, last: Value, sums: &[Value]) -> Vec<Value> {
+    let (inside, behind) = (e.builder.create_block(), e.builder.create_block());
+    e.builder.ins().brif(last, inside, &[], behind, &arguments(sums));
+    let out: Vec<Value> = sums
+        .iter()
+        .map(|_| e.builder.append_block_param(behind, F32X4))
+        .collect();
+    e.builder.switch_to_block(inside);
+    let zero = e.zeros();
+    let sums: Vec<Value> = sums.iter().map(|&sum| e.builder.ins().fadd(sum, zero)).collect();
+    let (_, _, sums) = multiply_loop(e, a, b, last, &[0], &sums);
+    e.builder.ins().jump(behind, &arguments(&sums));
+    e.builder.switch_to_block(behind);
+    out
+}
+
+/// `rounds` (perhaps 0) of some steps in an order of their own; gives the pointers and sums behind them.
 fn multiply_loop(
     e: &mut Emitter,
     a: Value,
     b: Value,
     rounds: Value,
-    unroll: usize,
+    steps: &[usize],
     sums: &[Value],
 ) -> (Value, Value, Vec<Value>) {
     let (inside, behind) = (e.builder.create_block(), e.builder.create_block());
@@ -156,7 +186,7 @@ fn multiply_loop(
         .collect();
     e.builder.switch_to_block(inside);
     let (a, b) = (counters[1], counters[2]);
-    for step in 0..unroll {
+    for &step in steps {
         let columns: Vec<Value> = (0..TILE_COLUMNS / QUAD)
             .map(|quad| {
                 let offset = (step * TILE_COLUMNS + quad * QUAD) as i32 * WORD as i32;
@@ -172,8 +202,11 @@ fn multiply_loop(
             }
         }
     }
-    let a = e.builder.ins().iadd_imm_s(a, (unroll * TILE_ROWS) as i64 * WORD);
-    let b = e.builder.ins().iadd_imm_s(b, (unroll * TILE_COLUMNS) as i64 * WORD);
+    let a = e.builder.ins().iadd_imm_s(a, (steps.len() * TILE_ROWS) as i64 * WORD);
+    let b = e
+        .builder
+        .ins()
+        .iadd_imm_s(b, (steps.len() * TILE_COLUMNS) as i64 * WORD);
     let left = e.builder.ins().iadd_imm_s(counters[0], -1);
     let back = arguments([left, a, b].iter().chain(&next));
     let past = arguments([a, b].iter().chain(&next));

@@ -80,13 +80,19 @@ fn expected(case: &Case) -> Vec<Vec<u32>> {
 /// first, and compares.
 fn check(cases: &[Case]) {
     for bits in Target::widths() {
-        check_at(cases, bits);
+        let target = Target::native_with(bits).unwrap();
+        check_on(cases, &target);
+        let plainer = target.clone().without_dot_products();
+        if plainer.simd != target.simd {
+            check_on(cases, &plainer);
+        }
     }
 }
 
-fn check_at(cases: &[Case], bits: usize) {
+fn check_on(cases: &[Case], target: &Target) {
+    let (bits, pairs) = (target.bits(), target.simd.pairs);
     let kernels: Vec<Kernel> = cases.iter().map(|c| c.kernel.clone()).collect();
-    let code = compile(&kernels, &Target::native_with(bits).unwrap(), 2).unwrap();
+    let code = compile(&kernels, target, 2).unwrap();
     for (number, case) in cases.iter().enumerate() {
         let expected = expected(case);
         for shares in [1, 2, 3] {
@@ -108,7 +114,7 @@ fn check_at(cases: &[Case], bits: usize) {
                     assert_eq!(
                         canonical(found),
                         canonical(*word),
-                        "case {number}, {bits} bits, {shares} shares: piece {piece}[{i}] is {} ({found:#x}), not {} ({word:#x}), in\n{}",
+                        "case {number}, {bits} bits, {pairs:?}, {shares} shares: piece {piece}[{i}] is {} ({found:#x}), not {} ({word:#x}), in\n{}",
                         f32::from_bits(found),
                         f32::from_bits(*word),
                         case.kernel
@@ -138,6 +144,13 @@ fn loops_have_the_interpreters_bits() {
 fn products_have_the_interpreters_bits() {
     let mut generator = Generator::new(2);
     check(&(0..60).map(|_| generator.product_case()).collect::<Vec<_>>());
+}
+
+#[test]
+fn products_by_pairs_flush_subnormal_numbers() {
+    let mut generator = Generator::new(6);
+    let cases: Vec<Case> = (0..30).map(|_| generator.small_pairs_case()).collect();
+    check(&cases);
 }
 
 #[test]

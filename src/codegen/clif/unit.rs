@@ -5,6 +5,7 @@ use super::emitter::{Emitter, QUAD, kernel_signature};
 use super::routine::Routine;
 use super::{blocking, loops, product, scatter};
 use crate::codegen::analysis::Ranges;
+use crate::codegen::target::Simd;
 use crate::codegen::wide::encode::Assembler;
 use crate::codegen::wide::encode_vector::Width;
 use crate::codegen::wide::kernel as wide;
@@ -40,8 +41,8 @@ pub struct Units<'k> {
     pub kernels: &'k [Kernel],
     /// The kinds of their values.
     pub kinds: Vec<ValueKinds>,
-    /// Bits of the registers.
-    pub width: Width,
+    /// The registers.
+    pub simd: Simd,
     /// The bits of all constants of the kernels, each once.
     pub constants: Vec<u32>,
     /// What is compiled; a function is called by its number here.
@@ -50,9 +51,9 @@ pub struct Units<'k> {
 
 impl<'k> Units<'k> {
     /// Everything that the kernels need.
-    pub fn of(kernels: &'k [Kernel], kinds: Vec<ValueKinds>, width: Width) -> Units<'k> {
+    pub fn of(kernels: &'k [Kernel], kinds: Vec<ValueKinds>, simd: Simd) -> Units<'k> {
         let products = kernels.iter().filter_map(|kernel| match &kernel.body {
-            KernelBody::Product(k) => Some(blocking::routines(&kernel.buffers, k, width_of(k, width))),
+            KernelBody::Product(k) => Some(blocking::routines(&kernel.buffers, k, simd_of(k, simd))),
             _ => None,
         });
         let mut routines: Vec<Routine> = products.flatten().collect();
@@ -62,7 +63,7 @@ impl<'k> Units<'k> {
         for (number, kernel) in kernels.iter().enumerate() {
             match &kernel.body {
                 KernelBody::Scatter(_) => list.push(Unit::Clearing(number)),
-                KernelBody::Product(k) if epilogue(kernel, &kinds[number], k, width, false).is_some() => {
+                KernelBody::Product(k) if epilogue(kernel, &kinds[number], k, simd, false).is_some() => {
                     list.push(Unit::Epilogue(number));
                 }
                 _ => {}
@@ -75,7 +76,7 @@ impl<'k> Units<'k> {
         Units {
             kernels,
             kinds,
-            width,
+            simd,
             constants,
             list,
         }
@@ -104,18 +105,18 @@ impl<'k> Units<'k> {
     pub fn encode(&self, number: usize, lists: bool) -> Option<Assembler> {
         let mut assembler = Assembler::new(lists);
         match self.list[number] {
-            Unit::Routine(routine) => routine.encode(&mut assembler, self.width).then_some(assembler),
-            _ if self.width == Width::W128 => None,
+            Unit::Routine(routine) => routine.encode(&mut assembler, self.simd.width).then_some(assembler),
+            _ if self.simd.width == Width::W128 => None,
             Unit::Epilogue(at) => match &self.kernels[at].body {
-                KernelBody::Product(k) => epilogue(&self.kernels[at], &self.kinds[at], k, self.width, lists),
+                KernelBody::Product(k) => epilogue(&self.kernels[at], &self.kinds[at], k, self.simd, lists),
                 _ => None,
             },
             Unit::Kernel(at) | Unit::Clearing(at) => {
-                let buffers = &self.kernels[at].buffers;
+                let (buffers, width) = (&self.kernels[at].buffers, self.simd.width);
                 let clears = matches!(self.list[number], Unit::Clearing(_));
                 match &self.kernels[at].body {
-                    KernelBody::Loop(k) => wide::loop_function(buffers, &self.kinds[at], k, self.width, lists).ok(),
-                    KernelBody::Scatter(k) => wide::scatter_function(buffers, k, clears, self.width, lists).ok(),
+                    KernelBody::Loop(k) => wide::loop_function(buffers, &self.kinds[at], k, width, lists).ok(),
+                    KernelBody::Scatter(k) => wide::scatter_function(buffers, k, clears, width, lists).ok(),
                     KernelBody::Product(_) => None,
                 }
             }
@@ -145,7 +146,7 @@ impl<'k> Units<'k> {
             Unit::Kernel(at) => {
                 let kernel = &self.kernels[at];
                 let routines = match &kernel.body {
-                    KernelBody::Product(k) => blocking::routines(&kernel.buffers, k, width_of(k, self.width)),
+                    KernelBody::Product(k) => blocking::routines(&kernel.buffers, k, simd_of(k, self.simd)),
                     _ => vec![],
                 };
                 let routines: Vec<FuncRef> = routines
@@ -161,7 +162,7 @@ impl<'k> Units<'k> {
                 match &kernel.body {
                     KernelBody::Loop(k) => loops::emit(&mut e, k),
                     KernelBody::Product(k) => {
-                        product::emit(&mut e, k, width_of(k, self.width), &routines, epilogue);
+                        product::emit(&mut e, k, simd_of(k, self.simd), &routines, epilogue);
                     }
                     KernelBody::Scatter(k) => scatter::emit(&mut e, k),
                 }
@@ -228,7 +229,8 @@ impl<'k> Units<'k> {
     /// What a unit is, in words.
     pub fn title(&self, unit: Unit) -> String {
         match unit {
-            Unit::Routine(Routine::Multiply) => "multiply".into(),
+            Unit::Routine(Routine::Multiply { by_pairs: false }) => "multiply".into(),
+            Unit::Routine(Routine::Multiply { by_pairs: true }) => "multiply by pairs".into(),
             Unit::Routine(Routine::Pack {
                 storage,
                 width,
@@ -253,12 +255,12 @@ fn bodies(kernel: &Kernel) -> Vec<&Define> {
     }
 }
 
-/// The register width of a product's routines.
-fn width_of(kernel: &MatrixProduct, width: Width) -> Width {
+/// The registers of a product's routines.
+fn simd_of(kernel: &MatrixProduct, simd: Simd) -> Simd {
     if blocking::reached_wide(kernel) {
-        width
+        simd
     } else {
-        Width::W128
+        simd.narrow()
     }
 }
 
@@ -267,14 +269,14 @@ fn epilogue(
     kernel: &Kernel,
     kinds: &ValueKinds,
     product: &MatrixProduct,
-    width: Width,
+    simd: Simd,
     lists: bool,
 ) -> Option<Assembler> {
-    if width_of(product, width) == Width::W128 {
+    if simd_of(product, simd).width == Width::W128 {
         return None;
     }
-    let tile_row_bytes = blocking::tile_row_bytes(&kernel.buffers, product, width);
-    wide::epilogue_function(&kernel.buffers, kinds, product, tile_row_bytes, width, lists).ok()
+    let tile_row_bytes = blocking::tile_row_bytes(&kernel.buffers, product, simd);
+    wide::epilogue_function(&kernel.buffers, kinds, product, tile_row_bytes, simd.width, lists).ok()
 }
 
 fn constant(define: &Define) -> Option<u32> {
@@ -286,10 +288,10 @@ fn constant(define: &Define) -> Option<u32> {
 }
 
 /// Bytes of scratch memory that a thread needs for a kernel.
-pub fn scratch_bytes(kernel: &Kernel, width: Width) -> usize {
+pub fn scratch_bytes(kernel: &Kernel, simd: Simd) -> usize {
     match &kernel.body {
         KernelBody::Loop(k) => loops::scratch_bytes(k),
-        KernelBody::Product(k) => blocking::scratch_bytes(&kernel.buffers, k, width_of(k, width)),
+        KernelBody::Product(k) => blocking::scratch_bytes(&kernel.buffers, k, simd_of(k, simd)),
         KernelBody::Scatter(_) => 0,
     }
 }

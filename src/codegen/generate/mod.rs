@@ -27,6 +27,8 @@ pub struct Generator {
     /// One beyond the greatest id, for buffers of ids.
     bounds: Vec<Option<usize>>,
     next_value: u32,
+    /// How the operands of a product may be stored.
+    numbers: &'static [Storage],
 }
 
 /// What a body under construction can use.
@@ -43,6 +45,7 @@ impl Generator {
             buffers: vec![],
             bounds: vec![],
             next_value: 0,
+            numbers: &[Storage::F32],
         }
     }
 

@@ -45,7 +45,7 @@ impl Generator {
         }
         strides.reverse();
         let constant = self.pick(&[0, 0, 2]);
-        let storage = self.pick(&[Storage::F32, Storage::F32, Storage::Bf16, Storage::F16]);
+        let storage = self.pick(self.numbers);
         let buffer = self.buffer(storage, size + constant as usize, false);
         Matrix {
             buffer,
@@ -81,9 +81,15 @@ impl Generator {
             let small = 1 + g.below(40);
             g.pick(&[1, 3, 4, 7, 8, 9, 16, 17, 31, 33, small])
         };
+        let by_pairs = self.chance(2);
+        self.numbers = if by_pairs {
+            &[Storage::Bf16, Storage::Bf16, Storage::Bf16, Storage::F32]
+        } else {
+            &[Storage::F32, Storage::F32, Storage::Bf16, Storage::F16]
+        };
         let (m, n) = (side(self), side(self));
         let k = if self.chance(6) {
-            self.pick(&[255, 256, 257, 513, 700])
+            self.pick(&[255, 256, 257, 513, 700, 1025])
         } else {
             side(self)
         };
@@ -148,6 +154,7 @@ impl Generator {
             b,
             b_in_panels,
             corner,
+            by_pairs,
             epilogue: body,
             rows_per_task,
             columns_per_task,
@@ -182,6 +189,31 @@ impl Generator {
             other,
             other_is_greater: self.chance(2),
             by,
+        }
+    }
+
+    /// A product by pairs of numbers whose products lie around the least normal number, many of them subnormal.
+    pub fn small_pairs_case(&mut self) -> Case {
+        loop {
+            let mut case = self.product_case();
+            let KernelBody::Product(k) = &case.kernel.body else {
+                unreachable!("a product")
+            };
+            let operands = [k.a.buffer, k.b.buffer].map(|b| b.0 as usize);
+            if !k.by_pairs
+                || operands
+                    .iter()
+                    .any(|&b| case.kernel.buffers[b].storage != Storage::Bf16)
+            {
+                continue;
+            }
+            for piece in operands.map(|b| case.binding[b]) {
+                for word in &mut case.memory[piece] {
+                    let exponent = self.pick(&[0, 1, 48, 55, 60, 62, 63, 64, 65, 66, 72]);
+                    *word = (self.below(2) << 15 | exponent << 7 | self.below(1 << 7)) as u32;
+                }
+            }
+            return case;
         }
     }
 
@@ -221,6 +253,7 @@ impl Generator {
             b,
             b_in_panels: false,
             corner: None,
+            by_pairs: false,
             epilogue,
             rows_per_task: 1 << 12,
             columns_per_task: n,

@@ -62,7 +62,7 @@ fn memories() -> Vec<Memory> {
     list
 }
 
-const BOTH: [Vector; 22] = [
+const BOTH: [Vector; 23] = [
     op::ADD,
     op::MULTIPLY,
     op::SUBTRACT,
@@ -77,6 +77,7 @@ const BOTH: [Vector; 22] = [
     op::FMA_132,
     op::FMA_213,
     op::FMA_231,
+    op::DOT_BF16,
     op::INTEGER_ADD,
     op::INTEGER_SUBTRACT,
     op::INTEGER_MULTIPLY,
@@ -142,6 +143,8 @@ fn memory_decodes_to_itself() {
             a.mask_memory(true, 3, memory);
             a.mask_memory(false, 7, memory);
             a.prefetch(memory);
+            a.load_control(memory);
+            a.store_control(memory);
             a.load_half(Gpr(9), memory);
             a.load_half(Gpr(2), memory);
         }

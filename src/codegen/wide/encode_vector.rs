@@ -213,6 +213,23 @@ impl Assembler {
         self.code.extend_from_slice(&[0xc5, 0xf8, 0x77]);
     }
 
+    /// Reads the control register of vector arithmetic (MXCSR).
+    pub fn load_control(&mut self, from: Memory) {
+        self.control("vldmxcsr", 2, from);
+    }
+
+    /// Writes it to memory.
+    pub fn store_control(&mut self, to: Memory) {
+        self.control("vstmxcsr", 3, to);
+    }
+
+    fn control(&mut self, name: &'static str, field: u8, memory: Memory) {
+        self.line(|| format!("{name} {}", memory.text()));
+        let op = two(name, 1, 0, 0xae);
+        self.vex_prefix(op, Width::W128, field, 0, Operand::Memory(memory));
+        self.memory(field, memory, 1, 0);
+    }
+
     /// A vector register of zeros. Changes all of it.
     pub fn zero(&mut self, register: u8) {
         match register {

@@ -95,6 +95,11 @@ pub mod op {
     pub const FMA_132: Vector = three("vfmadd132ps", 2, 1, 0x98);
     pub const FMA_213: Vector = three("vfmadd213ps", 2, 1, 0xa8);
     pub const FMA_231: Vector = three("vfmadd231ps", 2, 1, 0xb8);
+    /// Two products of bfloat16 numbers in each word are added to the register.
+    pub const DOT_BF16: Vector = Vector {
+        forms: Forms::Evex,
+        ..three("vdpbf16ps", 2, 2, 0x52)
+    };
     pub const INTEGER_ADD: Vector = three("vpaddd", 1, 1, 0xfe);
     pub const INTEGER_SUBTRACT: Vector = three("vpsubd", 1, 1, 0xfa);
     pub const INTEGER_MULTIPLY: Vector = three("vpmulld", 2, 1, 0x40);

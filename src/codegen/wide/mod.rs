@@ -20,6 +20,7 @@ mod loops;
 mod memory;
 pub mod multiply;
 pub mod pack;
+mod pack_pairs;
 mod scatter;
 mod select;
 mod select_vector;

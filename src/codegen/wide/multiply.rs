@@ -1,16 +1,31 @@
 //! The inner loops of matrix products: some rows of `a`, where they lie, times a packed panel of `b`, into a tile in
 //! scratch memory. One routine for each pair of strides; it handles any number of rows.
 
-use super::encode::{Alu, Assembler, Condition, Gpr, Memory, Shift, gpr::*};
+use super::encode::{Alu, Assembler, Base, Condition, Gpr, Label, Memory, Shift, gpr::*};
 use super::encode_vector::{Extra, Operand, Width, op};
 
-/// Products along `k` in one round of the loop.
+/// Steps along `k` in one round of the loop.
 const UNROLL: usize = 4;
+
+/// What a step adds to each sum.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Products {
+    /// A product of two numbers.
+    One,
+    /// The same, of two steps the second one first, and subnormal numbers count as zeros.
+    OneOfPair,
+    /// The sum of two products of bfloat16 numbers that lie side by side, the same as two steps before; at 512 bits.
+    Pair,
+}
 
 /// `fn(a, panel, tile, rows, length, accumulate)`: for each row, `tile[row][column] = Σ a[row][step] · panel[step][column]`
 /// over `length` steps, or over all turns and their steps, ascending; or that is added to what is there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Multiply {
+    /// The registers.
+    pub width: Width,
+    /// What it adds.
+    pub products: Products,
     /// Vectors of a panel's row.
     pub vectors: usize,
     /// Rows that are multiplied together, at most [`rows_at_once`].
@@ -69,17 +84,26 @@ const ACCUMULATE: Gpr = R9;
 const A_NOW: Gpr = R10;
 const PANEL_NOW: Gpr = R11;
 const LEFT: Gpr = RAX;
+/// Where the control register is kept: below the stack, which no other function uses meanwhile.
+const KEPT: Memory = Memory {
+    base: Base::Register(RSP),
+    index: None,
+    offset: -8,
+};
+/// MXCSR as it is at first (no exceptions, to nearest), with the bits by which subnormal results and operands are zeros.
+const FLUSHING: u32 = 0x1f80 | 0x8000 | 0x40;
 
 impl Multiply {
     /// The whole function.
-    pub fn emit(self, a: &mut Assembler, width: Width) {
-        let most = self.rows_at_once;
+    pub fn emit(self, a: &mut Assembler) {
+        let (width, most) = (self.width, self.rows_at_once);
+        let flushing = a.label();
         let rest = a.label();
         a.alu_number(Alu::Compare, ROWS, most as i32);
         a.jump_if(Condition::Less, rest);
         a.align(32);
         let again = a.here();
-        self.rows(a, width, most);
+        self.rows(a, width, most, flushing);
         a.alu_number(Alu::Add, A, self.row_bytes * most as i32);
         a.alu_number(Alu::Add, TILE, self.tile_row_bytes * most as i32);
         a.alu_number(Alu::Subtract, ROWS, most as i32);
@@ -91,44 +115,66 @@ impl Multiply {
             let next = a.label();
             a.alu_number(Alu::Compare, ROWS, rows as i32);
             a.jump_if(Condition::NotEqual, next);
-            self.rows(a, width, rows);
+            self.rows(a, width, rows, flushing);
             a.jump(end);
             a.bind(next);
         }
         a.bind(end);
         a.zero_upper();
         a.return_();
+        if self.products == Products::OneOfPair {
+            a.align_data(4);
+            a.bind(flushing);
+            a.words(&[FLUSHING]);
+        }
     }
 
     /// So many rows.
-    fn rows(self, a: &mut Assembler, width: Width, rows: usize) {
+    fn rows(self, a: &mut Assembler, width: Width, rows: usize, flushing: Label) {
         for sum in 0..rows * self.vectors {
             a.zero(sum as u8);
         }
         a.copy(A_NOW, A);
         a.copy(PANEL_NOW, PANEL);
+        if self.products == Products::OneOfPair {
+            a.store_control(KEPT);
+            a.load_control(Memory::place(flushing, 0));
+        }
         match self.turns {
             None => {
                 a.copy(LEFT, LENGTH);
                 a.shift(Shift::Right, LEFT, UNROLL.trailing_zeros() as u8);
                 self.steps(a, width, rows, UNROLL);
                 a.copy(LEFT, LENGTH);
-                a.alu_number(Alu::And, LEFT, UNROLL as i32 - 1);
-                self.steps(a, width, rows, 1);
+                match self.products {
+                    Products::OneOfPair => self.last_pairs(a, width, rows),
+                    Products::One | Products::Pair => {
+                        a.alu_number(Alu::And, LEFT, UNROLL as i32 - 1);
+                        self.steps(a, width, rows, 1);
+                    }
+                }
             }
             Some(turns) => self.turns(a, width, rows, turns),
+        }
+        if self.products == Products::OneOfPair {
+            a.load_control(KEPT);
         }
         self.store(a, width, rows);
     }
 
     /// A loop over turns; what would count the steps counts them.
     fn turns(self, a: &mut Assembler, width: Width, rows: usize, turns: Turns) {
+        // Turns are whole pairs.
+        let few = match self.products {
+            Products::OneOfPair => 2,
+            Products::One | Products::Pair => 1,
+        };
         a.number(LENGTH, turns.count.into());
         let again = a.here();
-        for unroll in [UNROLL, 1] {
+        for unroll in [UNROLL, few] {
             let left = match unroll {
                 UNROLL => turns.length / UNROLL as i32,
-                _ => turns.length % UNROLL as i32,
+                _ => turns.length % UNROLL as i32 / few as i32,
             };
             if left > 0 {
                 a.number(LEFT, left.into());
@@ -138,6 +184,25 @@ impl Multiply {
         a.alu_number(Alu::Add, A_NOW, turns.bytes - turns.length * self.step_bytes);
         a.alu_number(Alu::Subtract, LENGTH, 1);
         a.jump_if(Condition::NotEqual, again);
+    }
+
+    /// The pairs that no whole round has, and the first of a pair that has no second one, if there is one: +0 · +0 comes
+    /// before it.
+    fn last_pairs(self, a: &mut Assembler, width: Width, rows: usize) {
+        a.shift(Shift::Right, LEFT, 1);
+        a.alu_number(Alu::And, LEFT, UNROLL as i32 / 2 - 1);
+        self.steps(a, width, rows, 2);
+        let end = a.label();
+        a.copy(LEFT, LENGTH);
+        a.alu_number(Alu::And, LEFT, 1);
+        a.jump_if(Condition::Equal, end);
+        let zero = (rows_at_once(width, self.vectors) * self.vectors) as u8;
+        a.zero(zero);
+        for sum in 0..(rows * self.vectors) as u8 {
+            a.vector(op::ADD, width, sum, sum, zero, Extra::default());
+        }
+        self.step(a, width, rows, 0);
+        a.bind(end);
     }
 
     /// A loop of rounds of some steps; perhaps none. The flags tell whether there is one.
@@ -152,10 +217,14 @@ impl Multiply {
     fn rounds(self, a: &mut Assembler, width: Width, rows: usize, unroll: usize) {
         a.align(32);
         let again = a.here();
-        for step in 0..unroll {
-            self.step(a, width, rows, step as i32);
+        for step in 0..unroll as i32 {
+            let step = match self.products {
+                Products::OneOfPair => step ^ 1,
+                Products::One | Products::Pair => step,
+            };
+            self.step(a, width, rows, step);
         }
-        if unroll > 1 {
+        if unroll == UNROLL {
             self.prefetch(a, rows);
         }
         a.alu_number(Alu::Add, A_NOW, self.step_bytes * unroll as i32);
@@ -181,7 +250,7 @@ impl Multiply {
         }
     }
 
-    /// One product for each sum. The registers behind the sums hold the panel's row and spread elements of `a`.
+    /// One step for each sum. The registers behind the sums hold the panel's row and spread elements of `a`.
     fn step(self, a: &mut Assembler, width: Width, rows: usize, step: i32) {
         let sums = rows_at_once(width, self.vectors) * self.vectors;
         let registers = if width == Width::W512 { 32 } else { 16 };
@@ -192,25 +261,22 @@ impl Multiply {
             let memory = Memory::at(PANEL_NOW, offset);
             a.vector(op::LOAD, width, columns + vector as u8, 0, memory, Extra::default());
         }
+        let multiply = match self.products {
+            Products::Pair => op::DOT_BF16,
+            Products::One | Products::OneOfPair => op::FMA_231,
+        };
         for row in 0..rows {
             let factor = Memory::at(A_NOW, step * self.step_bytes + row as i32 * self.row_bytes);
             let sum = (row * self.vectors) as u8;
             if self.vectors == 1 && width == Width::W512 {
-                a.vector(
-                    op::FMA_231,
-                    width,
-                    sum,
-                    columns,
-                    Operand::Spread(factor),
-                    Extra::default(),
-                );
+                a.vector(multiply, width, sum, columns, Operand::Spread(factor), Extra::default());
                 continue;
             }
             let spread = spread + (row % spreads) as u8;
             a.vector(op::SPREAD, width, spread, 0, factor, Extra::default());
             for vector in 0..self.vectors as u8 {
                 a.vector(
-                    op::FMA_231,
+                    multiply,
                     width,
                     sum + vector,
                     columns + vector,

@@ -1,7 +1,7 @@
 //! Packing panels of a product's operands: from where its elements lie to `length` steps of so many lanes side by side,
-//! in binary32.
+//! in binary32, or two steps of bfloat16 numbers to one of words that hold a pair.
 
-use super::encode::{Alu, Assembler, Condition, Gpr, Index, Label, Memory, gpr::*};
+use super::encode::{Alu, Assembler, Condition, Gpr, Index, Label, Memory, Shift, gpr::*};
 use super::encode_vector::{Extra, Width, op};
 use crate::ir::kernel::Storage;
 
@@ -16,15 +16,18 @@ pub struct Pack {
     pub lane_stride: i64,
     /// Elements of the source from step to step.
     pub step_stride: i64,
+    /// Whether a word of the panel holds a step and, above it, the next one (0 behind the last one); of bfloat16 numbers, at
+    /// 512 bits.
+    pub in_pairs: bool,
 }
 
-const PANEL: Gpr = RDI;
-const SOURCE: Gpr = RSI;
-const LENGTH: Gpr = RDX;
+pub(super) const PANEL: Gpr = RDI;
+pub(super) const SOURCE: Gpr = RSI;
+pub(super) const LENGTH: Gpr = RDX;
 const LIVE: Gpr = RCX;
-const PANEL_NOW: Gpr = R8;
-const SOURCE_NOW: Gpr = R9;
-const LEFT: Gpr = R10;
+pub(super) const PANEL_NOW: Gpr = R8;
+pub(super) const SOURCE_NOW: Gpr = R9;
+pub(super) const LEFT: Gpr = R10;
 const SCRATCH: Gpr = RAX;
 
 /// For a binary16: its fraction and exponent in their new places, which are 2⁻¹¹² times the number (exactly, also if it
@@ -49,7 +52,9 @@ impl Pack {
         let end = a.label();
         // There are no masks for 16 bits at 256.
         let masked = width == Width::W512 || self.storage == Storage::F32;
-        if self.lane_stride == 1 && masked {
+        if self.lane_stride == 1 && self.in_pairs {
+            self.join_pairs(a, lanes);
+        } else if self.lane_stride == 1 && masked {
             self.copy(a, width, lanes);
         } else if self.lane_stride == 1 {
             let some = a.label();
@@ -81,13 +86,18 @@ impl Pack {
         self.storage.stride() as i64
     }
 
-    fn step_bytes(self) -> i64 {
+    /// Bytes of the source that make a word of the panel, where steps lie side by side.
+    fn word_bytes(self) -> i32 {
+        if self.in_pairs { 4 } else { self.stride() as i32 }
+    }
+
+    pub(super) fn step_bytes(self) -> i64 {
         self.step_stride * self.stride()
     }
 
-    /// Elements side by side, as binary32.
+    /// What lies side by side, as words of the panel.
     fn load(self, a: &mut Assembler, (width, lanes): (Width, Label), to: u8, from: Memory, spare: u8) {
-        if self.storage == Storage::F32 {
+        if self.storage == Storage::F32 || self.in_pairs {
             a.vector(op::LOAD, width, to, 0, from, Extra::default());
         } else {
             a.vector(op::LOAD_HALVES, width, to, 0, from, Extra::default());
@@ -136,11 +146,11 @@ impl Pack {
     }
 
     /// Bytes of the panel from step to step.
-    fn panel_bytes(self, width: Width) -> i32 {
+    pub(super) fn panel_bytes(self, width: Width) -> i32 {
         (self.vectors * width.bytes()) as i32
     }
 
-    fn advance(self, a: &mut Assembler, register: Gpr, bytes: i64) {
+    pub(super) fn advance(self, a: &mut Assembler, register: Gpr, bytes: i64) {
         match i32::try_from(bytes) {
             Ok(bytes) => a.alu_number(Alu::Add, register, bytes),
             Err(_) => {
@@ -150,9 +160,8 @@ impl Pack {
         }
     }
 
-    /// Lanes lie side by side: steps are copied, two at once.
-    fn copy(self, a: &mut Assembler, width: Width, lanes: Label) {
-        // Masks of the live lanes: k1, k2, … or the upper vector registers.
+    /// Masks of the live lanes: k1, k2, … or the upper vector registers.
+    pub(super) fn masks(self, a: &mut Assembler, width: Width, lanes: Label) {
         self.spread_live(a, width, 15);
         for vector in 0..self.vectors {
             let numbers = Memory::place(lanes, (vector * width.bytes()) as i32);
@@ -165,6 +174,11 @@ impl Pack {
                 a.vector(op::INTEGER_GREATER, width, mask, 15, numbers, Extra::default());
             }
         }
+    }
+
+    /// Lanes lie side by side: steps are copied, two at once.
+    fn copy(self, a: &mut Assembler, width: Width, lanes: Label) {
+        self.masks(a, width, lanes);
         let again = a.here();
         for vector in 0..self.vectors {
             let (register, offset) = (vector as u8, (vector * width.bytes()) as i32);
@@ -216,6 +230,9 @@ impl Pack {
         a.copy(SOURCE_NOW, SOURCE);
         self.advance(a, SOURCE_NOW, i64::from(first) * self.lane_stride * self.stride());
         a.copy(LEFT, LENGTH);
+        if self.in_pairs {
+            a.shift(Shift::Right, LEFT, 1);
+        }
         if self.step_stride == 1 && self.lane_stride.abs() < NEAR {
             let rest = a.label();
             a.alu_number(Alu::Compare, LIVE, first + square as i32);
@@ -227,15 +244,17 @@ impl Pack {
                 Width::W512 => self.square_512(a, lanes),
                 _ => self.square_256(a, lanes),
             }
-            a.alu_number(Alu::Add, SOURCE_NOW, square as i32 * self.stride() as i32);
+            a.alu_number(Alu::Add, SOURCE_NOW, square as i32 * self.word_bytes());
             a.alu_number(Alu::Add, PANEL_NOW, self.panel_bytes(width) * square as i32);
             a.alu_number(Alu::Subtract, LEFT, square as i32);
             a.alu_number(Alu::Compare, LEFT, square as i32);
             a.jump_if(Condition::GreaterEqual, again);
             a.bind(rest);
         }
-        a.alu_number(Alu::Compare, LEFT, 0);
-        a.jump_if(Condition::Equal, end);
+        if !self.in_pairs {
+            a.alu_number(Alu::Compare, LEFT, 0);
+            a.jump_if(Condition::Equal, end);
+        }
         self.gathered(a, width, vector, lanes);
         a.bind(end);
     }
@@ -259,16 +278,15 @@ impl Pack {
         }
         a.vector(op::LOAD, width, index, 0, Memory::place(lanes, 0), none);
         a.vector(op::INTEGER_MULTIPLY, width, index, index, stride, none);
+        if self.in_pairs {
+            return self.gather_pairs(a, [index, to]);
+        }
         let again = a.here();
-        let from = Memory {
-            index: Some(Index::Lanes(index, width, self.stride().trailing_zeros() as u8)),
-            ..Memory::at(SOURCE_NOW, 0)
-        };
-        a.zero(to);
         if width == Width::W512 {
-            a.copy_mask(2, 1);
-            a.vector(op::GATHER_MASK, width, to, 0, from, Extra::merging(2));
+            self.gather(a, index, to);
         } else {
+            let from = self.scattered(index, width);
+            a.zero(to);
             a.vector(op::LOAD, width, mask, 0, live, none);
             a.gather(width, to, from, mask);
         }
@@ -278,6 +296,22 @@ impl Pack {
         a.alu_number(Alu::Add, PANEL_NOW, self.panel_bytes(width));
         a.alu_number(Alu::Subtract, LEFT, 1);
         a.jump_if(Condition::NotEqual, again);
+    }
+
+    /// Elements so many strides from where the source is, as a register says.
+    fn scattered(self, index: u8, width: Width) -> Memory {
+        Memory {
+            index: Some(Index::Lanes(index, width, self.stride().trailing_zeros() as u8)),
+            ..Memory::at(SOURCE_NOW, 0)
+        }
+    }
+
+    /// Words at such places, of the lanes in mask 1; changes mask 2.
+    pub(super) fn gather(self, a: &mut Assembler, index: u8, to: u8) {
+        let (width, from) = (Width::W512, self.scattered(index, Width::W512));
+        a.zero(to);
+        a.copy_mask(2, 1);
+        a.vector(op::GATHER_MASK, width, to, 0, from, Extra::merging(2));
     }
 
     /// Sixteen lanes by sixteen steps.
