@@ -4,13 +4,15 @@ use super::*;
 use crate::ir::experiment::{ColumnName, DataPath, ImageSettings, Missing, Split, StatedBound, StatedTensor, Tokens};
 use crate::ir::graph::Element;
 use crate::text::Span;
-use std::io::Write;
 use tempfile::TempDir;
 
 mod folds;
+mod idx;
 mod sequences;
 mod stated;
 mod stated_tables;
+mod tables;
+mod tensors;
 
 fn path(name: &str) -> DataPath {
     DataPath {
@@ -159,12 +161,6 @@ fn idx(sizes: &[u32], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn gz(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
 fn images(train: f64, validation: f64) -> DataSettings {
     let images = ImageSettings {
         path: path("."),
@@ -176,75 +172,6 @@ fn images(train: f64, validation: f64) -> DataSettings {
         augment: vec![],
     };
     settings(Settings::Images(images), train, validation)
-}
-
-#[test]
-fn images_divide_the_training_file_and_keep_the_test_file() {
-    let pixels: Vec<u8> = (0..40).collect();
-    let folder = folder(&[
-        ("train-images-idx3-ubyte.gz", &gz(&idx(&[10, 2, 2], &pixels))),
-        ("train-labels-idx1-ubyte", &idx(&[10], &[0, 1, 2, 0, 1, 2, 0, 1, 2, 0])),
-        ("t10k-images-idx3-ubyte", &idx(&[1, 2, 2], &[255, 0, 51, 102])),
-        ("t10k-labels-idx1-ubyte.gz", &gz(&idx(&[1], &[2]))),
-    ]);
-    let data = open(&images(0.8, 0.2), folder.path()).unwrap();
-    assert_eq!(Part::ALL.map(|p| data.samples(p)), [8, 2, 1]);
-    assert_eq!(data.steps_per_epoch(3), Some(2));
-    let test = evaluate(&data, Part::Test);
-    assert_eq!(reals(&test, "image"), [1.0, 0.0, 0.2, 0.4]);
-    assert_eq!(ids(&test, "label"), [2]);
-    // Each epoch takes every sample at most once, in an order of its own.
-    let mut sampler = data.sampler(1, 4).unwrap();
-    let mut batch = Batch::new(data.schema(), 4);
-    let mut epoch = |first: u64| {
-        let mut firsts = vec![];
-        for step in first..first + 2 {
-            sampler.fill(step, &mut batch).unwrap();
-            firsts.extend(reals(&batch, "image").chunks(4).map(|c| (c[0] * 255.0).round() as u32));
-        }
-        firsts
-    };
-    let (first, second) = (epoch(1), epoch(3));
-    assert_ne!(first, second);
-    let sorted = |mut list: Vec<u32>| {
-        list.sort_unstable();
-        list
-    };
-    assert_eq!(sorted(first), sorted(second));
-    assert!(data.sampler(1, 9).is_err(), "more in a batch than there are");
-}
-
-#[test]
-fn image_errors_name_file_and_bytes() {
-    let labels = idx(&[2], &[0, 1]);
-    let check = |images_file: &[u8], labels: &[u8]| {
-        let files = [
-            ("train-images-idx3-ubyte", images_file),
-            ("train-labels-idx1-ubyte", labels),
-        ];
-        let folder = folder(&files);
-        error(&images(1.0, 0.0), &folder)
-    };
-    insta::assert_snapshot!(check(&idx(&[2, 2, 2], &[1; 7]), &labels), @r"
-    train-images-idx3-ubyte says [2, 2, 2] elements, but 7 bytes follow its header: it was cut off or is not complete
-    help: the file is not IDX, or it is damaged; fetch it again
-    ");
-    insta::assert_snapshot!(check(b"PNG and so on, long enough", &labels), @r"
-    train-images-idx3-ubyte starts with [50, 4e, 47, 20], expected [00, 00, 08, 03] (IDX, unsigned bytes, 3 dimensions)
-    help: the file is not IDX, or it is damaged; fetch it again
-    ");
-    insta::assert_snapshot!(check(&idx(&[3, 1, 1], &[1; 3]), &labels), @"the train files of . have 3 images, but 2 labels");
-    let huge = idx(&[u32::MAX, u32::MAX, u32::MAX], &[1]);
-    assert!(check(&huge, &labels).contains("it was cut off"));
-    insta::assert_snapshot!(error(&images(1.0, 0.0), &folder(&[])), @r"
-    there is nothing in . that `images` can read
-    help: `images` reads a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and the t10k pair, one with CIFAR's data_batch_1.bin to 5 or train.bin, or one with a folder of PNG and JPEG files for each class
-    ");
-    let lonely = folder(&[("train-labels-idx1-ubyte", &labels)]);
-    insta::assert_snapshot!(error(&images(1.0, 0.0), &lonely), @r"
-    there is neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz in .
-    help: `images` reads a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and the t10k pair
-    ");
 }
 
 const TABLE: &str =
@@ -273,67 +200,6 @@ fn csv(target: &str, regression: bool, missing: Missing) -> DataSettings {
         normalise: true,
         ..settings(source, 0.5, 0.5)
     }
-}
-
-#[test]
-fn a_table_is_fitted_on_its_training_rows() {
-    let folder = folder(&[("t.csv", TABLE.as_bytes())]);
-    let data = open(&csv("kind", false, Missing::Fill), folder.path()).unwrap();
-    let names: Vec<_> = data
-        .schema()
-        .tensors
-        .iter()
-        .map(|t| (t.name.as_str(), t.element, t.category))
-        .collect();
-    assert_eq!(
-        names,
-        [
-            ("features", Element::Real, false),
-            ("shade", Element::Id { bound: 3 }, true),
-            ("target", Element::Id { bound: 2 }, false),
-            ("categories", Element::Id { bound: 3 }, false)
-        ]
-    );
-    // Training rows 1..3: size has mean 2, weight mean 20; green is not seen there and gets the id behind the last.
-    let unit = (2.0f64 / 3.0).sqrt();
-    let batch = evaluate(&data, Part::Validation);
-    let expected = [2.0 / unit, 0.0, 3.0 / unit, 3.0 / unit, 4.0 / unit, 4.0 / unit].map(|x| x as f32);
-    for (found, expected) in reals(&batch, "features").into_iter().zip(expected) {
-        assert!(
-            (found - expected).abs() <= 2.0 * f32::EPSILON * expected.abs(),
-            "{found} {expected}"
-        );
-    }
-    assert_eq!(ids(&batch, "shade"), [2, 0, 1]);
-    assert_eq!(ids(&batch, "target"), [1, 0, 1]);
-    let dropped = open(&csv("kind", false, Missing::Drop), folder.path()).unwrap();
-    assert_eq!(Part::ALL.map(|p| dropped.samples(p)), [2, 3, 0]);
-    let number = open(&csv("size", true, Missing::Fill), folder.path()).unwrap();
-    let target = number.schema().tensors.iter().find(|t| t.name == "target").unwrap();
-    assert_eq!(target.element, Element::Real);
-}
-
-#[test]
-fn table_errors_name_line_column_and_cell() {
-    let check = |table: &str, settings: &DataSettings| error(settings, &folder(&[("t.csv", table.as_bytes())]));
-    insta::assert_snapshot!(check(TABLE, &csv("kind", false, Missing::Refuse)), @r"
-    t.csv, line 5: `weight` is missing
-    help: write `missing fill` or `missing drop` in `data`, or leave the column out
-    ");
-    insta::assert_snapshot!(check(&TABLE.replace("50", "5O"), &csv("kind", false, Missing::Fill)), @r#"
-    t.csv, line 6: `weight` is `5O`, expected a number
-    help: mend the cell, or write `category "weight"` if the column holds kinds of things
-    "#);
-    insta::assert_snapshot!(check(TABLE, &csv("king", false, Missing::Fill)), @r"
-    t.csv has no column `king`
-    help: did you mean `kind`?
-    ");
-    insta::assert_snapshot!(check(&format!("{TABLE}7,red\n"), &csv("kind", false, Missing::Fill)), @"t.csv, line 8: 2 cells, expected 4 as in the head line");
-    insta::assert_snapshot!(check(&TABLE.replace("60,b", "60,c"), &csv("kind", false, Missing::Fill)), @r"
-    t.csv, line 7: class `c` of `kind` does not occur in the training part
-    help: write `stratified` behind `split`, so that each part has every class
-    ");
-    insta::assert_snapshot!(check("a,kind,colour\n", &csv("kind", false, Missing::Fill)), @"t.csv has a head line and no rows");
 }
 
 fn safetensors(tensors: &[(&str, safetensors::Dtype, &[usize], Vec<u8>)]) -> Vec<u8> {
@@ -367,70 +233,4 @@ fn tensors(ids: &[(&str, usize)], ignore: Option<i64>, train: f64, validation: f
         shuffle: false,
         ..settings(source, train, validation)
     }
-}
-
-#[test]
-fn numbered_batches_come_one_after_the_other() {
-    use safetensors::Dtype::{F32, I32};
-    let real = |x: f32| x.to_le_bytes().to_vec();
-    let file = safetensors(&[
-        ("inputs.0", I32, &[2, 2], le(&[0, 1, 2, 3])),
-        ("inputs.1", I32, &[2, 2], le(&[4, -100, 6, 7])),
-        ("weight.0", F32, &[2], [real(0.5), real(1.5)].concat()),
-        ("weight.1", F32, &[2], [real(2.5), real(3.5)].concat()),
-    ]);
-    let folder = folder(&[("t.safetensors", &file)]);
-    let data = open(&tensors(&[("inputs", 8)], Some(-100), 1.0, 0.0), folder.path()).unwrap();
-    assert_eq!((data.schema().batch, data.schema().epoch_samples), (Some(2), Some(4)));
-    let mut sampler = data.sampler(1, 2).unwrap();
-    let mut batch = Batch::new(data.schema(), 2);
-    sampler.fill(2, &mut batch).unwrap();
-    assert_eq!(ids(&batch, "inputs"), [4, 0, 6, 7]);
-    assert_eq!(reals(&batch, "inputs_counted"), [1.0, 0.0, 1.0, 1.0]);
-    assert_eq!(reals(&batch, "weight"), [2.5, 3.5]);
-    sampler.fill(3, &mut batch).unwrap();
-    assert_eq!(ids(&batch, "inputs"), [0, 1, 2, 3]);
-    let wrong = data.sampler(1, 3).err().unwrap();
-    assert_eq!(wrong.message, "the file's batches have 2 samples, but `batch` is 3");
-}
-
-#[test]
-fn an_id_beyond_its_bound_is_found_when_a_batch_is_formed() {
-    use safetensors::Dtype::I32;
-    let file = safetensors(&[
-        ("inputs.0", I32, &[2, 2], le(&[0, 1, 65, 3])),
-        ("inputs.1", I32, &[2, 2], le(&[0; 4])),
-    ]);
-    let folder = folder(&[("t.safetensors", &file)]);
-    let data = open(&tensors(&[("inputs", 65)], None, 1.0, 0.0), folder.path()).unwrap();
-    let mut batch = Batch::new(data.schema(), 2);
-    let wrong = data.sampler(1, 2).unwrap().fill(1, &mut batch).unwrap_err();
-    insta::assert_snapshot!(said(wrong, &folder), @r"
-    t.safetensors: `inputs.0`, sample 1, element 0 is id 65, expected 0 to 64
-    help: raise the bound (`ids inputs < 66`), or mend the file
-    ");
-}
-
-#[test]
-fn tensor_errors_say_what_the_file_has() {
-    use safetensors::Dtype::{F32, I32};
-    let check = |file: &[u8], settings: &DataSettings| error(settings, &folder(&[("t.safetensors", file)]));
-    let file = safetensors(&[("x", F32, &[2], le(&[0, 1])), ("y", I32, &[2], le(&[0, 1]))]);
-    insta::assert_snapshot!(check(&file, &tensors(&[], None, 1.0, 0.0)), @r"
-    t.safetensors: `y` holds whole numbers, and nothing says how far they go
-    help: say it: `ids y < 2`, one beyond the greatest id
-    ");
-    insta::assert_snapshot!(check(&file, &tensors(&[("y", 2), ("z", 3)], None, 1.0, 0.0)), @r"
-    t.safetensors has no tensor `z`
-    help: it has x, y
-    ");
-    assert!(
-        check(&file[..file.len() - 3], &tensors(&[("y", 2)], None, 1.0, 0.0))
-            .contains("is not a whole safetensors file")
-    );
-    let uneven = safetensors(&[("x", F32, &[2], le(&[0, 1])), ("y", F32, &[3], le(&[0, 1, 2]))]);
-    insta::assert_snapshot!(check(&uneven, &tensors(&[], None, 1.0, 0.0)), @r"
-    t.safetensors: `y` has 3 samples, the tensors before it 2
-    help: the first axis of every tensor is the samples
-    ");
 }

@@ -1,9 +1,9 @@
 //! The right side of an equation, lowered to one element as a function of indices.
 
 use super::elaborator::{Checked, Elaborator, Wrong};
-use super::equation::Indices;
 use super::evaluate::Position as Place_;
 use super::fold;
+use super::indices::Indices;
 use super::reduction::Reduction;
 use super::scope::Scope;
 use super::value::Value;

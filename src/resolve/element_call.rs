@@ -2,8 +2,8 @@
 
 use super::elaborator::{Checked, Elaborator, Wrong};
 use super::element::free_indices;
-use super::equation::Indices;
 use super::evaluate::Position as Place_;
+use super::indices::Indices;
 use super::scope::Scope;
 use super::value::Value;
 use super::{fold, number};

@@ -4,78 +4,14 @@
 use super::elaborator::{Checked, Elaborator};
 use super::element::free_indices;
 use super::evaluate::Position as Place_;
+use super::indices::{Indices, joined_axis};
 use super::ranges::split;
 use super::scope::Scope;
 use super::value::{Quantity, Value};
 use crate::ir::ast::{self, Expr as Syntax, ExprKind, Index, ReductionOperator};
 use crate::ir::model::{Axis, Definition, Equation, Expr, IndexId, Tensor, TensorId, WalkId};
 use crate::text::{Code, Diagnostic, Span};
-use std::collections::HashMap;
 use std::rc::Rc;
-
-/// The indices of the equation at hand.
-#[derive(Default)]
-pub struct Indices {
-    /// Their axes, by id.
-    pub axes: Vec<Axis>,
-    /// Their names, by id.
-    pub names: Vec<String>,
-    by_name: HashMap<String, IndexId>,
-    /// What `..` stands for.
-    pub rest: Option<Vec<IndexId>>,
-    /// The tensor that told it.
-    rest_of: Option<TensorId>,
-    /// What stands on the left.
-    pub left: Vec<IndexId>,
-}
-
-impl Indices {
-    pub(super) fn add(&mut self, name: &str, axis: Axis) -> IndexId {
-        self.axes.push(axis);
-        self.names.push(name.to_string());
-        self.axes.len() - 1
-    }
-
-    /// The id of a name, given its range.
-    pub fn named(&mut self, name: &str, range: impl FnOnce() -> Option<Axis>) -> Option<IndexId> {
-        if let Some(&id) = self.by_name.get(name) {
-            return Some(id);
-        }
-        let id = self.add(name, range()?);
-        self.by_name.insert(name.to_string(), id);
-        Some(id)
-    }
-
-    /// The id of a name that was met.
-    pub(super) fn known(&self, name: &str) -> Option<IndexId> {
-        self.by_name.get(name).copied()
-    }
-
-    fn set_rest(&mut self, axes: &[Axis]) {
-        let ids = axes
-            .iter()
-            .enumerate()
-            .map(|(i, a)| self.add(&rest_name(a, i), a.clone()))
-            .collect();
-        self.rest = Some(ids);
-    }
-
-    pub(super) fn sizes(&self) -> Vec<(String, usize)> {
-        self.names
-            .iter()
-            .cloned()
-            .zip(self.axes.iter().map(|a| a.size))
-            .collect()
-    }
-}
-
-fn rest_name(axis: &Axis, at: usize) -> String {
-    if axis.is_batch() {
-        "batch".into()
-    } else {
-        format!("..{at}")
-    }
-}
 
 impl<'a> Elaborator<'a> {
     /// Elaborates `name[left] = right`. Where it is wrong, what its indices lack is told once.
@@ -161,9 +97,9 @@ impl<'a> Elaborator<'a> {
         let Some((walk, name)) = scope.walked() else {
             return Ok(None);
         };
-        match indices.by_name.get(&name) {
-            Some(index) if left.contains(index) => self.one_step(&name, span),
-            found => Ok(found.map(|&index| (walk, index))),
+        match indices.known(&name) {
+            Some(index) if left.contains(&index) => self.one_step(&name, span),
+            found => Ok(found.map(|index| (walk, index))),
         }
     }
 
@@ -404,30 +340,5 @@ pub fn spoil(indices: &[Index], scope: &Scope<'_>) {
             Index::Joined { parts, .. } => spoil(parts, scope),
             _ => {}
         }
-    }
-}
-
-fn joined_axis(indices: &Indices, group: &[IndexId], span: Span) -> Axis {
-    if let [only] = group {
-        return indices.axes[*only].clone();
-    }
-    let size = group
-        .iter()
-        .fold(1usize, |n, &i| n.saturating_mul(indices.axes[i].size));
-    let labels: Vec<String> = group
-        .iter()
-        .filter(|&&i| indices.axes[i].size > 1)
-        .map(|&i| indices.axes[i].label.clone())
-        .collect();
-    let batch = group.iter().any(|&i| indices.axes[i].is_batch());
-    let origin = group.first().map_or(span, |&i| indices.axes[i].origin);
-    Axis {
-        size,
-        label: if batch {
-            crate::ir::model::BATCH.into()
-        } else {
-            labels.join(" * ")
-        },
-        origin,
     }
 }

@@ -1,10 +1,11 @@
 //! Syntax tree → resolved programs: every name bound, every definition expanded, every size solved, every mistake
 //! a diagnostic. Does no IO and knows nothing of graphs or kernels.
 //!
-//! `data`, `train` and `tune` read sections; `elaborator` holds the state; `evaluate`, `call` and `body` treat values and
-//! layers; `ranges`, `equation`, `element` and `places` treat indexed equations; `objective` makes the loss, `optimizer` the
-//! gradients and updates.
+//! `data`, `train` and `tune` read sections; `elaborator` holds the state, `inputs` what the data give; `evaluate`, `call`,
+//! `arguments` and `body` treat values and layers; `indices`, `ranges`, `equation`, `element` and `places` treat indexed
+//! equations; `objective` makes the loss, `optimizer` the gradients and updates, `schedule` and `kept` what changes in a run.
 
+mod arguments;
 pub mod body;
 mod call;
 pub mod data;
@@ -18,7 +19,10 @@ mod fold;
 pub mod fraction;
 mod gradient;
 mod heads;
+mod indices;
 mod initialise;
+mod inputs;
+mod kept;
 pub mod library;
 pub mod limits;
 mod list;

@@ -1,8 +1,8 @@
 //! Reads of tensors inside equations: each place in a bracket is a position of indices, or an id.
 
 use super::elaborator::{Checked, Elaborator, Wrong};
-use super::equation::Indices;
 use super::evaluate::Position as Context;
+use super::indices::Indices;
 use super::ranges::split;
 use super::scope::Scope;
 use super::value::Value;
@@ -353,52 +353,6 @@ impl<'a> Elaborator<'a> {
                 expr.span,
                 format!("a position must be whole, this is {}", quantity.value),
             ),
-        }
-    }
-
-    /// Whether an index of this body stands in an expression.
-    pub fn mentions_index(&self, expr: &Syntax, scope: &Rc<Scope<'a>>) -> bool {
-        match &*expr.kind {
-            ExprKind::Name(name) => name == "random" || scope.find(name).is_none() && scope.range(name).is_some(),
-            ExprKind::Unary { operand, .. } => self.mentions_index(operand, scope),
-            ExprKind::Binary { left, right, .. } => {
-                self.mentions_index(left, scope) || self.mentions_index(right, scope)
-            }
-            ExprKind::Call { arguments, .. } => arguments.iter().any(|a| self.mentions_index(&a.value, scope)),
-            ExprKind::If { then, otherwise, .. } => {
-                let last = |b: &crate::ir::ast::Block| match b.statements.last().map(|s| &s.kind) {
-                    Some(crate::ir::ast::StatementKind::Value(e)) => self.mentions_index(e, scope),
-                    _ => false,
-                };
-                last(then) || otherwise.as_ref().is_some_and(last)
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether an expression reads elements or reduces, so that it is an equation.
-    pub fn is_indexed(&self, expr: &Syntax, scope: &Rc<Scope<'a>>) -> bool {
-        match &*expr.kind {
-            ExprKind::Element { base, .. } => match &*base.kind {
-                ExprKind::Name(name) => !matches!(scope.find(name).map(|b| b.value), Some(Value::List(_))),
-                _ => true,
-            },
-            ExprKind::Reduce { .. } if self.over_list(expr, scope).is_some() => false,
-            ExprKind::Reduce {
-                operator,
-                operand,
-                condition,
-                ..
-            } => {
-                // A count of axes alone is a number.
-                !(*operator == crate::ir::ast::ReductionOperator::Count && operand.is_none() && condition.is_none())
-            }
-            ExprKind::Otherwise { .. } => true,
-            ExprKind::Name(name) => name == "random",
-            ExprKind::Unary { operand, .. } => self.is_indexed(operand, scope),
-            ExprKind::Binary { left, right, .. } => self.is_indexed(left, scope) || self.is_indexed(right, scope),
-            ExprKind::Call { arguments, .. } => arguments.iter().any(|a| self.is_indexed(&a.value, scope)),
-            _ => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reductions of an equation: sums, means, counts, extremes and their positions, with what they keep.
 
 use super::elaborator::{Checked, Elaborator};
-use super::equation::Indices;
+use super::indices::Indices;
 use super::scope::Scope;
 use super::{fold, limits};
 use crate::ir::ast::{Expr as Syntax, Index, ReductionOperator};

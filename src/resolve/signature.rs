@@ -32,7 +32,7 @@ impl<'a> Elaborator<'a> {
                 let message = format!(
                     "the data's `{}` holds {}, not {}",
                     input.name.text,
-                    super::call::describe(element),
+                    super::arguments::describe(element),
                     match input.element {
                         ElementType::Ids => "ids",
                         ElementType::Real => "real numbers",

@@ -1,125 +1,29 @@
 //! The loop: batches through the compiled step, with evaluation, checkpoints and a log around it.
 //! It decides when something happens; what a step computes was decided by the compiler. A step allocates nothing.
 
+mod best;
+mod schedule;
+mod task;
+
+pub use schedule::{Schedule, step_variables};
+pub use task::{Outcome, Places, StepReport, Summary, Task, Watch};
+
 use super::ahead::Batches;
-use super::checkpoint::{self, Best, Bits, Memory, Progress, Scale};
-use super::evaluate::{Evaluator, Scores, evaluate};
+use super::checkpoint::{self, Bits, Progress, Scale};
+use super::evaluate::{Scores, evaluate};
 use super::metrics_log::MetricsLog;
-use super::update::{Moment, Parted, Stage, Updated, Updater};
+use super::update::{Moment, Updated, Updater};
 use super::{Machine, Stop, TrainError};
+use crate::data::Batch;
 use crate::data::random::Stream;
-use crate::data::{Batch, Dataset};
-use crate::ir::experiment::{Interval, LossScale, TrainSettings};
+use crate::ir::experiment::LossScale;
 use crate::ir::graph::OutputKind;
-use crate::ir::model::{Better, MetricDeclaration};
-use crate::ir::number::{KeptNumber, Number, StepVariable};
+use crate::ir::number::StepVariable;
 use crate::ir::plan::OutputSlot;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Skipped steps in a row after which there is no hope.
 const SKIPPED_MOST: u32 = 40;
-
-/// What is trained.
-pub struct Task<'a> {
-    /// Where batches come from.
-    pub dataset: &'a Dataset,
-    /// The `train` section.
-    pub settings: &'a TrainSettings,
-    /// The learning rate, for the log.
-    pub rate: Option<&'a Number>,
-    /// The spec's metrics.
-    pub metrics: &'a [MetricDeclaration],
-    /// What schedules keep from evaluation to evaluation.
-    pub kept: &'a [KeptNumber],
-    /// The compiled training step, or the gradient of a part of its batch.
-    pub main: &'a Stage,
-    /// The other programs of a step that goes part by part.
-    pub parted: Option<&'a Parted>,
-    /// What goes into checkpoints.
-    pub memory: Memory,
-    /// What evaluates the validation part, if there is one.
-    pub validation: Option<Evaluator<'a>>,
-    /// Behind which step a search lets the training rest. Wherever it ends, its weights are evaluated then.
-    pub budget: Option<u64>,
-}
-
-/// What a step gave.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct StepReport {
-    /// From 1.
-    pub step: u64,
-    /// The last one.
-    pub steps: u64,
-    /// Without penalties.
-    pub loss: f32,
-    /// Tokens or samples a second.
-    pub speed: f64,
-}
-
-/// Who is told how it goes.
-pub trait Watch {
-    /// After each step.
-    fn stepped(&mut self, report: &StepReport);
-    /// After an evaluation.
-    fn evaluated(&mut self, step: u64, scores: &Scores);
-    /// After a checkpoint.
-    fn saved(&mut self, step: u64, path: &Path);
-}
-
-/// How a training ended.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Outcome {
-    /// All steps are done, or early stopping ended it.
-    Finished(Summary),
-    /// The budget is used up; everything is saved, so that the training can go on to a larger one.
-    Rested {
-        /// The last step that was done.
-        step: u64,
-        /// Of the validation part, behind that step.
-        scores: Option<Scores>,
-    },
-    /// A signal came; everything is saved.
-    Interrupted {
-        /// Its number.
-        signal: i32,
-        /// The last step that was done.
-        step: u64,
-    },
-}
-
-/// The last numbers of a training.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Summary {
-    /// Steps done.
-    pub step: u64,
-    /// The loss of the last step's batch, if this process did any step.
-    pub train_loss: Option<f32>,
-    /// The last evaluation of the validation part.
-    pub validation: Option<Scores>,
-    /// The validation part's scores with the weights that the training left, if it had a budget.
-    pub scores: Option<Scores>,
-    /// The best evaluation.
-    pub best: Option<Best>,
-    /// Whether early stopping or the time ended it.
-    pub early: bool,
-    /// Whether it was early stopping.
-    pub out_of_patience: bool,
-    /// The step whose weights were taken back, as the best.
-    pub restored: Option<u64>,
-    /// Steps that were skipped, as their gradient was not finite.
-    pub skipped: u64,
-    /// Time spent in steps.
-    pub seconds: f64,
-}
-
-/// Files of a run.
-pub struct Places {
-    /// `metrics.jsonl`.
-    pub metrics: PathBuf,
-    /// The folder of checkpoints.
-    pub checkpoints: PathBuf,
-}
 
 /// Trains from where `progress` stands; the machine's memory holds the values of that moment.
 pub fn run(
@@ -141,77 +45,6 @@ pub fn run(
         let batches = Batches::new(scope, task.dataset, sampler, task.settings.batch, steps);
         training.run(batches, stop, watch)
     })
-}
-
-/// When things happen, in steps.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Schedule {
-    /// The last step.
-    pub steps: u64,
-    evaluate_every: Option<u64>,
-    save_every: Option<u64>,
-    validates: bool,
-}
-
-impl Schedule {
-    /// Brings epochs to steps.
-    pub fn new(dataset: &Dataset, settings: &TrainSettings, validates: bool) -> Result<Schedule, TrainError> {
-        if settings.early_stop.is_some() && !validates {
-            let message = "`early_stop` watches the validation part, and this data has none";
-            let error = crate::data::DataError::new(settings.span, message);
-            return Err(error
-                .help("give it a share in `split`, as `split train 80%, validation 20%`")
-                .into());
-        }
-        let per_epoch = dataset.steps_per_epoch(settings.batch);
-        let steps = |interval: Interval| match (interval, per_epoch) {
-            (Interval::Steps(n), _) => Ok(n.max(1)),
-            (Interval::Tokens(n), _) => {
-                let tokens = settings.batch * dataset.schema().tokens();
-                Ok(n.div_ceil(tokens as u64).max(1))
-            }
-            (Interval::Epochs(e), Some(n)) => Ok(((e * n as f64).round() as u64).max(1)),
-            (Interval::Epochs(_), None) => Err(TrainError::from(
-                crate::data::DataError::new(settings.span, "this data has no epochs: windows are drawn at random")
-                    .help("say the duration in steps, as `steps 2000`"),
-            )),
-        };
-        Ok(Schedule {
-            steps: steps(settings.duration)?,
-            evaluate_every: settings.evaluate_every.map(steps).transpose()?,
-            save_every: settings.checkpoint_every.map(steps).transpose()?,
-            validates,
-        })
-    }
-
-    fn evaluates(&self, step: u64) -> bool {
-        self.validates && (step == self.steps || self.evaluate_every.is_some_and(|n| step.is_multiple_of(n)))
-    }
-
-    fn saves(&self, step: u64) -> bool {
-        self.save_every.is_some_and(|n| step.is_multiple_of(n))
-    }
-}
-
-/// What a step's numbers are computed from.
-pub fn step_variables(step: u64, steps_per_epoch: f64, kept: &[Bits]) -> impl Fn(StepVariable) -> f64 {
-    move |variable| match variable {
-        StepVariable::Step => step as f64,
-        StepVariable::StepsPerEpoch => steps_per_epoch,
-        StepVariable::Kept(at) => kept[at as usize].value(),
-        StepVariable::Watched | StepVariable::Part => f64::NAN,
-        StepVariable::LossScale => 1.0,
-    }
-}
-
-/// What schedules keep behind an evaluation that gave `watched`, of which less is better.
-fn kept_behind(kept: &[KeptNumber], before: &[Bits], watched: f64) -> Vec<Bits> {
-    let variable = |variable| match variable {
-        StepVariable::Kept(at) => before[at as usize].value(),
-        StepVariable::Watched => watched,
-        StepVariable::Step | StepVariable::StepsPerEpoch | StepVariable::Part | StepVariable::LossScale => f64::NAN,
-    };
-    kept.iter().map(|k| Bits::of(k.update.at(&variable))).collect()
 }
 
 /// Exchanges parameters and their running means.
@@ -334,27 +167,6 @@ impl<'a> Training<'a> {
             None => None,
         };
         Ok(Outcome::Finished(self.summary(restored, scores)))
-    }
-
-    /// With early stopping, the weights at the end are the best evaluation's.
-    fn restore_best(&mut self) -> Result<Option<u64>, TrainError> {
-        let best = self.progress.best.as_ref().map(|b| b.step);
-        let (Some(step), Some(_)) = (best, &self.task.settings.early_stop) else {
-            return Ok(None);
-        };
-        if step == self.progress.step {
-            return Ok(None);
-        }
-        let weights = checkpoint::of_step(&self.places.checkpoints, step)?;
-        let averages = self.averages.iter().map(|a| a.1);
-        let slots: Vec<usize> = self.task.memory.model.iter().copied().chain(averages).collect();
-        checkpoint::restore(
-            &weights,
-            self.machine,
-            &slots,
-            &format!("the checkpoint of step {step}"),
-        )?;
-        Ok(Some(step))
     }
 
     fn out_of_time(&self) -> bool {
@@ -481,44 +293,6 @@ impl<'a> Training<'a> {
         let improved = self.rate_evaluation(&scores);
         self.last_scores = Some(scores);
         Ok(improved)
-    }
-
-    fn rate_evaluation(&mut self, scores: &Scores) -> bool {
-        let early_stop = self.task.settings.early_stop.as_ref();
-        let metric = early_stop.map_or("loss", |e| e.metric.as_str());
-        let change = early_stop.map_or(0.0, |e| e.minimum_change);
-        let value = scores.get(metric).unwrap_or(scores.loss);
-        // The running means of the weights have the direction of the metric itself.
-        let plain = metric.strip_prefix("ema_").unwrap_or(metric);
-        let declared = self.task.metrics.iter().find(|m| m.name == plain);
-        // What stops a training is checked to have a direction; without `early_stop` it is the loss.
-        let sign = match declared.and_then(|m| m.better) {
-            Some(Better::Higher) => -1.0,
-            Some(Better::Lower) | None => 1.0,
-        };
-        self.progress.kept = kept_behind(self.task.kept, &self.progress.kept, sign * value);
-        let improved = match &self.progress.best {
-            // A metric that nothing defines, as an area without positives, is never an improvement.
-            _ if value.is_nan() => false,
-            Some(best) => sign * value < sign * best.value - change,
-            None => true,
-        };
-        if improved {
-            self.progress.stale = 0;
-            self.progress.best = Some(Best {
-                metric: metric.to_string(),
-                value,
-                step: self.progress.step,
-            });
-        } else {
-            self.progress.stale += 1;
-        }
-        improved
-    }
-
-    fn out_of_patience(&self) -> bool {
-        let early_stop = self.task.settings.early_stop.as_ref();
-        early_stop.is_some_and(|e| self.progress.stale >= e.patience.max(1))
     }
 
     /// Writes a checkpoint, unless a value in memory is no number.
