@@ -7,7 +7,7 @@ use super::split::{Assignment, divide};
 use super::stated::agree;
 use super::table::columns::{Columns, Target, distinct};
 use super::table::fit::Categories;
-use super::table::{Request, Table, stated as table};
+use super::table::{Request, Table, by_tabs, stated as table};
 use super::{DataError, Dataset, Row, Source, file};
 use crate::ir::experiment::{ColumnName, DataSettings, Schema, SchemaTensor, Source as Settings, StatedTensor};
 use crate::ir::graph::Element;
@@ -33,10 +33,11 @@ pub(super) fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, Data
     else {
         unreachable!("called for csv alone")
     };
+    let at = file::resolve(path, base);
     let request = Request {
         path,
         head: &[],
-        tabs: false,
+        tabs: by_tabs(&at),
         target,
         regression: *regression,
         categories,
@@ -44,7 +45,6 @@ pub(super) fn open(settings: &DataSettings, base: &Path) -> Result<Dataset, Data
         missing: *missing,
         stated,
     };
-    let at = file::resolve(path, base);
     let (bytes, fingerprint) = file::read_unpacked(path, &at)?;
     let table = Table::read(&bytes, &at, &request)?;
     let parts = parts(&table, &request, settings)?;

@@ -109,6 +109,8 @@ fn lines(bytes: &[u8], asked: &Settings, at: &Path) -> Result<Vec<Line>, DataErr
         DataError::new(asked.path.span, format!("{}, line {number}: {what}", at.display()))
     };
     let mut lines = vec![];
+    // The mark that some editors put in front of UTF-8.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     for (text, number) in bytes.split(|&b| b == b'\n').zip(1..) {
         if text.iter().all(u8::is_ascii_whitespace) {
             continue;

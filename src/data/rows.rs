@@ -6,7 +6,7 @@ use super::order::{Order, Selection};
 use super::split::{Assignment, divide};
 use super::stated::agree;
 use super::table::columns::{Columns, Target, distinct};
-use super::table::{Request, Table, stated as table};
+use super::table::{Request, Table, by_tabs, stated as table};
 use super::{DataError, Dataset, Row, Source, file};
 use crate::ir::experiment::{ColumnName, DataSettings, Longer, RowSettings, Schema, SchemaTensor};
 use crate::ir::graph::Element;
@@ -26,12 +26,11 @@ struct Rows {
 pub(super) fn open(settings: &DataSettings, base: &Path, asked: &RowSettings) -> Result<Dataset, DataError> {
     let at = file::resolve(&asked.path, base);
     let (bytes, fingerprint) = file::read_unpacked(&asked.path, &at)?;
-    let unzipped = at.to_string_lossy();
     let ignored: Vec<ColumnName> = asked.ignored.iter().chain(&asked.grouped).cloned().collect();
     let request = Request {
         path: &asked.path,
         head: &asked.head,
-        tabs: unzipped.trim_end_matches(".gz").ends_with(".tsv"),
+        tabs: by_tabs(&at),
         target: &asked.target,
         regression: asked.real,
         categories: &asked.categories,

@@ -8,7 +8,7 @@ use super::split::{empty, in_time};
 use super::stated::agree;
 use super::table::columns::range;
 use super::table::fit::Scale;
-use super::table::{Table, is_number};
+use super::table::{Table, by_tabs, is_number, shown};
 use super::{DataError, Dataset, Part, Row, Source, file};
 use crate::ir::experiment::{DataSettings, Missing, Schema, SchemaTensor, Series as Settings};
 use crate::ir::graph::Element;
@@ -40,11 +40,17 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Re
         let error = DataError::new(place, "a series has no classes to stratify by");
         return Err(error.help("leave `stratified` out: a series is divided by time"));
     }
-    let table = Table::cells(&bytes, &at, &asked.path, &[], at.to_string_lossy().ends_with(".tsv"))?;
+    let table = Table::cells(&bytes, &at, &asked.path, &[], by_tabs(&at))?;
     ascending(&table, asked)?;
     let columns = columns(&table, asked)?;
     let parts = in_time(table.rows(), &settings.split, &format!("rows of {}", at.display()))?;
     let evaluation = windows(&table, settings, asked, &parts)?;
+    let unknown = |column: &usize| parts[0].clone().all(|row| table.cell(row, *column).is_empty());
+    if let Some(&column) = columns.iter().find(|column| unknown(column)) {
+        let name = &table.head[column];
+        let message = format!("{}: `{name}` has no values in the training part", at.display());
+        return Err(DataError::new(asked.path.span, message).help(format!("write `ignore \"{name}\"`")));
+    }
     let scales: Vec<Scale> = columns
         .iter()
         .map(|&column| Scale::of(&table, column, parts[0].clone(), settings.normalise))
@@ -102,12 +108,12 @@ fn ascending(table: &Table, asked: &Settings) -> Result<(), DataError> {
     let bad = (1..table.rows()).find(|&r| !later(table.cell(r - 1, column), table.cell(r, column)));
     bad.map_or(Ok(()), |row| {
         let message = format!(
-            "{}, line {}: `{}` is `{}`, not after `{}` in the row before",
+            "{}, line {}: `{}` is {}, not after {} in the row before",
             table.path.display(),
             table.line(row),
             time.column,
-            table.cell(row, column),
-            table.cell(row - 1, column)
+            shown(table.cell(row, column)),
+            shown(table.cell(row - 1, column))
         );
         Err(DataError::new(time.span, message).help("sort the rows by time; a time is a number, or as 2026-11-25"))
     })
@@ -119,13 +125,14 @@ fn columns(table: &Table, asked: &Settings) -> Result<Vec<usize>, DataError> {
     for name in asked.ignored.iter().chain(&asked.time) {
         left_out.push(table.find(name)?);
     }
+    table.check_names(&left_out, &asked.path)?;
     let columns: Vec<usize> = (0..table.head.len()).filter(|c| !left_out.contains(c)).collect();
     for &column in &columns {
         let bad = |&row: &usize| !table.cell(row, column).is_empty() && !is_number(table.cell(row, column));
         if let Some(row) = (0..table.rows()).find(bad) {
             let (name, cell) = (&table.head[column], table.cell(row, column));
             let place = format!("{}, line {}", table.path.display(), table.line(row));
-            let message = format!("{place}: `{name}` is `{cell}`, expected a number");
+            let message = format!("{place}: `{name}` is {}, expected a number", shown(cell));
             let help = format!("mend the cell, or write `ignore \"{name}\"`, or `time \"{name}\"` if it says when");
             return Err(DataError::new(asked.path.span, message).help(help));
         }
@@ -133,6 +140,7 @@ fn columns(table: &Table, asked: &Settings) -> Result<Vec<usize>, DataError> {
             let message = format!("{}: `{}` has no values", table.path.display(), table.head[column]);
             return Err(DataError::new(asked.path.span, message).help("write `ignore` and its name"));
         }
+        table.check_size(column, &asked.path)?;
     }
     Ok(columns)
 }

@@ -74,9 +74,11 @@ pub(super) fn open(
         if pieces[0].0.is_some() {
             source.batch = Some(shape[0]);
         }
+        sound(&column, &shape, said.map_or(path.span, |s| s.span), &source.at)?;
         add(&mut source, &mut schema, column, &shape[1..]);
     }
     check_sizes(stated, &groups, &source.at)?;
+    drop_taken(&mut schema);
     let samples = samples.unwrap_or(0);
     schema.batch = source.batch;
     let (parts, order) = parts(settings, samples, &source)?;
@@ -91,6 +93,32 @@ pub(super) fn open(
         fingerprints: vec![fingerprint],
         settings: settings.clone(),
     })
+}
+
+/// A tensor has elements, and its reals are numbers that float32 holds; infinite ones are as they were stored.
+fn sound(column: &Column, shape: &[usize], place: Span, at: &Path) -> Result<(), DataError> {
+    let (name, at) = (&column.name, at.display());
+    if shape[0] == 0 {
+        return Err(DataError::new(place, format!("{at}: `{name}` has no samples")));
+    }
+    if column.sample_elements == 0 {
+        let message = format!("{at}: a sample of `{name}` is {:?}, which has no elements", &shape[1..]);
+        return Err(DataError::new(place, message));
+    }
+    let Elements::Real(values) = &column.values else {
+        return Ok(());
+    };
+    values.iter().position(|v| v.is_nan()).map_or(Ok(()), |position| {
+        let (sample, element) = (position / column.sample_elements, position % column.sample_elements);
+        let message = format!("{at}: `{name}`, sample {sample}, element {element} is not a number (NaN)");
+        Err(DataError::new(place, message).help("store a number, and a condition that tells where there is none"))
+    })
+}
+
+/// The sizes of a tensor's axes are called after it; a tensor that is called so comes first.
+fn drop_taken(schema: &mut Schema) {
+    let tensors = &schema.tensors;
+    schema.sizes.retain(|(size, _)| tensors.iter().all(|t| t.name != *size));
 }
 
 /// Samples have the sizes that the section states.
@@ -155,6 +183,7 @@ pub(super) fn stated(said: &[StatedTensor], ignores: bool, epoch_samples: usize)
             schema.tensors.push(tensor(name, &axes, Element::Condition));
         }
     }
+    drop_taken(&mut schema);
     (!said.is_empty()).then_some(schema)
 }
 

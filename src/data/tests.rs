@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 mod folds;
 mod idx;
+mod odd;
 mod sequences;
 mod stated;
 mod stated_tables;

@@ -139,7 +139,7 @@ impl<'a> Elaborator<'a> {
                     }
                     Ok(Value::Number(q))
                 }
-                (ParameterKind::Number, value @ (Value::Layer(_) | Value::Tensor(_)))
+                (ParameterKind::Number, value @ (Value::Layer(_) | Value::Tensor(_) | Value::Text(_)))
                 | (ParameterKind::Tensor(_), value @ Value::Layer(_)) => {
                     let what = if matches!(kind, ParameterKind::Number) {
                         "a number"

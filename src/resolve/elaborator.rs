@@ -75,6 +75,8 @@ pub struct Elaborator<'a> {
     pub train_parts: usize,
     /// Whether a `state` is a number that the trainer keeps: in a schedule.
     pub keeps_numbers: bool,
+    /// Whether a number may be one of steps or epochs: in a schedule.
+    pub timed: bool,
     /// Numbers of the model that follow a schedule.
     pub scheduled: Vec<String>,
     /// Tensors of the batch that were asked for, by name.
@@ -115,6 +117,7 @@ impl<'a> Elaborator<'a> {
             train: None,
             train_parts: 1,
             keeps_numbers: false,
+            timed: false,
             scheduled: vec![],
             inputs: HashMap::new(),
             streams: 0,

@@ -163,10 +163,16 @@ impl<'a> Elaborator<'a> {
             return self.error(Code::Syntax, span, format!("`{text}` is not a number"));
         };
         let value = match unit {
+            Some(
+                Unit::Steps | Unit::Epochs | Unit::Tokens | Unit::Samples | Unit::Seconds | Unit::Minutes | Unit::Hours,
+            ) if !(self.timed && matches!(unit, Some(Unit::Steps | Unit::Epochs))) => {
+                let written = self.sources.text(span).to_string();
+                let message = format!("`{written}` has a unit, and a plain number is expected here");
+                let diagnostic = Diagnostic::new(Code::WrongValue, span, message);
+                return self.wrong(diagnostic.help(format!("write `{text}`")));
+            }
             Some(Unit::Percent) => value.times(Known::fraction(1, 100)),
             Some(Unit::Degrees) => Known::Real(value.real() * std::f64::consts::PI / 180.0),
-            Some(Unit::Minutes) => value.times(Known::whole(60)),
-            Some(Unit::Hours) => value.times(Known::whole(3600)),
             _ => value,
         };
         Ok(Value::Number(Quantity {

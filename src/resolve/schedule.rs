@@ -22,6 +22,13 @@ pub struct RunLength {
 impl<'a> Elaborator<'a> {
     /// The factor that a chain of phases gives at each step.
     pub fn schedule(&mut self, chain: &'a Expr, scope: &Rc<Scope<'a>>, run: RunLength) -> Checked<Number> {
+        let timed = std::mem::replace(&mut self.timed, true);
+        let factor = self.phases(chain, scope, run);
+        self.timed = timed;
+        factor
+    }
+
+    fn phases(&mut self, chain: &'a Expr, scope: &Rc<Scope<'a>>, run: RunLength) -> Checked<Number> {
         let mut phases = vec![];
         let mut rest = chain;
         while let ExprKind::Flow { value, layer } = &*rest.kind {

@@ -68,7 +68,7 @@ fn drawn_values_keep_to_their_ranges_and_differ() {
     assert!((share(&momentum, &|v| v < 0.0) - 0.5).abs() < 0.1);
     // The same spec draws the same, and more trials begin with the same ones.
     assert_eq!(trials_of(&format!("random {{ {lines} }} ; trials 7")), drawn[..7]);
-    let few = trials_of("random { model.width = [1, 2, 3] } ; trials 50");
+    let few = trials_of("random { model.width = whole(1, 3) } ; trials 50");
     assert_eq!(few.len(), 3, "there are no others");
 }
 

@@ -2,7 +2,7 @@
 //! deviation, categories, classes) is fitted on the training rows.
 
 use super::fit::{Categories, Scale};
-use super::{Request, Table};
+use super::{Request, Table, is_number, shown};
 use crate::data::DataError;
 use crate::data::stated::column_bound;
 use crate::ir::experiment::{ColumnName, Schema, SchemaTensor};
@@ -242,10 +242,19 @@ pub(in super::super) fn range(values: impl Iterator<Item = f32>) -> Option<(f64,
 fn unknown_class(table: &Table, row: usize, cell: &str, target: &ColumnName) -> DataError {
     let place = format!("{}, line {}", table.path.display(), table.line(row));
     let message = format!(
-        "{place}: class `{cell}` of `{}` does not occur in the training part",
+        "{place}: class {} of `{}` does not occur in the training part",
+        shown(cell),
         target.column
     );
-    DataError::new(target.span, message).help("write `stratified` behind `split`, so that each part has every class")
+    let error = DataError::new(target.span, message);
+    let error = error.help("write `stratified` behind `split`, so that each part has every class");
+    match is_number(cell) {
+        true => error.help(format!(
+            "if `{0}` is a number to predict, write `target {0} real`",
+            target.column
+        )),
+        false => error,
+    }
 }
 
 /// What a sample of each class weighs so that all classes weigh alike: samples / (classes · samples of the class).

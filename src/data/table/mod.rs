@@ -69,10 +69,14 @@ impl Table {
         let head: Vec<String> = match reader.headers() {
             _ if !head.is_empty() => head.to_vec(),
             Ok(head) => head.iter().map(str::to_string).collect(),
-            Err(error) => return Err(fail(bad_record(at, &error))),
+            Err(error) => return Err(bad_record(at, path, &error)),
         };
-        if let Some(twice) = head.iter().enumerate().find(|(i, name)| head[..*i].contains(name)) {
-            return Err(fail(format!("{} has two columns `{}`", at.display(), twice.1)));
+        let twice = head
+            .iter()
+            .enumerate()
+            .find(|(i, name)| !name.is_empty() && head[..*i].contains(name));
+        if let Some((_, twice)) = twice {
+            return Err(fail(format!("{} has two columns `{twice}`", at.display())));
         }
         let mut table = Table {
             path: at.to_path_buf(),
@@ -85,7 +89,7 @@ impl Table {
         };
         let missing = |cell: &str| if tabs { cell.is_empty() } else { is_missing(cell) };
         for record in reader.records() {
-            let record = record.map_err(|error| fail(bad_record(at, &error)))?;
+            let record = record.map_err(|error| bad_record(at, path, &error))?;
             let line = record.position().map_or(0, |start| line_of(bytes, start));
             if record.len() != table.head.len() {
                 let (at, named) = (at.display(), table.head.len());
@@ -100,7 +104,11 @@ impl Table {
             table.cells.extend(cells.map(str::to_string));
         }
         if table.rows() == 0 {
-            return Err(fail(format!("{} has a head line and no rows", at.display())));
+            let what = match bytes.iter().all(u8::is_ascii_whitespace) {
+                true => "is empty",
+                false => "has a head line and no rows",
+            };
+            return Err(fail(format!("{} {what}", at.display())));
         }
         Ok(table)
     }
@@ -129,11 +137,35 @@ impl Table {
         self.cell(row, column).parse().ok()
     }
 
+    /// Columns that are used have a name, which the first one of a table often lacks if it numbers the rows.
+    pub(super) fn check_names(&self, left_out: &[usize], path: &DataPath) -> Result<(), DataError> {
+        let nameless = (0..self.head.len()).find(|c| self.head[*c].is_empty() && !left_out.contains(c));
+        nameless.map_or(Ok(()), |column| {
+            let message = format!("column {} of {} has no name", column + 1, self.path.display());
+            let help = "give it one in the head line, or write `ignore \"\"` to leave it out";
+            Err(DataError::new(path.span, message).help(help))
+        })
+    }
+
+    /// Numbers are computed with in float32.
+    pub(super) fn check_size(&self, column: usize, path: &DataPath) -> Result<(), DataError> {
+        let beyond = |row: &usize| self.number(*row, column).is_some_and(|n| (n as f32).is_infinite());
+        (0..self.rows()).find(beyond).map_or(Ok(()), |row| {
+            let (name, cell) = (&self.head[column], shown(self.cell(row, column)));
+            let place = format!("{}, line {}", self.path.display(), self.line(row));
+            let message =
+                format!("{place}: `{name}` is {cell}, more than is computed with: float32 goes to about 3.4e38");
+            Err(DataError::new(path.span, message)
+                .help("mend the cell, leave it empty, or give the column another unit"))
+        })
+    }
+
     /// Decides what each column is.
     fn classify(&mut self, request: &Request) -> Result<(), DataError> {
         let target = self.find(request.target)?;
         let all = |names: &[ColumnName]| names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>();
         let (named, ignored) = (all(request.categories)?, all(request.ignored)?);
+        self.check_names(&ignored, request.path)?;
         for column in 0..self.head.len() {
             if column == target || ignored.contains(&column) {
                 continue;
@@ -213,11 +245,14 @@ impl Table {
             if let Some(row) = bad {
                 let (name, cell) = (&self.head[column], self.cell(row, column));
                 let message = format!(
-                    "{}, line {}: `{name}` is `{cell}`, expected a number",
+                    "{}, line {}: `{name}` is {}, expected a number",
                     self.path.display(),
-                    self.line(row)
+                    self.line(row),
+                    shown(cell)
                 );
+                let with_point = cell.replacen(',', ".", 1);
                 let help = match Some(column) == regression {
+                    _ if is_number(&with_point) => format!("a decimal point is a point: `{with_point}`"),
                     true => "a target of words is a class: leave out what makes it a number".to_string(),
                     false => {
                         format!("mend the cell, or write `category \"{name}\"` if the column holds kinds of things")
@@ -225,6 +260,7 @@ impl Table {
                 };
                 return Err(DataError::new(request.path.span, message).help(help));
             }
+            self.check_size(column, request.path)?;
         }
         Ok(())
     }
@@ -240,6 +276,18 @@ fn line_of(bytes: &[u8], start: &csv::Position) -> u64 {
 /// The error for a column that the head line does not have.
 fn unknown_column(name: &ColumnName, head: &[String], at: &Path) -> DataError {
     let error = DataError::new(name.span, format!("{} has no column `{}`", at.display(), name.column));
+    if let [one] = head
+        && let Some(separator) = [";", "\t", "|"].into_iter().find(|s| one.contains(s))
+    {
+        let what = if separator == "\t" {
+            "tabs".to_string()
+        } else {
+            format!("`{separator}`")
+        };
+        return error.help(format!(
+            "its cells seem to be separated by {what}; they are by commas, or by tabs in a file whose name ends in `.tsv`"
+        ));
+    }
     match did_you_mean(&name.column, head.iter().map(String::as_str)) {
         Some(help) => error.help(help),
         None => error.help(format!("its columns are {}", head.join(", "))),
@@ -254,18 +302,34 @@ pub(super) fn is_number(cell: &str) -> bool {
     cell.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-fn bad_record(at: &Path, error: &csv::Error) -> String {
+/// Whether a file's cells are separated by tabs, by its name.
+pub(super) fn by_tabs(at: &Path) -> bool {
+    at.to_string_lossy().trim_end_matches(".gz").ends_with(".tsv")
+}
+
+/// A cell in quotes for a message: on one line, and not longer than one reads.
+pub(super) fn shown(cell: &str) -> String {
+    const MOST: usize = 40;
+    let line: String = cell.chars().take(MOST).flat_map(char::escape_debug).collect();
+    match cell.chars().nth(MOST) {
+        Some(_) if cell.contains('\n') => format!("`{line}…` (it goes over several lines: a quote is not closed?)"),
+        Some(_) => format!("`{line}…`"),
+        None => format!("`{line}`"),
+    }
+}
+
+fn bad_record(at: &Path, path: &DataPath, error: &csv::Error) -> DataError {
+    let line = |pos: &Option<csv::Position>| pos.as_ref().map_or(0, csv::Position::line);
+    let fail = |message: String| DataError::new(path.span, message);
+    let at = at.display();
     match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => format!(
-            "{}, line {}: {len} cells, expected {expected_len} as in the head line",
-            at.display(),
-            pos.as_ref().map_or(0, csv::Position::line)
-        ),
-        csv::ErrorKind::Utf8 { pos, .. } => format!(
-            "{}, line {}: not valid UTF-8",
-            at.display(),
-            pos.as_ref().map_or(0, csv::Position::line)
-        ),
-        _ => format!("can't read {}: {error}", at.display()),
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => fail(format!(
+            "{at}, line {}: {len} cells, expected {expected_len} as in the head line",
+            line(pos)
+        )),
+        csv::ErrorKind::Utf8 { pos, .. } => {
+            fail(format!("{at}, line {}: not valid UTF-8", line(pos))).help("save the file as UTF-8")
+        }
+        _ => fail(format!("can't read {at}: {error}")),
     }
 }

@@ -117,10 +117,16 @@ pub(super) fn column(
     let data = pieces.iter().map(|p| p.1.data());
     let values = match (dtype, bound) {
         (Dtype::F32, None) => Elements::Real(data.flat_map(|d| words::<4>(d).map(f32::from_le_bytes)).collect()),
-        (Dtype::F64, None) => Elements::Real(
-            data.flat_map(|d| words::<8>(d).map(|w| f64::from_le_bytes(w) as f32))
-                .collect(),
-        ),
+        (Dtype::F64, None) => {
+            let numbers = || data.clone().flat_map(|d| words::<8>(d).map(f64::from_le_bytes));
+            if let Some(beyond) = numbers().find(|n| n.is_finite() && (*n as f32).is_infinite()) {
+                return Err((
+                    format!("`{name}` has {beyond:e}, more than is computed with: float32 goes to about 3.4e38"),
+                    None,
+                ));
+            }
+            Elements::Real(numbers().map(|n| n as f32).collect())
+        }
         (Dtype::BOOL, None) => Elements::Condition(data.flatten().copied().collect()),
         (Dtype::I32, Some((bound, stated))) => Elements::Id {
             values: data

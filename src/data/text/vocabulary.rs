@@ -134,9 +134,10 @@ fn distinct(text: &str) -> Vec<char> {
     known.chain(others).collect()
 }
 
-/// The bytes of a file as text.
+/// The bytes of a file as text, without the mark that some editors put in front of UTF-8.
 pub(in super::super) fn utf8<'b>(bytes: &'b [u8], path: &DataPath, at: &Path) -> Result<&'b str, DataError> {
-    std::str::from_utf8(bytes).map_err(|error| {
+    let text = std::str::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
+    text.map_err(|error| {
         let offset = error.valid_up_to();
         let line = bytes[..offset].iter().filter(|&&b| b == b'\n').count() + 1;
         DataError::new(

@@ -73,10 +73,13 @@ fn shares(reader: &mut Reader<'_, '_>, kind: &str, section: Span) -> Option<Spli
         fold: None,
         span: line.span,
     };
+    let what = "parts such as `train 80%, validation 10%, test 10%`, and `stratified` at the end";
+    if line.groups.is_empty() {
+        return reader.expected(what, line.span);
+    }
     let mut failed = false;
     let mut seen: Vec<(&str, Span)> = vec![];
     for group in &line.groups {
-        let what = "parts such as `train 80%, validation 10%, test 10%`, and `stratified` at the end";
         let (part, share, rest) = match &group[..] {
             [part, share, rest @ ..] => (part, share, rest),
             _ => return reader.expected(what, line.span),

@@ -185,6 +185,19 @@ fn search(reader: &mut Reader<'_, '_>, section: &Section) -> Option<Search> {
         return None;
     };
     let trials = reader.whole(line, 1, TRIALS_MOST as u64)? as usize;
+    let mut lists = ranges.iter().map(|range| match &range.values {
+        Values::List(list) => Some(list.len()),
+        Values::Interval { .. } => None,
+    });
+    let combinations = lists.try_fold(1usize, |all, list| all.checked_mul(list?));
+    if let Some(combinations) = combinations.filter(|c| *c < trials) {
+        let message = format!("these lists have {combinations} combinations, fewer than {trials} settings to draw");
+        let diagnostic = Diagnostic::new(Code::WrongSetting, line.span, message);
+        reader
+            .diagnostics
+            .push(diagnostic.help("write `grid` for `random` and leave `trials` out, to try all of them"));
+        return None;
+    }
     Some(Search::Random { ranges, trials })
 }
 

@@ -71,7 +71,18 @@ fn range(reader: &mut Reader<'_, '_>, line: &Setting, drawn: bool) -> Option<Ran
     };
     let values = match &*value.kind {
         ExprKind::List(list) if list.is_empty() => return reader.expected("at least one value", value.span),
-        ExprKind::List(list) => Values::List(list.clone()),
+        ExprKind::List(list) => {
+            let twice = |(at, item): (usize, &Expr)| {
+                let first = list[..at].iter().find(|other| other.to_string() == item.to_string())?;
+                Some((first.span, item.span))
+            };
+            if let Some((first, second)) = list.iter().enumerate().find_map(twice) {
+                let diagnostic = Diagnostic::new(Code::DuplicateSetting, second, "this value is given twice");
+                reader.diagnostics.push(diagnostic.note(first, "first given here"));
+                return None;
+            }
+            Values::List(list.clone())
+        }
         ExprKind::Call { callee, arguments } if drawn => interval(reader, callee, arguments, value.span)?,
         ExprKind::Call { .. } => {
             let message = "a grid has a list of values; what is drawn stands in `random { … }`";
@@ -137,8 +148,8 @@ fn interval(reader: &mut Reader<'_, '_>, callee: &Expr, arguments: &[Argument], 
         let what = match (whole, logarithmic) {
             (true, true) => "a whole number above 0",
             (true, false) => "a whole number",
-            (false, true) => "a number above 0",
-            (false, false) => "a number",
+            (false, true) => "a number above 0, to 1e15",
+            (false, false) => "a number from -1e15 to 1e15",
         };
         let fits = |v: &f64| v.abs() <= 1e15 && (!whole || v.fract() == 0.0) && (!logarithmic || *v > 0.0);
         match value.filter(fits) {
