@@ -27,7 +27,7 @@ pub fn transformer(depth: usize, time: usize, heads: usize, groups: usize, optim
             loss      cross_entropy(targets)
             optimizer {optimizer}
             clip_norm 1
-            batch     4
+            batch     2
             steps     1
         }}",
         width = 8 * heads
@@ -41,7 +41,7 @@ pub fn transformer(depth: usize, time: usize, heads: usize, groups: usize, optim
     };
     let schema = Schema {
         tensors: vec![tensor("inputs"), tensor("targets")],
-        batch: Some(4),
+        batch: Some(2),
         ..Schema::default()
     };
     let read = |_: &Path| Ok(text.as_bytes().to_vec());
