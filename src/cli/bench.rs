@@ -1,6 +1,6 @@
 //! `mspec bench FILE`: times training steps, and records losses and norms for comparisons with other programs.
 //! With `--data DIR` weights and batches come from `DIR/init.safetensors` and `DIR/batches.safetensors`, through
-//! the name map beside the spec (`FILE` with the ending `.map`).
+//! the name map beside the spec (`FILE` with the ending `.map`). Data that are not there are drawn at random.
 
 use super::compile::contract_flops;
 use super::failure::Failure;
@@ -75,7 +75,7 @@ impl SteppedData {
     pub fn open(&self, spec: &SpecArguments, probe: bool) -> Result<session::Session, Failure> {
         let loaded = session::load(&spec.spec, &spec.overrides)?;
         let batches = self.data.as_ref().map(|d| d.join("batches.safetensors"));
-        let mut session = session::open(loaded, batches.as_deref())?;
+        let mut session = session::open_or_draw(loaded, batches.as_deref())?;
         session.settings()?;
         session.experiment.probe = probe;
         Ok(session)

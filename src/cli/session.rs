@@ -128,7 +128,26 @@ pub fn open(loaded: Loaded, tensors: Option<&Path>) -> Result<Session, Failure> 
     let begin = Instant::now();
     let dataset =
         data::open(&settings, &folder).map_err(|error| Failure::Train(error.into(), loaded.spec.sources.clone()))?;
-    let data_took = begin.elapsed();
+    with_data(loaded, dataset, begin.elapsed())
+}
+
+/// The same for timing steps: where the data are not there, they are drawn at random, of the sizes that the spec states.
+pub fn open_or_draw(loaded: Loaded, tensors: Option<&Path>) -> Result<Session, Failure> {
+    let settings = loaded.spec.data()?;
+    let missing = data::missing(&settings, &loaded.folder).filter(|_| tensors.is_none());
+    match missing.zip(data::stated(&settings)) {
+        Some((at, schema)) => {
+            streams::say(format_args!(
+                "{} is not there: samples are drawn at random, of the sizes that the spec states",
+                at.display()
+            ));
+            with_data(loaded, data::drawn(&settings, schema), Duration::ZERO)
+        }
+        None => open(loaded, tensors),
+    }
+}
+
+fn with_data(loaded: Loaded, dataset: Dataset, data_took: Duration) -> Result<Session, Failure> {
     let experiment = loaded.spec.resolve(dataset.schema().clone())?;
     Ok(Session {
         experiment,

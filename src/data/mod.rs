@@ -4,6 +4,7 @@
 pub mod augment;
 mod batch;
 mod csv;
+mod drawn;
 mod error;
 pub mod file;
 mod images;
@@ -21,6 +22,7 @@ mod tests;
 mod text;
 
 pub use batch::{Batch, BatchTensor, Row, Values};
+pub use drawn::drawn;
 pub use error::DataError;
 pub use file::{Fingerprint, sha256};
 #[cfg(test)]

@@ -95,6 +95,42 @@ fn compile_prints_stages_and_a_summary() {
     }
 }
 
+/// A spec that states its sizes is timed without its data.
+#[test]
+fn bench_draws_samples_that_are_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let spec = "
+        data {
+            tensors \"not/there.safetensors\"
+            real    x[5]
+            ids     kind < 3
+        }
+        model net { x -> linear(8) -> relu -> linear(3) }
+        train { loss cross_entropy(kind) ; optimizer sgd(lr = 0.1) ; batch 4 ; steps 10 }
+    ";
+    std::fs::write(at.join("net.ms"), spec).unwrap();
+    let output = mspec(at, &["bench", "net.ms", "--seconds", "0", "--json"]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{error}");
+    assert!(
+        error.contains("there.safetensors is not there: samples are drawn"),
+        "{error}"
+    );
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(line["losses"][0].as_f64().unwrap().is_finite());
+    // Sizes that are not stated can't be drawn, and training needs real samples.
+    std::fs::write(
+        at.join("bare.ms"),
+        spec.replace("real    x[5]", "").replace("ids     kind < 3", ""),
+    )
+    .unwrap();
+    for arguments in [&["bench", "bare.ms"][..], &["train", "net.ms"]] {
+        let output = mspec(at, arguments);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+    }
+}
+
 #[test]
 fn profile_tells_every_kernel() {
     let folder = folder();
