@@ -4,6 +4,10 @@
 use super::encode::{Alu, Assembler, Base, Condition, Gpr, Label, Memory, Shift, gpr::*};
 use super::encode_vector::{Extra, Operand, Width, op};
 
+/// Bytes of a line, and of all lines of the first cache that have different sets; and how many lines of a set hold `a`.
+const LINE_BYTES: i32 = 64;
+const WAY_BYTES: i32 = 4096;
+const WAYS: i32 = 8;
 /// Steps along `k` in one round of the loop.
 const UNROLL: usize = 4;
 
@@ -233,12 +237,16 @@ impl Multiply {
         a.jump_if(Condition::NotEqual, again);
     }
 
-    /// Brings what the next rows read at the same steps nearer.
+    /// Brings what the next rows read at the same steps nearer; where these would drive out of the first cache what the
+    /// rows at hand read, the next line of each of those.
     fn prefetch(self, a: &mut Assembler, rows: usize) {
         if rows < self.rows_at_once {
             return;
         }
-        let next = rows as i32 * self.row_bytes;
+        let next = match self.crowds(2 * rows) {
+            true => LINE_BYTES,
+            false => rows as i32 * self.row_bytes,
+        };
         if self.step_bytes == 4 {
             for row in 0..rows as i32 {
                 a.prefetch(Memory::at(A_NOW, next + row * self.row_bytes));
@@ -248,6 +256,12 @@ impl Multiply {
                 a.prefetch(Memory::at(A_NOW, step * self.step_bytes + 2 * next - 4));
             }
         }
+    }
+
+    /// Whether so many rows are so far apart that the lines of a step share a few sets of the first cache.
+    fn crowds(self, rows: usize) -> bool {
+        let apart = 1 << self.row_bytes.trailing_zeros().min(WAY_BYTES.trailing_zeros());
+        apart >= LINE_BYTES && rows as i32 > WAYS * (WAY_BYTES / apart)
     }
 
     /// One step for each sum. The registers behind the sums hold the panel's row and spread elements of `a`.
