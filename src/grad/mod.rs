@@ -10,7 +10,7 @@ mod grad_test;
 use crate::ir::graph::*;
 use crate::ops::construct::GraphBuilder;
 use crate::ops::reverse::differentiate;
-use crate::ops::scan::remembering;
+use crate::ops::scan_memory::remembering;
 use crate::ops::verify::type_of;
 
 /// The graph with every [`Op::Gradient`] replaced by the gradient of the objective by that parameter; zero where the

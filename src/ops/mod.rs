@@ -24,6 +24,9 @@ pub mod reverse;
 pub mod sample;
 pub mod scan;
 mod scan_gradient;
+pub mod scan_memory;
+#[cfg(test)]
+mod scan_memory_test;
 mod scatter_add;
 mod sort;
 mod stop;

@@ -116,23 +116,6 @@ pub fn samples(rows: usize, size: usize) -> Vec<Sample> {
         .collect()
 }
 
-/// The same loop that also keeps the results of its sums of products, for its gradient: they are too dear to compute
-/// again. What was kept before stays where it was.
-pub fn remembering(scan: &Arc<Scan>) -> Arc<Scan> {
-    let mut scan = (**scan).clone();
-    let dear: Vec<_> = scan
-        .body
-        .ids()
-        .filter(|&id| matches!(scan.body.node(id).op, Op::Contract { .. }))
-        .filter(|id| scan.body.outputs.iter().all(|o| o.node != *id))
-        .collect();
-    for node in dear {
-        let kind = OutputKind::Value(format!("kept {}", scan.body.outputs.len()));
-        scan.body.outputs.push(crate::ir::graph::Output { kind, node });
-    }
-    Arc::new(scan)
-}
-
 /// `h <- tanh(x + h w + c) * s`, a second carry that counts, and `h x` kept of each step if asked for.
 fn sample(backwards: bool, kept: bool, [rows, size]: [usize; 2]) -> Sample {
     let input = |name: &str, shape: &[usize]| InputDeclaration {

@@ -5,7 +5,8 @@ use super::{calls, check};
 use crate::ir::graph::*;
 use crate::ops::construct::GraphBuilder;
 use crate::ops::reverse::differentiate;
-use crate::ops::scan::{remembering, samples};
+use crate::ops::scan::samples;
+use crate::ops::scan_memory::remembering;
 use insta::assert_snapshot;
 
 #[test]
