@@ -169,13 +169,16 @@ fn known<'a>(
 
 /// Reports a result that is beyond all numbers, or none.
 fn no_number<T>(e: &mut Elaborator<'_>, result: f64, span: Span) -> Checked<T> {
-    match result.is_nan() {
-        true => e.error(Code::WrongValue, span, "this is not a number"),
-        false => e.error(
+    if result.is_nan() {
+        e.error(Code::WrongValue, span, "this is not a number")
+    } else if result < 0.0 {
+        e.error(Code::WrongValue, span, "this is below the least number, about -1.8e308")
+    } else {
+        e.error(
             Code::SizeTooLarge,
             span,
             "this is beyond the greatest number, about 1.8e308",
-        ),
+        )
     }
 }
 

@@ -17,6 +17,11 @@ impl<'a> Elaborator<'a> {
         let trained: Vec<usize> = (0..self.program.params.len())
             .filter(|&i| !self.program.params[i].frozen)
             .collect();
+        if let (true, Some(line)) = (trained.is_empty(), Self::lines(section, "freeze").next()) {
+            let message = "all parameters of the model are frozen, so nothing is trained";
+            let diagnostic = Diagnostic::new(Code::WrongSetting, line.span, message);
+            return self.wrong(diagnostic.help("a spec without `train` only predicts"));
+        }
         let gradients = self.gradients(section, &trained, scope)?;
         let scale = self.clipping(section, &trained, &gradients, scope)?;
         let lines = self.optimizer_lines(section, scope)?;

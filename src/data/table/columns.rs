@@ -224,9 +224,11 @@ pub(in super::super) fn distinct(schema: &Schema, table: &Table, request: &Reque
             table.path.display()
         );
         let column = named.map_or(name, |c| &c.column);
-        Err(DataError::new(place, message).help(format!(
-            "give it another name, as `category \"{column}\" as kind`, or `ignore` it"
-        )))
+        let help = match *name == request.target.name {
+            true => format!("give it another name: `\"{column}\" as NAME`"),
+            false => format!("give it another name, `category \"{column}\" as NAME`, or `ignore` it"),
+        };
+        Err(DataError::new(place, message).help(help))
     })
 }
 
