@@ -220,9 +220,41 @@ impl GraphBuilder {
         self.derived(Op::Reduce { function, axes }, &[x])
     }
 
-    /// The sum over some axes.
+    /// The sum over some axes, in the order in which these lie in what a view reads: all that sum the same are one sum.
     pub fn sum(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
-        self.reduce(ReduceFunction::Sum, x, axes)
+        let (x, axes) = self.in_memory_order(x, axes);
+        self.reduce(ReduceFunction::Sum, x, &axes)
+    }
+
+    /// A view with some of its axes where they lie in its operand, as far as the others keep their order, and the new
+    /// numbers of these axes; the node itself if it is no plain view.
+    fn in_memory_order(&mut self, x: NodeId, axes: &[usize]) -> (NodeId, Vec<usize>) {
+        let node = self.graph.node(x);
+        let Op::View { positions, guards, .. } = &node.op else {
+            return (x, axes.to_vec());
+        };
+        let affine: Option<Vec<&Affine>> = positions.iter().map(Position::as_affine).collect();
+        let (Some(affine), true) = (affine, guards.is_empty()) else {
+            return (x, axes.to_vec());
+        };
+        // The operand's first axis that an axis moves along, and the largest steps first.
+        let place = |&axis: &usize| {
+            let steps = affine.iter().map(|a| a.coefficient(axis));
+            let mut moves = steps.enumerate().filter(|(_, step)| *step != 0);
+            moves.next().map(|(at, step)| (at, -step))
+        };
+        let mut order: Vec<usize> = (0..node.shape.len()).collect();
+        order.sort_by_key(place);
+        let kept: Vec<usize> = order.iter().copied().filter(|axis| !axes.contains(axis)).collect();
+        if !kept.is_sorted() {
+            let mut to = axes.to_vec();
+            to.sort_unstable();
+            let from: Vec<usize> = order.iter().copied().filter(|axis| axes.contains(axis)).collect();
+            order = (0..node.shape.len()).collect();
+            to.iter().zip(&from).for_each(|(&to, &from)| order[to] = from);
+        }
+        let summed = (0..order.len()).filter(|&new| axes.contains(&order[new])).collect();
+        (self.permute(x, &order), summed)
     }
 
     /// A sum of products; axes with the same label run together, labels that are not in `out` are summed. Axes of an

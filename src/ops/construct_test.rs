@@ -231,3 +231,29 @@ fn rows_that_are_gathered_rarely_or_summed_stay() {
     assert!(!product(4, &[0, 2, 3]));
     assert!(!product(3, &[2, 3]));
 }
+
+#[test]
+fn sums_of_the_same_in_another_order_are_one_sum() {
+    let (mut b, x) = builder(&[&[2, 3, 4, 5], &[60]]);
+    let turned = b.permute(x[0], &[1, 2, 0, 3]);
+    assert_eq!(b.sum(turned, &[0, 2]), b.sum(x[0], &[0, 1]));
+    // What is kept keeps its order.
+    let turned = b.permute(x[0], &[2, 1, 3, 0]);
+    b.sum(turned, &[1, 3]);
+    let windows = Affine::axis(0).plus(&Affine::axis(1).times(2));
+    let windows = windows.plus(&Affine::axis(2).times(20));
+    let windows = b.view(x[1], &[4, 5, 2], vec![windows.into()], vec![], 0.0);
+    b.sum(windows, &[0, 2]);
+    insta::assert_snapshot!(check(b), @r"
+    in0 x0 : [2, 3, 4, 5] real
+    in1 x1 : [60] real
+    %0 = input in0 : [2, 3, 4, 5] real
+    %1 = input in1 : [60] real
+    %2 = view [i2, i0, i1, i3] %0 : [3, 4, 2, 5] real
+    %3 = reduce.sum [0, 1] %0 : [4, 5] real
+    %4 = view [i3, i1, i0, i2] %0 : [4, 3, 5, 2] real
+    %5 = view [i0 + 2*i1 + 20*i2] %1 : [4, 5, 2] real
+    %6 = view [20*i0 + 2*i1 + i2] %1 : [2, 5, 4] real
+    %7 = reduce.sum [0, 2] %6 : [5] real
+    ");
+}
