@@ -357,7 +357,10 @@ impl Normal {
                 axes.sort_by_key(|(stride, _)| std::cmp::Reverse(*stride));
                 axes.into_iter().map(|(_, label)| label).collect()
             };
+            // What the result's last axis is of has its columns side by side, as they mostly lay before.
+            let has_columns = out.last().is_some_and(|last| sorted.rows.contains(last));
             let order = |which: usize| match which {
+                0 if has_columns => [&sorted.batch[..], &summed(1), &sorted.rows[..]].concat(),
                 0 => [&sorted.batch[..], &sorted.rows[..], &summed(1)].concat(),
                 _ => [&sorted.batch[..], &summed(0), &sorted.columns[..]].concat(),
             };

@@ -2,7 +2,9 @@
 
 use super::build::Build;
 use super::{calls, check};
+use crate::ir::affine::Position;
 use crate::ir::graph::*;
+use crate::ir::kernel::KernelBody;
 use crate::ops::construct::GraphBuilder;
 use crate::ops::reverse::differentiate;
 use crate::ops::scan::samples;
@@ -215,4 +217,30 @@ fn scans_are_loops_of_kernels() {
         let packs = schedule.calls.iter().filter(|call| call.name == "scan: pack");
         assert_eq!(packs.count(), packed, "{}", calls(&schedule));
     }
+}
+
+/// Where a sum runs along axes that lie in another order in each operand, one is copied: with the result's last axis last,
+/// so that neither the copy nor the product moves along rows for each element.
+#[test]
+fn a_copied_operand_has_its_columns_side_by_side() {
+    let mut b = Build::default();
+    let (x, y) = (b.input(&[16, 40, 20]), b.input(&[40, 16, 30]));
+    let turned = Op::View {
+        positions: vec![Position::axis(1), Position::axis(0), Position::axis(2)],
+        guards: vec![],
+        fill: 0.0,
+    };
+    let turned = b.add(turned, &[y], &[16, 40, 30], Element::Real);
+    let product = b.contract(x, turned, "abc,abd->dc");
+    b.output(product);
+    let schedule = check(&b.graph);
+    assert_snapshot!(calls(&schedule), @r"
+    k0 elements + view
+    k1 product
+    ");
+    let product = schedule.kernels.iter().find_map(|kernel| match &kernel.body {
+        KernelBody::Product(product) => Some(product),
+        _ => None,
+    });
+    assert_eq!(product.map(|p| (p.b.row_stride, p.b.column_stride)), Some((20, 1)));
 }
