@@ -5,7 +5,7 @@
 
 use super::body::{Key, key};
 use super::tidy::{Kernels, canonical, each_argument, without_unused_in, written};
-use crate::ir::affine::Position;
+use crate::ir::affine::{Affine, Guard, Position};
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::{self, ValueKind};
 use std::collections::HashMap;
@@ -69,6 +69,48 @@ fn elementwise(k: &LoopKernel) -> bool {
 
 fn same_loops(a: &LoopKernel, b: &LoopKernel) -> bool {
     (&a.outer, a.vector) == (&b.outer, b.vector)
+}
+
+/// One row of all elements, cut into the rows of another kernel; a kernel that does not fit stays.
+fn in_rows_of(flat: &LoopKernel, other: &LoopKernel) -> LoopKernel {
+    let rows: usize = other.outer.iter().product();
+    let fits = flat.outer.is_empty() && other.vector.is_multiple_of(LANES) && rows * other.vector == flat.vector;
+    let cut = |body: &Body| {
+        let sizes = [&[other.vector], &other.outer[..]].concat();
+        let mut element = Affine::axis(VECTOR_AXIS);
+        let mut stride = other.vector as i64;
+        for (axis, &size) in other.outer.iter().enumerate().rev() {
+            element = element.plus(&Affine::axis(axis + 1).times(stride));
+            stride *= size as i64;
+        }
+        let element = [Position::from(element)];
+        let guarded = |guards: &[Guard]| -> Option<Vec<Guard>> {
+            guards.iter().map(|guard| guard.substitute(&element, &sizes)).collect()
+        };
+        let mut body = body.clone();
+        for define in &mut body {
+            match &mut define.instruction {
+                Instruction::Load { at, guards, .. } => {
+                    *at = at.substitute(&element, &sizes)?;
+                    *guards = guarded(guards)?;
+                }
+                Instruction::Inside(guards) => *guards = guarded(guards)?,
+                Instruction::Gather { at, .. } | Instruction::Store { at, .. } | Instruction::Index(at) => {
+                    *at = at.substitute(&element, &sizes)?;
+                }
+                _ => {}
+            }
+        }
+        Some(body)
+    };
+    let body = if fits { cut(&flat.passes[0].body) } else { None };
+    body.map_or_else(
+        || flat.clone(),
+        |body| {
+            let together = flat.vector_per_task.unwrap_or(flat.vector) / other.vector;
+            LoopKernel::straight(other.outer.clone(), other.vector, body, together.max(1))
+        },
+    )
 }
 
 /// The loops of the first part with another body, cut into the smallest tasks of all.
@@ -151,7 +193,11 @@ fn join(schedule: &Schedule, kernels: &[Kernel], at: usize) -> Option<(Kernel, C
     let (KernelBody::Loop(of_a), KernelBody::Loop(of_b)) = (&a.body, &b.body) else {
         return None;
     };
-    if !same_loops(of_a, of_b) || !elementwise(of_a) || !elementwise(of_b) {
+    if !elementwise(of_a) || !elementwise(of_b) {
+        return None;
+    }
+    let (of_a, of_b) = (&in_rows_of(of_a, of_b), &in_rows_of(of_b, of_a));
+    if !same_loops(of_a, of_b) {
         return None;
     }
     let (before, behind) = (&of_a.passes[0].body, &of_b.passes[0].body);

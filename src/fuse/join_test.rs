@@ -165,3 +165,65 @@ fn loops_move_with_the_calls_before_them() {
     assert_eq!(schedule.calls.len(), 3);
     assert_eq!(schedule.loops[0].calls, 1..3);
 }
+
+#[test]
+fn one_long_row_is_cut_into_the_rows_of_another_kernel() {
+    let size = ROWS * 2 * LANES;
+    let element = Position::axis(VECTOR_AXIS);
+    let mut before = element.clone();
+    before.affine.constant = -7;
+    let guard = Guard::Within {
+        of: before.clone(),
+        low: 0,
+        high: size as i64,
+    };
+    let load = |at: &Position, guards: Vec<Guard>| Instruction::Load {
+        buffer: BufferId(0),
+        at: at.clone(),
+        guards,
+        fill: 2.0,
+    };
+    let instructions = [
+        load(&element, vec![]),
+        load(&before, vec![guard.clone()]),
+        Instruction::Inside(vec![guard]),
+        Instruction::Index(element.clone()),
+        Instruction::Arithmetic(Arithmetic::ToReal, vec![ValueId(3)]),
+        Instruction::Select(ValueId(2), ValueId(4), ValueId(0)),
+        two(Arithmetic::Multiply, 1, 5),
+        Instruction::Store {
+            buffer: BufferId(1),
+            at: element,
+            value: ValueId(6),
+        },
+    ];
+    let body: Body = instructions
+        .into_iter()
+        .zip(0..)
+        .map(|(instruction, number)| Define {
+            value: ValueId(number),
+            instruction,
+        })
+        .collect();
+    let flat = LoopKernel::straight(vec![], size, body, 1);
+    let rows = |vector| LoopKernel::straight(vec![ROWS], vector, vec![], 1);
+    let cut = in_rows_of(&flat, &rows(2 * LANES));
+    assert!(same_loops(&cut, &rows(2 * LANES)));
+    assert_eq!(in_rows_of(&flat, &rows(LANES)), flat);
+    let run = |kernel: &LoopKernel| {
+        let buffer = |written| Buffer {
+            storage: Storage::F32,
+            elements: size,
+            written,
+        };
+        let kernel = Kernel {
+            buffers: vec![buffer(false), buffer(true)],
+            body: KernelBody::Loop(kernel.clone()),
+        };
+        kernel_verify::verify(&kernel).unwrap();
+        let mut memory = vec![(0..size).map(|i| (0.3 + i as f32 / 7.0).to_bits()).collect(); 2];
+        interpret(&kernel, &mut memory, &[0, 1]);
+        memory
+    };
+    assert_eq!(run(&cut), run(&flat));
+}
