@@ -242,32 +242,51 @@ pub fn logarithm<C: Code>(code: &mut C, x: C::Value) -> C::Value {
     code.select(finite, y, beyond)
 }
 
-/// The hyperbolic tangent: Cephes' polynomial below 0.625, beyond it `1 - 2 / (e^2|x| + 1)`.
+/// The hyperbolic tangent of x as `w = q / (q + 2)` of `q = e^2|x| - 1`: `2|x| = n·ln 2 + r`, and `q = 2ⁿ p + (2ⁿ - 1)` where
+/// `p = e^r - 1` is a polynomial of degree 6 (fitted to the least relative error of p). Below 0.34, where n is 0, errors
+/// of the quotient count less in `q/2 - q/2 · w`, which is the same. From 9.02 on the result is 1.
 pub fn hyperbolic_tangent<C: Code>(code: &mut C, x: C::Value) -> C::Value {
     let size = code.one(Absolute, x);
-    let square = code.two(Multiply, x, x);
+    let most = code.real(9.02);
+    let size = code.two(Minimum, size, most);
+    let twice = code.two(Add, size, size);
+    // The last bits of a number near 1.5·2²³ are a whole number.
+    const SHIFT: f32 = 12_582_912.0;
+    let (scale, shift) = (code.real(std::f32::consts::LOG2_E), code.real(SHIFT));
+    let shifted = code.multiply_add(twice, scale, shift);
+    let n = code.two(Subtract, shifted, shift);
+    let r = multiply_add_constant(code, n, -0.693_359_4, twice);
+    let r = multiply_add_constant(code, n, 2.121_944_4e-4, r);
     let p = polynomial(
         code,
-        square,
+        r,
         &[
-            -5.704_988_6e-3,
-            2.063_909e-2,
-            -5.373_971_6e-2,
-            1.333_144_2e-1,
-            -3.333_328_3e-1,
+            1.388_248_6e-3,
+            8.366_597e-3,
+            4.166_720_4e-2,
+            1.666_654_3e-1,
+            4.999_999_7e-1,
         ],
     );
-    let p = code.two(Multiply, p, square);
-    let near = code.multiply_add(p, x, x);
-    let twice = code.two(Add, size, size);
-    let e = exponential(code, twice);
-    let (one, two, limit) = (code.real(1.0), code.real(2.0), code.real(0.625));
-    let e = code.two(Add, e, one);
-    let e = code.two(Divide, two, e);
-    let far = code.two(Subtract, one, e);
-    let far = with_sign(code, far, x);
+    let square = code.two(Multiply, r, r);
+    let p = code.multiply_add(p, square, r);
+    let (one, two, one_bits) = (code.real(1.0), code.real(2.0), code.integer(0x3f80_0000));
+    let bits = code.one(RealBits, shifted);
+    let bits = code.shift_left(bits, 23);
+    let bits = code.two(IntegerAdd, bits, one_bits);
+    let power = code.one(IntegerBits, bits);
+    let less = code.two(Subtract, power, one);
+    let q = code.multiply_add(p, power, less);
+    let below = code.two(Add, q, two);
+    let w = code.two(Divide, q, below);
+    let half = code.real(0.5);
+    let half = code.two(Multiply, q, half);
+    let minus_half = code.one(Negate, half);
+    let near = code.multiply_add(minus_half, w, half);
+    let limit = code.real(0.34);
     let is_near = code.two(Less, size, limit);
-    code.select(is_near, near, far)
+    let result = code.select(is_near, near, w);
+    with_sign(code, result, x)
 }
 
 /// A number that is not negative with the sign of another.
