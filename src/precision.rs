@@ -3,7 +3,7 @@
 //! numbers are rounded, never how they are stored, so that storing what is rounded in 16 bits changes no bit.
 
 use crate::ir::experiment::Precision;
-use crate::ir::graph::{Graph, MapFunction, NodeId, Op};
+use crate::ir::graph::{Graph, MapFunction, NodeId, Op, elements};
 use crate::ops::construct::GraphBuilder;
 use crate::ops::verify::type_of;
 use std::sync::Arc;
@@ -22,7 +22,10 @@ pub fn rounded(graph: &Graph, precision: Precision) -> Graph {
         let mut operands: Vec<NodeId> = node.operands.iter().map(|o| new[o.0 as usize]).collect();
         let op = match &node.op {
             Op::Contract { .. } => {
-                operands = operands.iter().map(|&o| builder.map(function, &[o])).collect();
+                operands = operands
+                    .iter()
+                    .map(|&o| rounded_operand(&mut builder, function, o))
+                    .collect();
                 node.op.clone()
             }
             Op::Scan(scan) => {
@@ -38,4 +41,23 @@ pub fn rounded(graph: &Graph, precision: Precision) -> Graph {
         builder.output(output.kind.clone(), new[output.node.0 as usize]);
     }
     builder.finish()
+}
+
+/// Views at most so much smaller than what they read are of rounded numbers: a slice of a few is one of several.
+const SLICES: usize = 4;
+
+/// An operand's numbers rounded, below its views: contractions that view a tensor in several ways read one rounded tensor,
+/// which lies as the tensor itself does.
+fn rounded_operand(builder: &mut GraphBuilder, function: MapFunction, operand: NodeId) -> NodeId {
+    let node = builder.graph().node(operand);
+    if let Op::View { guards, fill, .. } = &node.op
+        && (guards.is_empty() || *fill == 0.0)
+        && elements(builder.shape(node.operands[0])) <= SLICES * elements(&node.shape)
+    {
+        let (op, below) = (node.op.clone(), node.operands[0]);
+        let below = rounded_operand(builder, function, below);
+        let stated = type_of(builder.graph(), operand);
+        return builder.push(op, &[below], stated);
+    }
+    builder.map(function, &[operand])
 }

@@ -2,7 +2,7 @@
 //! nothing else is rounded.
 
 use mspec::ir::experiment::Precision;
-use mspec::ir::graph::{Element, Graph, InputDeclaration, InputId, MapFunction, OutputKind, ReduceFunction};
+use mspec::ir::graph::{Element, Graph, InputDeclaration, InputId, MapFunction, Op, OutputKind, ReduceFunction};
 use mspec::ops::construct::GraphBuilder;
 use mspec::ops::interpret::interpret_outputs;
 use mspec::ops::tensor64::{Environment, Tensor64};
@@ -60,4 +60,31 @@ fn contractions_read_rounded_numbers_and_nothing_else_does() {
         );
         assert!((full[1].data[0] - sum).abs() > 1e-6 * sum, "rounding shows");
     }
+}
+
+#[test]
+fn views_of_a_tensor_are_of_one_rounded_tensor_unless_they_read_little_of_it() {
+    let input = InputDeclaration {
+        name: "x".into(),
+        shape: vec![8, 6],
+        element: Element::Real,
+    };
+    let mut builder = GraphBuilder::new(Graph::declaring(vec![input], vec![], vec![], vec![]));
+    let x = builder.input(InputId(0));
+    let turned = builder.permute(x, &[1, 0]);
+    let padded = builder.pad(turned, 1, 1, 0, 0.0);
+    let ones = builder.pad(x, 1, 1, 0, 1.0);
+    let row = builder.slice(x, 0, 2, 1);
+    for (name, view) in [("turned", turned), ("padded", padded), ("ones", ones), ("row", row)] {
+        let squares = builder.contract(view, &[0, 1], view, &[2, 1], &[0, 2]);
+        builder.output(OutputKind::Value(name.into()), squares);
+    }
+    let graph = rounded(&builder.finish(), Precision::Bf16);
+    let roundings = graph
+        .ids()
+        .filter(|&id| graph.node(id).op == Op::Map(MapFunction::RoundBf16));
+    let operands: Vec<_> = roundings.map(|id| graph.node(id).operands[0]).collect();
+    let shapes: Vec<&[usize]> = operands.iter().map(|&o| graph.node(o).shape.as_slice()).collect();
+    // The two views of the whole, whose outside stays 0, share the first one.
+    assert_eq!(shapes, [&[8, 6][..], &[8, 7], &[1, 6]]);
 }
