@@ -419,7 +419,16 @@ impl Experiment {
     pub fn training_graph(&self) -> Result<Graph, Failure> {
         match self.accumulation()? {
             Some(accumulation) => Ok(accumulation.gradient),
-            None => Ok(grad::grad(&build::build(&*self.program(Mode::Training, self.part())?))),
+            None => Ok(self.differentiated(&build::build(&*self.program(Mode::Training, self.part())?))),
+        }
+    }
+
+    /// With gradients, in the precision of training.
+    fn differentiated(&self, graph: &Graph) -> Graph {
+        let graph = grad::grad(graph);
+        match self.train.as_ref().and_then(|t| t.precision) {
+            Some(precision) => precision::rounded(&graph, precision),
+            None => graph,
         }
     }
 
@@ -430,14 +439,9 @@ impl Experiment {
 
     /// The programs of a step whose batch goes part by part, with gradients; `None` where one program does it all.
     pub fn accumulation(&self) -> Result<Option<Accumulation>, Failure> {
-        let precision = self.train.as_ref().and_then(|t| t.precision);
-        let differentiated = |graph: &Graph| match precision {
-            Some(precision) => precision::rounded(&grad::grad(graph), precision),
-            None => grad::grad(graph),
-        };
         Ok(self.parted()?.map(|parted| Accumulation {
-            gradient: differentiated(&parted.gradient),
-            again: parted.again.as_ref().map(differentiated),
+            gradient: self.differentiated(&parted.gradient),
+            again: parted.again.as_ref().map(|again| self.differentiated(again)),
             ..parted
         }))
     }
@@ -448,7 +452,7 @@ impl Experiment {
             return Ok(None);
         };
         let program = self.program(Mode::Training, train.part())?;
-        match build::accumulation(&program, train.parts, train.sharpness, train.precision.is_some()) {
+        match build::accumulation(&program, train.parts, train.sharpness, train.skips()) {
             Ok(accumulation) => Ok(Some(accumulation)),
             Err(message) => {
                 let mut diagnostics = Diagnostics::default();

@@ -15,6 +15,8 @@ use std::path::Path;
 
 /// Losses of some updates, and the parameters and the model's states behind them.
 struct Trained {
+    /// How many programs made the updates.
+    programs: usize,
     losses: Vec<f32>,
     params: BTreeMap<String, Vec<f32>>,
     states: BTreeMap<String, Vec<f32>>,
@@ -62,6 +64,7 @@ fn train(items: &str, loss: &str, settings: &str, steps: u64) -> Result<Trained,
         }
     };
     let compiled: Vec<Program> = programs.iter().map(|p| Program::compile(&p.plan, 1).unwrap()).collect();
+    let count = compiled.len();
     let mut machine = Machine::new(compiled, 1).unwrap();
     let declarations = experiment.declarations().unwrap();
     let slots = machine.layout().slots.clone();
@@ -105,6 +108,7 @@ fn train(items: &str, loss: &str, settings: &str, steps: u64) -> Result<Trained,
         slots.map(|(at, s)| (s.name.clone(), value(at))).collect()
     };
     Ok(Trained {
+        programs: count,
         losses,
         params: named(&|name| declarations.params.iter().any(|p| p.path == name)),
         states: named(&|name| declarations.states.iter().any(|s| s.path == name && !s.optimizer)),
@@ -219,6 +223,22 @@ fn sharpness_aware_steps_in_sixteen_bits_are_those_in_all_but_for_rounding() {
         let plain = with(&format!("precision {precision}"));
         assert!(half.params != plain.params, "the look aside shows");
     }
+}
+
+/// Only what has a scale, as binary16 always has, asks whether the gradient is finite before it updates.
+#[test]
+fn bfloat16_without_a_scale_updates_in_one_program() {
+    let trained = |settings: &str| {
+        let settings = format!("optimizer sgd(lr = 0.1, momentum = 0.9) ; batch 8 ; precision {settings}");
+        train(MODEL, "cross_entropy(kind)", &settings, 4).unwrap()
+    };
+    let [plain, scaled, half] = ["bf16", "bf16 ; loss_scale 1024", "f16 ; loss_scale 1024"].map(trained);
+    assert_eq!(
+        [&plain, &scaled, &half].map(|t| t.programs),
+        [1, 2, 2],
+        "with another program that updates"
+    );
+    assert_eq!(plain.params, scaled.params);
 }
 
 /// The gradient aside is not finite in 16 bits, the first one is: the parameters are where they were.

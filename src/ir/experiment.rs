@@ -459,9 +459,19 @@ impl TrainSettings {
         self.batch / self.parts
     }
 
+    /// Whether a step whose gradient is not finite is skipped: where the objective is scaled for 16 bits, as it always is
+    /// for binary16. bfloat16 has the range of binary32, so a step in it that has no scale is one like in binary32.
+    pub fn skips(&self) -> bool {
+        match self.precision {
+            None => false,
+            Some(Precision::F16) => true,
+            Some(Precision::Bf16) => self.loss_scale != LossScale::Static(1.0),
+        }
+    }
+
     /// Whether the gradient has a program of its own.
     pub fn goes_by_parts(&self) -> bool {
-        self.parts > 1 || self.sharpness.is_some() || self.precision.is_some()
+        self.parts > 1 || self.sharpness.is_some() || self.skips()
     }
 }
 

@@ -214,7 +214,7 @@ impl<'a> Training<'a> {
         if let Some(norm) = gradient_norm {
             self.log.single("grad_norm", norm);
         }
-        if self.task.settings.precision.is_some() {
+        if self.task.settings.skips() {
             let Scale { factor, skipped, .. } = self.progress.scale;
             self.log.double("loss_scale", factor).double("skipped", skipped as f64);
         }
