@@ -19,5 +19,7 @@ pub mod model;
 pub mod number;
 pub mod plan;
 pub mod position;
+pub mod product;
 pub mod scan;
+pub mod schedule;
 pub mod tune;

@@ -3,6 +3,7 @@
 
 mod blocking;
 mod body;
+mod chunk;
 mod compile;
 mod emitter;
 mod loops;

@@ -2,22 +2,22 @@
 //! loops inside are routines, of this emitter or of the wide one.
 
 use super::blocking::{Blocking, turns_follow};
+use super::chunk::{Chunk, Strip, greater, lesser};
 use super::emitter::{Emitter, WORD};
 use super::loops::{Span, VectorPass};
 use super::routine::{TILE_COLUMNS, TILE_ROWS};
 use crate::codegen::analysis::{Levels, Varies};
 use crate::codegen::target::{Pairs, Simd};
 use crate::codegen::wide::encode_vector::Width;
-use crate::ir::corner::{Corner, ProductAxis};
 use crate::ir::kernel::*;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
 
 /// What the loops of one product share.
-struct Product<'k> {
-    kernel: &'k MatrixProduct,
+pub(super) struct Product<'k> {
+    pub kernel: &'k MatrixProduct,
     simd: Simd,
-    blocking: Blocking,
+    pub blocking: Blocking,
     multiply: FuncRef,
     /// Where columns are packed: unless they lie in panels, which the wide multiplication reads.
     pack_b: Option<FuncRef>,
@@ -29,34 +29,12 @@ struct Product<'k> {
     levels: Levels,
 }
 
-/// A part of the sums: the addresses of the first factors of the first row and column, the steps before it and its own,
-/// and how many products these are.
-#[derive(Clone, Copy)]
-struct Chunk {
-    a: Value,
-    b: Value,
-    at: Value,
-    /// Steps of the chunk that are left out in front.
-    without: Option<Value>,
-    length: Value,
-    products: Value,
-}
-
-/// Rows of a block that have one stride in `a`: the address of the first one, how many rows of the block are above it,
-/// and how many there are.
-#[derive(Clone, Copy)]
-struct Strip {
-    a: Value,
-    above: Value,
-    rows: Value,
-}
-
 /// A block of the result: the batch indices, `[first, end)` rows and columns.
-struct Block {
-    batch: Vec<Value>,
+pub(super) struct Block {
+    pub batch: Vec<Value>,
     batch_number: Value,
-    rows: (Value, Value),
-    columns: (Value, Value),
+    pub rows: (Value, Value),
+    pub columns: (Value, Value),
 }
 
 /// Emits the whole function's inside; `routines` are those of [`routines`].
@@ -184,190 +162,8 @@ impl Product<'_> {
         self.moved(e, origin, matrix, batch, &matrix.batch)
     }
 
-    /// Emits loops over the turns of the sums and the chunks of each; `b` is packed chunk by chunk unless that was done
-    /// at once.
-    fn each_chunk(
-        &self,
-        e: &mut Emitter,
-        [a, b]: [Value; 2],
-        block: &Block,
-        each: &mut dyn FnMut(&mut Emitter, Chunk),
-    ) {
-        let k = self.kernel;
-        let in_chunk = k.turns_in_chunk();
-        let together = k.turn_length() * in_chunk;
-        let mut sizes = k.turns.clone();
-        let mut strides = [&k.a, &k.b].map(|m| m.turns.clone());
-        if let Some(inner) = sizes.last_mut() {
-            *inner /= in_chunk;
-            for stride in strides.iter_mut().filter_map(|s| s.last_mut()) {
-                *stride *= in_chunk as i64;
-            }
-        }
-        let (zero, turns) = (e.integer(0), e.integer(sizes.iter().product::<usize>() as i64));
-        e.count(zero, turns, 1, &[], &mut |e, turn, _| {
-            let (mut a, mut b) = (a, b);
-            if !sizes.is_empty() {
-                let indices = e.unravel(turn, &sizes);
-                a = self.moved(e, a, &k.a, &indices, &strides[0]);
-                b = self.moved(e, b, &k.b, &indices, &strides[1]);
-            }
-            let before = e.scaled(turn, self.blocking.turn_steps as i64);
-            let length = e.integer(together as i64);
-            e.count(zero, length, k.chunk() as i64, &[], &mut |e, first, _| {
-                let a_bytes = e.scaled(first, k.a.column_stride * e.stride(k.a.buffer));
-                let left = e.builder.ins().isub(length, first);
-                let b_bytes = e.scaled(first, k.b.row_stride * e.stride(k.b.buffer));
-                let products = match together <= k.chunk() {
-                    true => length,
-                    false => e.least(left, k.chunk() as i64),
-                };
-                let steps_before = self.steps(e, first);
-                let chunk = Chunk {
-                    a: e.builder.ins().iadd(a, a_bytes),
-                    b: e.builder.ins().iadd(b, b_bytes),
-                    at: e.builder.ins().iadd(before, steps_before),
-                    without: None,
-                    length: self.steps(e, products),
-                    products,
-                };
-                let chunk = self.without_corner(e, chunk, block);
-                if !self.blocking.packs_once(k) {
-                    self.pack_columns(e, chunk.b, chunk.products, block.columns);
-                }
-                each(e, chunk);
-                vec![]
-            });
-            vec![]
-        });
-    }
-
-    /// What a corner of the sums leaves of a chunk; perhaps no steps.
-    fn without_corner(&self, e: &mut Emitter, chunk: Chunk, block: &Block) -> Chunk {
-        let k = self.kernel;
-        let Some(corner) = k.corner.filter(|c| c.other == ProductAxis::Sum) else {
-            return chunk;
-        };
-        let zero = e.integer(0);
-        let before = e.scaled(chunk.at, self.blocking.step() as i64);
-        let [least, end] = self.kept(e, corner, block);
-        let [least, end] = [(least, zero), (end, chunk.products)].map(|(bound, whole)| match bound {
-            None => whole,
-            Some(bound) => {
-                let inside = e.builder.ins().isub(bound, before);
-                let inside = greater(e, inside, zero);
-                lesser(e, inside, chunk.products)
-            }
-        });
-        let products = e.builder.ins().isub(end, least);
-        let a_bytes = e.scaled(least, k.a.column_stride * e.stride(k.a.buffer));
-        let b_bytes = e.scaled(least, k.b.row_stride * e.stride(k.b.buffer));
-        Chunk {
-            a: e.builder.ins().iadd(chunk.a, a_bytes),
-            b: e.builder.ins().iadd(chunk.b, b_bytes),
-            without: Some(self.steps(e, least)),
-            length: self.steps(e, products),
-            products,
-            ..chunk
-        }
-    }
-
-    /// The least index of a corner's other axis that it does not leave out for a block, and one beyond the greatest.
-    fn kept(&self, e: &mut Emitter, corner: Corner, block: &Block) -> [Option<Value>; 2] {
-        let (first, size) = match corner.of {
-            ProductAxis::Row => (block.rows.0, self.kernel.m),
-            _ => (block.columns.0, self.kernel.n),
-        };
-        let first = match size == corner.period {
-            true => first,
-            false => {
-                let period = corner.period as i64;
-                let periods = e.divided(first, period, (0, size as i64));
-                let before = e.scaled(periods, period);
-                e.builder.ins().isub(first, before)
-            }
-        };
-        let (least, end) = corner.kept();
-        [least, end].map(|bound| bound.map(|bound| e.builder.ins().iadd_imm_s(first, bound)))
-    }
-
-    /// The steps of some columns from `column` on: none if a corner leaves out these columns.
-    fn steps_of(&self, e: &mut Emitter, column: Value, length: Value, block: &Block) -> Value {
-        let Some(corner) = self.kernel.corner.filter(|c| c.other == ProductAxis::Column) else {
-            return length;
-        };
-        let none = e.integer(0);
-        match self.kept(e, corner, block) {
-            [Some(least), _] => {
-                let out = e.builder.ins().icmp(IntCC::SignedLessThan, column, least);
-                e.builder.ins().select(out, none, length)
-            }
-            [_, Some(end)] => {
-                let kept = e.builder.ins().icmp(IntCC::SignedLessThan, column, end);
-                e.builder.ins().select(kept, length, none)
-            }
-            _ => length,
-        }
-    }
-
-    /// The steps of so many products.
-    fn steps(&self, e: &mut Emitter, products: Value) -> Value {
-        match self.blocking.step() {
-            1 => products,
-            step => {
-                let products = e.builder.ins().iadd_imm_s(products, step as i64 - 1);
-                e.builder.ins().ushr_imm_u(products, i64::from(step.trailing_zeros()))
-            }
-        }
-    }
-
-    /// Emits a loop over the parts of a block's rows that lie in one strip each.
-    fn each_strip(&self, e: &mut Emitter, a: Value, block: &Block, each: &mut dyn FnMut(&mut Emitter, Strip)) {
-        let k = self.kernel;
-        let (first, end) = block.rows;
-        let row_bytes = k.a.row_stride * e.stride(k.a.buffer);
-        if k.strips.is_empty() {
-            let before = e.scaled(first, row_bytes);
-            let a = e.builder.ins().iadd(a, before);
-            let above = e.integer(0);
-            let rows = e.builder.ins().isub(end, first);
-            return each(e, Strip { a, above, rows });
-        }
-        let (strip_rows, all) = (k.strip_rows() as i64, k.m as i64 + 1);
-        let first_strip = e.divided(first, strip_rows, (0, all));
-        let end_strip = e.builder.ins().iadd_imm_s(end, strip_rows - 1);
-        let end_strip = e.divided(end_strip, strip_rows, (0, all + strip_rows));
-        e.count(first_strip, end_strip, 1, &[], &mut |e, strip, _| {
-            let start = e.scaled(strip, strip_rows);
-            let from = greater(e, first, start);
-            let to = e.builder.ins().iadd_imm_s(start, strip_rows);
-            let to = lesser(e, to, end);
-            let indices = e.unravel(strip, &k.strips);
-            let a = self.moved(e, a, &k.a, &indices, &k.a.strips);
-            let within = e.builder.ins().isub(from, start);
-            let within = e.scaled(within, row_bytes);
-            let part = Strip {
-                a: e.builder.ins().iadd(a, within),
-                above: e.builder.ins().isub(from, first),
-                rows: e.builder.ins().isub(to, from),
-            };
-            each(e, part);
-            vec![]
-        });
-    }
-
-    /// An address moved along some axes.
-    fn moved(&self, e: &mut Emitter, mut at: Value, matrix: &Matrix, indices: &[Value], strides: &[i64]) -> Value {
-        let unit = e.stride(matrix.buffer);
-        for (&index, &stride) in indices.iter().zip(strides).filter(|(_, stride)| **stride != 0) {
-            let bytes = e.scaled(index, stride * unit);
-            at = e.builder.ins().iadd(at, bytes);
-        }
-        at
-    }
-
     /// Packs so many rows of `b` for some columns, unless they are read in panels.
-    fn pack_columns(&self, e: &mut Emitter, b: Value, rows: Value, columns: (Value, Value)) {
+    pub(super) fn pack_columns(&self, e: &mut Emitter, b: Value, rows: Value, columns: (Value, Value)) {
         let Some(pack) = self.pack_b else { return };
         let unit = e.stride(self.kernel.b.buffer);
         let panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
@@ -496,14 +292,6 @@ impl Product<'_> {
         });
     }
 
-    /// The step of the sums with which a chunk begins.
-    fn first_step(&self, e: &mut Emitter, chunk: Chunk) -> Value {
-        match chunk.without {
-            Some(steps) => e.builder.ins().iadd(chunk.at, steps),
-            None => chunk.at,
-        }
-    }
-
     /// Multiplies packed rows, so many side by side and so many steps of them `packed`, with one packed panel.
     fn multiply_panels(
         &self,
@@ -624,14 +412,4 @@ impl Product<'_> {
             vec![e.builder.ins().iadd_imm_s(tile[0], self.blocking.columns as i64 * WORD)]
         });
     }
-}
-
-fn lesser(e: &mut Emitter, a: Value, b: Value) -> Value {
-    let less = e.builder.ins().icmp(IntCC::SignedLessThan, a, b);
-    e.builder.ins().select(less, a, b)
-}
-
-fn greater(e: &mut Emitter, a: Value, b: Value) -> Value {
-    let greater = e.builder.ins().icmp(IntCC::SignedGreaterThan, a, b);
-    e.builder.ins().select(greater, a, b)
 }
