@@ -161,7 +161,7 @@ impl Interpreter<'_> {
                 };
                 let (mut total, mut sum) = (None, 0.0f32);
                 let (length, in_chunk) = (k.turn_length(), k.turns_in_chunk());
-                let (mut turns, mut number) = (0, 0);
+                let mut turns = 0;
                 let step = if k.by_pairs { 2 } else { 1 };
                 row_major(&k.turns, |turn| {
                     let start = |m: &Matrix| moved(batch, &m.batch) + moved(turn, &m.turns);
@@ -174,8 +174,7 @@ impl Interpreter<'_> {
                         (a, b)
                     };
                     for i in (0..length).step_by(step) {
-                        let left_out = k.corner.is_some_and(|c| c.leaves_out(row, *column, number));
-                        number += step;
+                        let left_out = k.corner.is_some_and(|c| c.leaves_out(row, *column, i));
                         sum = match k.by_pairs {
                             _ if left_out => sum,
                             true => add_pair(factors(i), (i + 1 < length).then(|| factors(i + 1)), sum),

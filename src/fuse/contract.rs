@@ -4,6 +4,7 @@
 use super::position::{composed, linear};
 use crate::ir::affine::Position;
 use crate::ir::graph::{Graph, NodeId, Op, elements};
+use crate::ir::kernel::PRODUCT_CHUNK;
 
 /// A label with its size and its strides in both operands (0 where it does not occur).
 #[derive(Clone, Debug)]
@@ -153,32 +154,9 @@ pub fn arranged(graph: &Graph, id: NodeId, stop: &dyn Fn(NodeId) -> bool) -> Res
         b: strides[1].iter().find(|s| s.0 == label).map_or(0, |s| s.1),
     };
     let mut batch: Vec<Run> = sorted.batch.iter().map(|&l| run(l)).collect();
-    let mut summed: Vec<Run> = sorted.summed.iter().map(|&l| run(l)).collect();
-    let mut turns = vec![];
-    summed.sort_by_key(|r| std::cmp::Reverse((r.a, r.b)));
-    let first = merged(&summed, |r| r.a).is_some();
-    if !first || merged(&summed, |r| r.b).is_none() {
-        let mut by_second = summed.clone();
-        by_second.sort_by_key(|r| std::cmp::Reverse((r.b, r.a)));
-        let second = merged(&by_second, |r| r.b).is_some();
-        let smaller = usize::from(elements(shapes[1].1) < elements(shapes[0].1));
-        // In the order of the larger one the sum may fall into turns.
-        let (outer, inner) = match smaller {
-            0 => mergeable_suffix(by_second, |r| r.b),
-            _ => mergeable_suffix(summed.clone(), |r| r.a),
-        };
-        let both = merged(&inner, |r| r.a).is_some() && merged(&inner, |r| r.b).is_some();
-        if outer.is_empty() || extent(&inner) < TURN_MIN || !both {
-            // Where each alone would do, the smaller one takes the order of the other.
-            return Err(blame(match (first, second) {
-                (true, true) => smaller,
-                (true, false) => 1,
-                _ if !outer.is_empty() && extent(&inner) >= TURN_MIN => smaller,
-                _ => 0,
-            }));
-        }
-        (turns, summed) = (outer, inner);
-    }
+    let smaller = usize::from(elements(shapes[1].1) < elements(shapes[0].1));
+    let summed = sorted.summed.iter().map(|&l| run(l)).collect();
+    let (turns, summed) = in_order(summed, smaller).map_err(blame)?;
     let mut rows: Vec<Run> = rows.iter().map(|&l| run(l)).collect();
     if merged(&rows, |r| r.a).is_none() {
         // The rows may come in any order; in that of memory they may have one stride.
@@ -210,6 +188,61 @@ pub fn arranged(graph: &Graph, id: NodeId, stop: &dyn Fn(NodeId) -> bool) -> Res
     })
 }
 
+/// The labels of the sums in an order of memory, with those in front that fall into turns; or which operand must be
+/// copied. `smaller` is the operand of fewer elements.
+fn in_order(mut summed: Vec<Run>, smaller: usize) -> Result<(Vec<Run>, Vec<Run>), usize> {
+    let of_first = |runs: &[Run]| merged(runs, |r| r.a).is_some();
+    let of_second = |runs: &[Run]| merged(runs, |r| r.b).is_some();
+    summed.sort_by_key(|r| std::cmp::Reverse((r.a, r.b)));
+    if of_first(&summed) && of_second(&summed) {
+        return Ok((vec![], summed));
+    }
+    let mut by_second = summed.clone();
+    by_second.sort_by_key(|r| std::cmp::Reverse((r.b, r.a)));
+    let alone = (of_first(&summed), of_second(&by_second));
+    // In the order of the larger one the sum may fall into turns.
+    let (mut turns, of_larger) = match smaller {
+        0 => {
+            let start = suffix(&by_second, of_second);
+            (by_second, start)
+        }
+        _ => {
+            let start = suffix(&summed, of_first);
+            (summed, start)
+        }
+    };
+    let of_both = suffix(&turns, |runs| of_first(runs) && of_second(runs));
+    let long = of_larger > 0 && extent(&turns[of_larger..]) >= TURN_MIN;
+    // Turns of whole chunks are no more work than one sum.
+    let free = extent(&turns[of_both..]).is_multiple_of(PRODUCT_CHUNK);
+    if long && of_larger == of_both || free {
+        let inner = turns.split_off(of_both);
+        return Ok((turns, inner));
+    }
+    // Where each alone would do, the smaller one takes the order of the other.
+    Err(match alone {
+        (true, true) => smaller,
+        (true, false) => 1,
+        _ if long => smaller,
+        _ => 0,
+    })
+}
+
+impl Arrangement {
+    /// The same with all labels of the sums but the last one in turns, if these are of whole chunks.
+    pub fn in_turns(&self) -> Option<Arrangement> {
+        let mut result = self.clone();
+        result.summed.retain(|r| r.size > 1);
+        let last = result.summed.pop()?;
+        if result.summed.is_empty() || !last.size.is_multiple_of(PRODUCT_CHUNK) {
+            return None;
+        }
+        result.turns.append(&mut result.summed);
+        result.summed = vec![last];
+        Some(result)
+    }
+}
+
 /// How many indices a group has.
 pub fn extent(runs: &[Run]) -> usize {
     runs.iter().map(|r| r.size).product()
@@ -223,11 +256,16 @@ pub fn merged(runs: &[Run], stride: impl Fn(&Run) -> i64) -> Option<i64> {
 }
 
 fn mergeable_suffix(runs: Vec<Run>, stride: impl Fn(&Run) -> i64) -> (Vec<Run>, Vec<Run>) {
-    let mut start = runs.len();
-    while start > 0 && merged(&runs[start - 1..], &stride).is_some() {
-        start -= 1;
-    }
     let mut outer = runs;
-    let inner = outer.split_off(start);
+    let inner = outer.split_off(suffix(&outer, |runs| merged(runs, &stride).is_some()));
     (outer, inner)
+}
+
+/// Where the longest suffix begins of which something holds, and of all shorter ones.
+fn suffix(runs: &[Run], holds: impl Fn(&[Run]) -> bool) -> usize {
+    let starts = (0..runs.len()).rev();
+    starts
+        .take_while(|&start| holds(&runs[start..]))
+        .last()
+        .unwrap_or(runs.len())
 }

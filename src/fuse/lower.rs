@@ -2,8 +2,7 @@
 //! behind a matrix product. It decides how work is cut into tasks, by shape alone.
 
 use super::body::{Bodies, Slot, Value};
-use super::contract::{Run, arranged, below_views, extent, merged};
-use super::corner::corner;
+use super::contract::{arranged, below_views};
 use super::emit::{Emitter, Memory};
 use super::group::{GroupKind, Groups};
 use super::layout::{Axes, Loops, axes_of, finish, member_element, member_index};
@@ -262,7 +261,7 @@ impl Lowering<'_> {
         let id = members[0];
         let arranged = arranged(&self.program.graph, id, &|n| self.program.is_stored(n)).expect("normalised");
         self.emitter.bodies = Bodies::new(&[false], 0..0);
-        let [a, b] = arranged.roots.map(|(root, _)| self.emitter.buffer(memory.tensor(root)));
+        let operands = arranged.roots.map(|(root, _)| self.emitter.buffer(memory.tensor(root)));
         let product = self
             .emitter
             .bodies
@@ -276,42 +275,7 @@ impl Lowering<'_> {
         without_unused(slots);
         super::layout::renumber(slots, &self.axes.sizes);
         let epilogue = std::mem::take(&mut slots[0].body);
-        let stride = |runs: &[Run], of: fn(&Run) -> i64| merged(runs, of).expect("arranged");
-        let matrix = |which: usize, buffer: BufferId, of: fn(&Run) -> i64, row: &[Run], column: &[Run]| Matrix {
-            buffer,
-            constant: arranged.roots[which].1,
-            batch: arranged.batch.iter().map(of).collect(),
-            strips: match which {
-                0 => arranged.strips.iter().map(of).collect(),
-                _ => vec![],
-            },
-            turns: arranged.turns.iter().map(of).collect(),
-            row_stride: stride(row, of),
-            column_stride: stride(column, of),
-        };
-        let (m, n, k) = (
-            extent(&arranged.strips) * extent(&arranged.rows),
-            extent(&arranged.columns),
-            extent(&arranged.turns) * extent(&arranged.summed),
-        );
-        let (rows_per_task, columns_per_task) = product_cut(arranged.batch.iter().map(|r| r.size).product(), m, n, k);
-        let mut body = MatrixProduct {
-            batch: arranged.batch.iter().map(|r| r.size).collect(),
-            m,
-            strips: arranged.strips.iter().map(|r| r.size).collect(),
-            n,
-            k,
-            turns: arranged.turns.iter().map(|r| r.size).collect(),
-            a: matrix(0, a, |r| r.a, &arranged.rows, &arranged.summed),
-            b: matrix(1, b, |r| r.b, &arranged.summed, &arranged.columns),
-            b_in_panels: false,
-            corner: None,
-            by_pairs: self.program.contracts_bf16(id),
-            epilogue,
-            rows_per_task,
-            columns_per_task,
-        };
-        body.corner = corner(self.program, id, &arranged, &body);
+        let body = super::product::product(self.program, id, arranged, operands, epilogue);
         Lowered {
             body: KernelBody::Product(body),
             tensors: self.emitter.tensors,
@@ -323,40 +287,6 @@ impl Lowering<'_> {
 const TASK_INSTRUCTIONS: usize = 1 << 17;
 /// With this many rows, whole rows are tasks enough.
 const ROWS_ENOUGH: usize = 8;
-/// Products that one task of a matrix product should have at most.
-const TASK_PRODUCTS: usize = 1 << 23;
-/// Tasks that a matrix product should have, if each keeps at least [`TASK_PRODUCTS_LEAST`].
-const TASKS_WANTED: usize = 16;
-/// Rows of a task at least, a multiple of what tiles have; half of it where there are few tasks.
-const ROWS: usize = 48;
-/// Tasks that are few.
-const TASKS_FEW: usize = 6;
-/// Products below which a task is not cut again.
-const TASK_PRODUCTS_LEAST: usize = 1 << 19;
-
-/// Rows and columns of a product's tasks: halved until they are small enough, in multiples that tiles divide.
-fn product_cut(batch: usize, m: usize, n: usize, k: usize) -> (usize, usize) {
-    const COLUMNS: usize = 192;
-    // So few tasks would not share out evenly.
-    let few = batch * m.div_ceil(ROWS) * n.div_ceil(COLUMNS) < TASKS_FEW;
-    let least = if few { ROWS / 2 } else { ROWS };
-    let (mut rows, mut columns) = (m, n);
-    loop {
-        let products = rows * columns * k;
-        let tasks = batch * m.div_ceil(rows) * n.div_ceil(columns);
-        let enough = products <= TASK_PRODUCTS && (tasks >= TASKS_WANTED || products <= TASK_PRODUCTS_LEAST);
-        let (can_cut_rows, can_cut_columns) = (rows > least, columns > COLUMNS);
-        if enough || !(can_cut_rows || can_cut_columns) {
-            return (rows, columns);
-        }
-        if can_cut_rows && (rows >= columns || !can_cut_columns) {
-            rows = (rows / 2).next_multiple_of(least);
-        } else {
-            columns = (columns / 2).next_multiple_of(COLUMNS);
-        }
-    }
-}
-
 fn row_pass(body: Body) -> Pass {
     Pass {
         vector: false,

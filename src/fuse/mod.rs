@@ -4,7 +4,7 @@
 //! threads or machine code.
 //!
 //! In the order of processing: `normalise` with `window` → `again` → `program` (what may be stored) → `walk` and `group` (which
-//! kernels) → `lower` with `layout`, `emit`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` →
+//! kernels) → `lower` with `layout`, `emit`, `product`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` →
 //! `schedule` with `scan` and `pack` → `join` → `band`.
 
 mod again;
@@ -25,6 +25,7 @@ mod pack;
 mod partition;
 mod phase;
 mod position;
+mod product;
 mod program;
 mod random;
 mod reason;

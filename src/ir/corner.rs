@@ -17,7 +17,7 @@ pub enum ProductAxis {
 }
 
 /// Leaves out every block of products of which all have `greater - lesser > by`. The index along `of`, which is a row or a
-/// column, counts modulo `period`; the other axis is a whole one.
+/// column, counts modulo `period`; the other axis is a whole one, where it is the sum a turn of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Corner {
     /// The row or column whose blocks are multiplied one after the other.
@@ -45,7 +45,7 @@ impl Corner {
         }
     }
 
-    /// Whether a product is left out.
+    /// Whether a product is left out; `sum` counts within its turn.
     pub fn leaves_out(&self, row: usize, column: usize, sum: usize) -> bool {
         let index = |axis| match axis {
             ProductAxis::Row => row,
@@ -63,7 +63,7 @@ impl Corner {
         let size = |axis| match axis {
             ProductAxis::Row => product.m,
             ProductAxis::Column => product.n,
-            ProductAxis::Sum => product.k,
+            ProductAxis::Sum => product.turn_length(),
         };
         let per_task = match self.of {
             ProductAxis::Row => product.rows_per_task,
@@ -75,9 +75,10 @@ impl Corner {
             (of, other) => of == ProductAxis::Column && other == ProductAxis::Sum,
         };
         let tasks = whole(per_task) && (self.other != ProductAxis::Column || whole(product.columns_per_task));
-        let plain = product.strips.is_empty() && product.turns.is_empty() && !product.b_in_panels;
+        let plain = product.strips.is_empty() && !product.b_in_panels;
+        let turns = product.turns.is_empty() || self.other == ProductAxis::Sum && product.turns_in_chunk() == 1;
         let periods = self.period > 0 && whole(self.period) && size(self.of).is_multiple_of(self.period);
-        axes && tasks && plain && periods && whole(size(self.other))
+        axes && tasks && plain && turns && periods && whole(size(self.other))
     }
 }
 

@@ -78,7 +78,7 @@ impl Product<'_> {
                     length: self.steps(e, products),
                     products,
                 };
-                let chunk = self.without_corner(e, chunk, block);
+                let chunk = self.without_corner(e, chunk, first, block);
                 if !self.blocking.packs_once(k) {
                     self.pack_columns(e, chunk.b, chunk.products, block.columns);
                 }
@@ -89,19 +89,18 @@ impl Product<'_> {
         });
     }
 
-    /// What a corner of the sums leaves of a chunk; perhaps no steps.
-    fn without_corner(&self, e: &mut Emitter, chunk: Chunk, block: &Block) -> Chunk {
+    /// What a corner of the sums leaves of a chunk that begins with some product of its turn; perhaps no steps.
+    fn without_corner(&self, e: &mut Emitter, chunk: Chunk, first: Value, block: &Block) -> Chunk {
         let k = self.kernel;
         let Some(corner) = k.corner.filter(|c| c.other == ProductAxis::Sum) else {
             return chunk;
         };
         let zero = e.integer(0);
-        let before = e.scaled(chunk.at, self.blocking.step() as i64);
         let [least, end] = self.kept(e, corner, block);
         let [least, end] = [(least, zero), (end, chunk.products)].map(|(bound, whole)| match bound {
             None => whole,
             Some(bound) => {
-                let inside = e.builder.ins().isub(bound, before);
+                let inside = e.builder.ins().isub(bound, first);
                 let inside = greater(e, inside, zero);
                 lesser(e, inside, chunk.products)
             }

@@ -100,12 +100,16 @@ impl Generator {
         };
         let parts = |g: &mut Generator| if g.chance(3) { g.sizes(2) } else { vec![] };
         let b_in_panels = batch.is_empty() && self.chance(3);
-        let (strips, turns) = (parts(self), if b_in_panels { vec![] } else { parts(self) });
-        let plain = strips.is_empty() && turns.is_empty() && !b_in_panels;
+        let (strips, mut turns) = (parts(self), if b_in_panels { vec![] } else { parts(self) });
+        let plain = strips.is_empty() && !b_in_panels;
         let corner = (plain && self.chance(2)).then(|| self.corner());
         let [m, n, k] = match corner {
             None => [m, n, k],
-            Some(corner) => self.sizes_with(corner, [m, n, k]),
+            Some(corner) => {
+                let of_sum = corner.other == ProductAxis::Sum;
+                turns = if of_sum && !turns.is_empty() { vec![2] } else { vec![] };
+                self.sizes_with(corner, [m, n, k], !turns.is_empty())
+            }
         };
         let a = self.matrix_in_parts(&batch, &strips, &turns, [m, k]);
         let b = match b_in_panels {
@@ -161,14 +165,15 @@ impl Generator {
         }))
     }
 
-    /// Rows, columns and steps of which a corner has whole blocks.
-    fn sizes_with(&mut self, corner: Corner, [mut m, mut n, mut k]: [usize; 3]) -> [usize; 3] {
+    /// Rows, columns and products of a turn of which a corner has whole blocks; if there are turns, no two in a chunk.
+    fn sizes_with(&mut self, corner: Corner, [mut m, mut n, mut k]: [usize; 3], turns: bool) -> [usize; 3] {
         let periods = corner.period * (1 + self.below(2));
         match corner.of {
             ProductAxis::Row => m = periods,
             _ => n = periods,
         }
         match corner.other {
+            ProductAxis::Sum if turns => k = CORNER_BLOCK * self.pick(&[9, 17]),
             ProductAxis::Sum => k = CORNER_BLOCK * self.pick(&[1, 2, 8, 9, 17]),
             _ => n = CORNER_BLOCK * (1 + self.below(4)),
         }

@@ -28,6 +28,14 @@ fn causal_attention_leaves_out_what_comes_later() {
     // Heads that share keys: one product over all of their queries.
     let schedule = check_to(&transformer(1, 64, 2, 1, "sgd(lr = 1)"), 1e-4);
     assert!(corners(&schedule).len() >= 3, "{:?}", corners(&schedule));
+    // Sums over the queries of several heads are cut into turns, where those are of whole chunks.
+    let graph = transformer(1, 256, 2, 1, "sgd(lr = 1)");
+    let schedule = fused(&graph, true, usize::MAX);
+    let found = corners(&schedule);
+    for of in ["column", "row"] {
+        let wanted = format!("without {of} mod 256 - sum > 0");
+        assert!(found.contains(&wanted), "{found:?}");
+    }
 }
 
 #[test]

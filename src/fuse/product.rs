@@ -1,0 +1,126 @@
+//! A contraction's arrangement → the matrix product: its matrices, what is left out of it, and how it is cut into tasks.
+
+use super::contract::{Arrangement, Run, extent, merged};
+use super::corner::corner;
+use super::program::Program;
+use crate::ir::corner::CORNER_BLOCK;
+use crate::ir::graph::NodeId;
+use crate::ir::kernel::*;
+
+/// The product of a contraction whose operands lie in two buffers.
+pub fn product(
+    program: &Program,
+    id: NodeId,
+    arranged: Arrangement,
+    operands: [BufferId; 2],
+    epilogue: Body,
+) -> MatrixProduct {
+    let by_pairs = program.contracts_bf16(id);
+    let with_corner = |arranged: &Arrangement| {
+        let product = whole(arranged, operands, by_pairs);
+        // Tasks of whole blocks of a corner, if there is one.
+        let blocks = |of_task: usize, all: usize| of_task.next_multiple_of(CORNER_BLOCK).min(all);
+        let mut cut = MatrixProduct {
+            rows_per_task: blocks(product.rows_per_task, product.m),
+            columns_per_task: blocks(product.columns_per_task, product.n),
+            ..product.clone()
+        };
+        cut.corner = corner(program, id, arranged, &cut);
+        if cut.corner.is_some() { cut } else { product }
+    };
+    let mut product = with_corner(&arranged);
+    // Where several heads share keys, what one of them leaves out is only seen turn by turn.
+    if product.corner.is_none()
+        && let Some(in_turns) = arranged.in_turns()
+    {
+        let turned = with_corner(&in_turns);
+        if turned.corner.is_some() {
+            product = turned;
+        }
+    }
+    MatrixProduct { epilogue, ..product }
+}
+
+/// A product that leaves nothing out.
+fn whole(arranged: &Arrangement, operands: [BufferId; 2], by_pairs: bool) -> MatrixProduct {
+    let sizes = |runs: &[Run]| runs.iter().map(|r| r.size).collect::<Vec<_>>();
+    let matrix = |which: usize, of: fn(&Run) -> i64, row: &[Run], column: &[Run]| Matrix {
+        buffer: operands[which],
+        constant: arranged.roots[which].1,
+        batch: arranged.batch.iter().map(of).collect(),
+        strips: match which {
+            0 => arranged.strips.iter().map(of).collect(),
+            _ => vec![],
+        },
+        turns: arranged.turns.iter().map(of).collect(),
+        row_stride: merged(row, of).expect("arranged"),
+        column_stride: merged(column, of).expect("arranged"),
+    };
+    let (m, n, k) = (
+        extent(&arranged.strips) * extent(&arranged.rows),
+        extent(&arranged.columns),
+        extent(&arranged.turns) * extent(&arranged.summed),
+    );
+    let (rows_per_task, columns_per_task) = product_cut(extent(&arranged.batch), m, n, k);
+    MatrixProduct {
+        batch: sizes(&arranged.batch),
+        m,
+        strips: sizes(&arranged.strips),
+        n,
+        k,
+        turns: sizes(&arranged.turns),
+        a: matrix(0, |r| r.a, &arranged.rows, &arranged.summed),
+        b: matrix(1, |r| r.b, &arranged.summed, &arranged.columns),
+        b_in_panels: false,
+        corner: None,
+        by_pairs,
+        epilogue: vec![],
+        rows_per_task,
+        columns_per_task,
+    }
+}
+
+/// Products that one task of a matrix product should have at most.
+const TASK_PRODUCTS: usize = 1 << 23;
+/// Tasks that a matrix product should have, if each keeps at least [`TASK_PRODUCTS_LEAST`].
+const TASKS_WANTED: usize = 16;
+/// Rows of a task at least, a multiple of what tiles have; half of it where there are few tasks.
+const ROWS: usize = 48;
+/// Tasks that are few.
+const TASKS_FEW: usize = 6;
+/// Products below which a task is not cut again.
+const TASK_PRODUCTS_LEAST: usize = 1 << 19;
+
+/// Columns of a task below which it is not cut.
+const COLUMNS: usize = 192;
+
+/// Rows and columns of a product's tasks: halved until they are small enough, in multiples that tiles divide.
+fn product_cut(batch: usize, m: usize, n: usize, k: usize) -> (usize, usize) {
+    // So few tasks would not share out evenly.
+    let few = batch * m.div_ceil(ROWS) * n.div_ceil(COLUMNS) < TASKS_FEW;
+    let least = if few { ROWS / 2 } else { ROWS };
+    let (mut rows, mut columns, mut column_parts) = (m, n, 1);
+    loop {
+        let products = rows * columns * k;
+        let tasks = batch * m.div_ceil(rows) * n.div_ceil(columns);
+        let enough = products <= TASK_PRODUCTS && (tasks >= TASKS_WANTED || products <= TASK_PRODUCTS_LEAST);
+        let (can_cut_rows, can_cut_columns) = (rows > least, columns > COLUMNS);
+        if enough || !(can_cut_rows || can_cut_columns) {
+            return (rows, columns);
+        }
+        if can_cut_rows && (rows >= columns || !can_cut_columns) {
+            rows = (rows / 2).next_multiple_of(least);
+        } else {
+            column_parts *= 2;
+            columns = columns_of_part(n, column_parts);
+        }
+    }
+}
+
+/// Columns of each of so many parts of a product: equal parts where whole tiles allow it.
+fn columns_of_part(n: usize, parts: usize) -> usize {
+    const TILES: [usize; 3] = [64, 48, 32];
+    let part = n.div_ceil(parts);
+    let equal = n.is_multiple_of(parts) && TILES.iter().any(|&tile| part.is_multiple_of(tile));
+    if equal { part } else { part.next_multiple_of(TILES[0]) }
+}
