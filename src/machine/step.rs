@@ -16,6 +16,8 @@ const SMALL_STEP: usize = 1 << 14;
 struct Step {
     function: KernelFunction,
     tasks: usize,
+    /// The work of all tasks before each task and of all, where tasks differ.
+    work: Option<Vec<usize>>,
     /// Its buffers' addresses, as part of the program's list.
     pointers: Range<usize>,
     /// Member 0 does all tasks.
@@ -24,6 +26,22 @@ struct Step {
     barrier: bool,
     /// The plan's launch that it belongs to.
     launch: usize,
+}
+
+impl Step {
+    /// The member's tasks: of the whole work about as much as of any other member.
+    fn share(&self, member: &Member) -> Range<usize> {
+        let Some(work) = &self.work else {
+            return member.share(self.tasks);
+        };
+        tasks_of(work, member.share(work[self.tasks]))
+    }
+}
+
+/// The tasks before which so much work is done, at least; shares of the work that follow each other are tasks that do.
+fn tasks_of(work: &[usize], share: Range<usize>) -> Range<usize> {
+    let task = |before: usize| work.partition_point(|&w| w < before);
+    task(share.start)..task(share.end)
 }
 
 /// Steps that a member does together: one, or those of bands.
@@ -84,7 +102,7 @@ impl Steps {
             let share = match (step.alone, member.index) {
                 (true, 0) => 0..step.tasks,
                 (true, _) => 0..0,
-                (false, _) => member.share(step.tasks),
+                (false, _) => step.share(member),
             };
             if !share.is_empty() {
                 call(step, share);
@@ -214,6 +232,7 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
             result.steps.push(Step {
                 function: phase.function,
                 tasks: phase.tasks,
+                work: work_before_tasks(kernel).filter(|work| work.len() == phase.tasks + 1),
                 pointers: pointers.clone(),
                 alone,
                 barrier,
@@ -222,6 +241,27 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
         }
     }
     result
+}
+
+/// The elements of a product in all tasks before each one, and in all, if tasks are not equally large.
+fn work_before_tasks(kernel: &Kernel) -> Option<Vec<usize>> {
+    let KernelBody::Product(k) = &kernel.body else {
+        return None;
+    };
+    if k.m.is_multiple_of(k.rows_per_task) && k.n.is_multiple_of(k.columns_per_task) {
+        return None;
+    }
+    // As tasks are numbered: by batch, then columns, then rows.
+    let parts = |size: usize, of_task: usize| (0..size).step_by(of_task).map(move |at| of_task.min(size - at));
+    let batch = 0..k.batch.iter().product();
+    let tasks = batch
+        .flat_map(|_| parts(k.n, k.columns_per_task))
+        .flat_map(|columns| parts(k.m, k.rows_per_task).map(move |rows| rows * columns));
+    let sums = tasks.scan(0, |before, work| {
+        *before += work;
+        Some(*before)
+    });
+    Some(std::iter::once(0).chain(sums).collect())
 }
 
 /// A rough count of a kernel's work.
@@ -242,6 +282,25 @@ fn work(kernel: &Kernel) -> usize {
         KernelBody::Scatter(k) => {
             let items: usize = k.outer.iter().chain(&k.items).product();
             items.saturating_mul(k.vector) + kernel.buffers[k.table.0 as usize].elements
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_unequal_tasks_are_equal_work_and_leave_none_out() {
+        // Two wide tasks, then two narrow ones.
+        let work = [0, 30, 60, 70, 80];
+        assert_eq!([tasks_of(&work, 0..40), tasks_of(&work, 40..80)], [0..2, 2..4]);
+        for threads in 1..=7 {
+            let shares: Vec<Range<usize>> = (0..threads)
+                .map(|i| tasks_of(&work, 80 * i / threads..80 * (i + 1) / threads))
+                .collect();
+            let tasks: Vec<usize> = shares.into_iter().flatten().collect();
+            assert_eq!(tasks, [0, 1, 2, 3]);
         }
     }
 }
