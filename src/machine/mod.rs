@@ -1,8 +1,9 @@
 //! Runs compiled steps: memory, threads, and the safe interface that the trainer sees. It decides nothing about what is
-//! computed; nothing here allocates, locks or (unless a thread waits long) calls the system while a step runs.
+//! computed; nothing here allocates or locks while a step runs, and it calls the system only if a thread waits long.
 
 mod arena;
 pub mod ceiling;
+mod pace;
 mod program;
 mod step;
 mod team;

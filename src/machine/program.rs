@@ -2,14 +2,16 @@
 //! running it cannot reach beyond the arenas.
 
 use super::arena::Arena;
+use super::pace::{Pace, running_seconds};
 use super::step::{Steps, steps};
-use super::team::Team;
+use super::team::{Member, Team};
 use crate::codegen::clif::{Code, compile};
 use crate::codegen::target::{CodegenError, Target};
 use crate::ir::kernel::Storage;
 use crate::ir::plan::{ALIGNMENT, Launch, Location, OutputSlot, PersistentLayout, Plan, Region, Slot};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 /// Why there is no machine.
 #[derive(Debug, thiserror::Error)]
@@ -200,6 +202,7 @@ pub struct Machine {
 struct Loaded {
     program: Program,
     pointers: Vec<*mut u8>,
+    pace: Pace,
 }
 
 // SAFETY: the pointers go into the machine's own arenas.
@@ -238,6 +241,7 @@ impl Machine {
         let loaded = programs.into_iter().map(|program| Loaded {
             pointers: program.steps.locations.iter().map(address).collect(),
             program,
+            pace: Pace::new(team.threads()),
         });
         Ok(Machine {
             programs: loaded.collect(),
@@ -250,25 +254,35 @@ impl Machine {
         })
     }
 
-    /// Runs one step of a program.
+    /// Runs one step of a program, on all threads unless one is faster.
     pub fn run(&mut self, program: ProgramId) {
-        let Loaded { program, pointers } = &self.programs[program.0];
+        let Loaded {
+            program,
+            pointers,
+            pace,
+        } = &mut self.programs[program.0];
         let scratch = Scratch {
             start: self.scratch.start(),
             stride: self.scratch_stride,
         };
         let pointers = Pointers(pointers);
         let steps = &program.steps;
-        self.team.run(&|member| {
+        let job = |member: Member| {
             // SAFETY: `verify` proved that kernels stay in their buffers, `verify_plan` that these lie in the arenas,
             // which `self` holds exclusively; each member has its own scratch memory of the size that the code needs.
             unsafe { steps.run(&member, pointers.get(), scratch.of(member.index)) }
-        });
+        };
+        let (begin, running) = (Instant::now(), running_seconds());
+        match pace.alone() {
+            true => self.team.run_alone(&job),
+            false => self.team.run(&job),
+        }
+        pace.took(begin.elapsed().as_secs_f64(), running_seconds() - running);
     }
 
     /// Runs one step with a meeting of the threads behind every kernel; gives the nanoseconds of each launch of the plan.
     pub fn run_timed(&mut self, program: ProgramId) -> Vec<u64> {
-        let Loaded { program, pointers } = &self.programs[program.0];
+        let Loaded { program, pointers, .. } = &self.programs[program.0];
         let scratch = Scratch {
             start: self.scratch.start(),
             stride: self.scratch_stride,

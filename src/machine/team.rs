@@ -64,7 +64,7 @@ impl Member<'_> {
     /// Waits until every member is here.
     pub fn barrier(&self) {
         let shared = self.shared;
-        if shared.threads == 1 {
+        if self.threads == 1 {
             return;
         }
         let passed = shared.passed.load(Ordering::SeqCst);
@@ -84,7 +84,7 @@ impl Member<'_> {
 }
 
 impl Shared {
-    /// Spins, then sleeps, until `done`. The caller's thread (member 0) yields instead of sleeping.
+    /// Spins, then sleeps, until `done`.
     fn wait(&self, index: usize, done: impl Fn() -> bool) {
         for _ in 0..self.spins {
             if done() {
@@ -92,20 +92,22 @@ impl Shared {
             }
             std::hint::spin_loop();
         }
+        let sleeper = &self.sleepers[index];
+        let known = sleeper.thread.get_or_init(std::thread::current);
+        // Another thread than before may run the team; it is not woken, and asks again and again.
+        let sleeps = index > 0 || known.id() == std::thread::current().id();
         while !done() {
-            match index.checked_sub(1) {
-                None => std::thread::yield_now(),
-                Some(worker) => {
-                    // Whoever makes `done` true looks at `asleep` afterwards, both in sequential consistency: either it
-                    // sees that we sleep, or we see that it is done.
-                    let asleep = &self.sleepers[worker].asleep;
-                    asleep.store(true, Ordering::SeqCst);
-                    if !done() {
-                        std::thread::park();
-                    }
-                    asleep.store(false, Ordering::SeqCst);
-                }
+            if !sleeps {
+                std::thread::yield_now();
+                continue;
             }
+            // Whoever makes `done` true looks at `asleep` afterwards, both in sequential consistency: either it sees
+            // that we sleep, or we see that it is done.
+            sleeper.asleep.store(true, Ordering::SeqCst);
+            if !done() {
+                std::thread::park();
+            }
+            sleeper.asleep.store(false, Ordering::SeqCst);
         }
     }
 
@@ -121,8 +123,6 @@ impl Shared {
     }
 
     fn work(&self, index: usize) {
-        let sleeper = &self.sleepers[index - 1];
-        sleeper.thread.get_or_init(std::thread::current);
         let mut seen = 0;
         loop {
             self.wait(index, || self.jobs.load(Ordering::SeqCst) != seen);
@@ -133,7 +133,7 @@ impl Shared {
             // SAFETY: `run` wrote the pointer before it changed `jobs`, and neither changes it nor lets its target go
             // before `running` is 0 again.
             let job = unsafe { (*self.job.get()).and_then(|job| job.as_ref()) };
-            let leaves = Leaves(&self.running);
+            let leaves = Leaves(self);
             if let Some(job) = job {
                 job(self.member(index));
             }
@@ -152,14 +152,16 @@ impl Shared {
 
 /// Counts a worker out of the job. A job that panics cannot be waited for by the others at a barrier: that is our bug,
 /// and the process must not hang.
-struct Leaves<'a>(&'a AtomicUsize);
+struct Leaves<'a>(&'a Shared);
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             std::process::abort();
         }
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        if self.0.running.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.wake();
+        }
     }
 }
 
@@ -178,7 +180,7 @@ impl Team {
             stop: AtomicBool::new(false),
             arrived: AtomicUsize::new(0),
             passed: AtomicUsize::new(0),
-            sleepers: (1..threads).map(|_| Sleeper::default()).collect(),
+            sleepers: (0..threads).map(|_| Sleeper::default()).collect(),
         });
         let mut team = Team {
             shared: shared.clone(),
@@ -195,6 +197,15 @@ impl Team {
     /// How many threads run a job.
     pub fn threads(&self) -> usize {
         self.shared.threads
+    }
+
+    /// Runs a job on the calling thread alone, as a team of one.
+    pub fn run_alone(&mut self, job: &dyn Fn(Member)) {
+        job(Member {
+            index: 0,
+            threads: 1,
+            shared: &self.shared,
+        });
     }
 
     /// Runs a job once on every member and waits for all.
