@@ -16,6 +16,7 @@ pub mod kernel_print;
 mod kernel_sharing;
 pub mod kernel_verify;
 pub mod model;
+mod model_print;
 pub mod number;
 pub mod plan;
 pub mod position;
