@@ -19,6 +19,7 @@ pub mod model;
 mod model_print;
 pub mod number;
 pub mod plan;
+mod plan_print;
 pub mod position;
 pub mod product;
 pub mod scan;
