@@ -1,4 +1,4 @@
-//! The text of a graph: `--emit graph`, `--emit grad`, `--emit simple` and their snapshots, and `--emit dot`.
+//! The text of a graph: `--emit graph`, `--emit grad` and their snapshots, and `--emit dot`.
 //! Stable: no addresses, no paths but the spec's. Nothing is decided here.
 
 use super::graph::{Element, GatherPosition, Graph, MapFunction, Node, NodeId, Op, OutputKind, ReduceFunction};
