@@ -2,7 +2,7 @@
 //! It decides nothing.
 
 use super::plan::{Launch, Location, OutputSlot, Plan, Region, Slot};
-use super::schedule::{Call, Schedule, Slice, TensorId, TensorKind};
+use super::schedule::{Band, Call, Loop, Schedule, Slice, TensorId, TensorKind};
 use std::fmt::{self, Display, Formatter};
 
 impl Display for TensorKind {
@@ -25,12 +25,7 @@ impl Display for Schedule {
         }
         writeln!(f, "calls")?;
         for (number, call) in self.calls.iter().enumerate() {
-            if let Some(found) = self.loops.iter().find(|l| l.calls.start == number) {
-                writeln!(f, "  {} times, the next {}:", found.rounds, found.calls.len())?;
-            }
-            if let Some(found) = self.bands.iter().find(|b| b.calls.start == number) {
-                writeln!(f, "  in {} bands, the next {}:", found.count, found.calls.len())?;
-            }
+            write_repetition(f, number, &self.loops, &self.bands)?;
             let tensors: Vec<String> = (0..call.tensors.len()).map(|i| tensor_text(call, i)).collect();
             writeln!(f, "  kernel {} ({}) {}", call.kernel, tensors.join(", "), call.name)?;
         }
@@ -60,6 +55,17 @@ impl Display for Schedule {
             .iter()
             .try_for_each(|d| writeln!(f, "  {}: {}", d.node, d.reason))
     }
+}
+
+/// What loop and what band begin with a call.
+fn write_repetition(f: &mut Formatter<'_>, call: usize, loops: &[Loop], bands: &[Band]) -> fmt::Result {
+    if let Some(found) = loops.iter().find(|l| l.calls.start == call) {
+        writeln!(f, "  {} times, the next {}:", found.rounds, found.calls.len())?;
+    }
+    if let Some(found) = bands.iter().find(|b| b.calls.start == call) {
+        writeln!(f, "  in {} bands, the next {}:", found.count, found.calls.len())?;
+    }
+    Ok(())
 }
 
 /// `t3`, or `t3[128+64n]` where the call works on a part.
@@ -137,12 +143,7 @@ impl Display for Plan {
         self.outputs.iter().try_for_each(|output| writeln!(f, "  {output}"))?;
         writeln!(f, "launches")?;
         for (number, launch) in self.launches.iter().enumerate() {
-            if let Some(found) = self.loops.iter().find(|l| l.calls.start == number) {
-                writeln!(f, "  {} times, the next {}:", found.rounds, found.calls.len())?;
-            }
-            if let Some(found) = self.bands.iter().find(|b| b.calls.start == number) {
-                writeln!(f, "  in {} bands, the next {}:", found.count, found.calls.len())?;
-            }
+            write_repetition(f, number, &self.loops, &self.bands)?;
             writeln!(f, "  {launch}")?;
         }
         Ok(())
