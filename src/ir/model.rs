@@ -345,7 +345,12 @@ impl Program {
                 Definition::Equation(equation) => equation.body.renumber(&mut renumber),
                 Definition::Sorted { of, .. } => renumber(of),
                 Definition::Walked { value, .. } => renumber(value),
-                _ => {}
+                Definition::WholeSplit(whole) => whole.operands.iter_mut().for_each(&mut renumber),
+                Definition::Input(_)
+                | Definition::Param(_)
+                | Definition::State(_)
+                | Definition::Gradient(_)
+                | Definition::Carry { .. } => {}
             }
         }
         for walk in &mut self.walks {
