@@ -10,6 +10,7 @@
 use super::affine::{Affine, Guard, Position};
 use super::kernel::*;
 use super::kernel_bounds::escape;
+use super::kernel_scope::{Place, Scope};
 
 /// What a value of a body is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -48,7 +49,7 @@ pub fn verify(kernel: &Kernel) -> Result<ValueKinds, Violation> {
 /// Positions are also handled as i32.
 const MOST_ELEMENTS: usize = 1 << 31;
 
-fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Violation> {
+pub(super) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Violation> {
     if holds { Ok(()) } else { Err(Violation(message())) }
 }
 
@@ -98,24 +99,12 @@ fn verify_loop(buffers: &[Buffer], k: &LoopKernel) -> Result<ValueKinds, Violati
         })?;
         scope.sizes = sizes.iter().chain(&pass.sequential).copied().collect();
         scope.body(&pass.body)?;
-        scope.show(|along| {
-            if pass.vector {
-                along == Some(Along::Sequential)
-            } else {
-                true
-            }
-        });
+        scope.show(|along| !pass.vector || along == Some(Along::Sequential));
         scope.sizes = sizes;
         scope.place = Place::Finish;
         scope.body(&pass.finish)?;
-        scope.show(|along| {
-            if pass.vector {
-                along == Some(Along::Vector)
-            } else {
-                true
-            }
-        });
-        scope.of_pass.clear();
+        scope.show(|along| !pass.vector || along == Some(Along::Vector));
+        scope.end_pass();
     }
     Ok(scope.kinds)
 }
@@ -208,14 +197,14 @@ fn verify_scatter(buffers: &[Buffer], k: &Scatter) -> Result<(), Violation> {
     Ok(())
 }
 
-fn find(buffers: &[Buffer], id: BufferId) -> Result<&Buffer, Violation> {
+pub(super) fn find(buffers: &[Buffer], id: BufferId) -> Result<&Buffer, Violation> {
     buffers
         .get(id.0 as usize)
         .ok_or_else(|| Violation(format!("{id} is not a buffer")))
 }
 
 /// Axes exist, divisors are positive.
-fn verify_form(position: &Position, sizes: &[usize]) -> Result<(), Violation> {
+pub(super) fn verify_form(position: &Position, sizes: &[usize]) -> Result<(), Violation> {
     let digits = position.digits.iter().map(|d| &d.of);
     for affine in [&position.affine].into_iter().chain(digits) {
         verify_affine(affine, sizes)?;
@@ -232,7 +221,12 @@ fn verify_affine(affine: &Affine, sizes: &[usize]) -> Result<(), Violation> {
     ensure(known, || format!("{affine} has an axis that does not exist there"))
 }
 
-fn verify_position(at: &Position, guards: &[Guard], sizes: &[usize], buffer: &Buffer) -> Result<(), Violation> {
+pub(super) fn verify_position(
+    at: &Position,
+    guards: &[Guard],
+    sizes: &[usize],
+    buffer: &Buffer,
+) -> Result<(), Violation> {
     verify_form(at, sizes)?;
     for guard in guards {
         match guard {
@@ -249,239 +243,5 @@ fn verify_position(at: &Position, guards: &[Guard], sizes: &[usize], buffer: &Bu
             "position {at} goes from {low} to {high} in a buffer of {} elements",
             buffer.elements
         ))),
-    }
-}
-
-/// Where a body stands.
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Place {
-    Row,
-    Plain,
-    Sequential,
-    Finish,
-    Epilogue,
-}
-
-/// What is known while a kernel's bodies are walked through.
-struct Scope<'a> {
-    buffers: &'a [Buffer],
-    rows_kept: u32,
-    sizes: Vec<usize>,
-    vector_axis: bool,
-    cut: bool,
-    place: Place,
-    kinds: ValueKinds,
-    /// Of each value, whether later code may use it.
-    visible: Vec<bool>,
-    /// Of each value, what it was reduced along.
-    reductions: Vec<Option<Along>>,
-    /// What the pass has defined so far.
-    of_pass: Vec<usize>,
-}
-
-impl<'a> Scope<'a> {
-    fn new(buffers: &'a [Buffer], rows_kept: u32) -> Scope<'a> {
-        Scope {
-            buffers,
-            rows_kept,
-            sizes: vec![],
-            vector_axis: true,
-            cut: false,
-            place: Place::Plain,
-            kinds: vec![],
-            visible: vec![],
-            reductions: vec![],
-            of_pass: vec![],
-        }
-    }
-
-    fn body(&mut self, body: &Body) -> Result<(), Violation> {
-        for (at, define) in body.iter().enumerate() {
-            let first = at == 0;
-            let kind = self
-                .instruction(&define.instruction, first)
-                .map_err(|Violation(message)| Violation(format!("{}: {message}", define.value)))?;
-            if let Some(kind) = kind {
-                self.define(define, kind)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn define(&mut self, define: &Define, kind: ValueKind) -> Result<(), Violation> {
-        let value = define.value.0 as usize;
-        ensure(value < 1 << 20, || format!("{} is numbered too high", define.value))?;
-        if value >= self.kinds.len() {
-            self.kinds.resize(value + 1, None);
-            self.visible.resize(value + 1, false);
-            self.reductions.resize(value + 1, None);
-        }
-        ensure(self.kinds[value].is_none(), || {
-            format!("{} is defined twice", define.value)
-        })?;
-        self.kinds[value] = Some(kind);
-        if let Instruction::Reduce { along, .. } = &define.instruction {
-            self.reductions[value] = Some(*along);
-        } else {
-            self.visible[value] = true;
-        }
-        self.of_pass.push(value);
-        Ok(())
-    }
-
-    /// Ends a body: of the pass's values, those stay visible that the rule names by what they were reduced along.
-    fn show(&mut self, rule: impl Fn(Option<Along>) -> bool) {
-        for &value in &self.of_pass {
-            self.visible[value] = rule(self.reductions[value]);
-        }
-    }
-
-    fn expect(&self, value: ValueId, kind: ValueKind) -> Result<(), Violation> {
-        let found = self.kind(value)?;
-        ensure(found == kind, || format!("{value} is {found:?}, not {kind:?}"))
-    }
-
-    fn kind(&self, value: ValueId) -> Result<ValueKind, Violation> {
-        let at = value.0 as usize;
-        let visible = self.visible.get(at).copied().unwrap_or(false);
-        ensure(visible, || format!("{value} is used where it is not defined"))?;
-        Ok(self.kinds[at].expect("visible values are defined"))
-    }
-
-    fn position(&self, at: &Position, guards: &[Guard], buffer: &Buffer) -> Result<(), Violation> {
-        self.no_vector_axis_in_row_passes(at, guards)?;
-        verify_position(at, guards, &self.sizes, buffer)
-    }
-
-    fn no_vector_axis_in_row_passes(&self, at: &Position, guards: &[Guard]) -> Result<(), Violation> {
-        let guarded = guards.iter().any(|g| match g {
-            Guard::Within { of, .. } => of.uses(VECTOR_AXIS),
-            Guard::Divisible { of, .. } => of.coefficient(VECTOR_AXIS) != 0,
-        });
-        let used = at.uses(VECTOR_AXIS) || guarded;
-        ensure(self.vector_axis || !used, || {
-            format!("{at} uses the vector axis in a row pass")
-        })
-    }
-
-    fn kept_row(&self, row: u32) -> Result<(), Violation> {
-        let may = matches!(self.place, Place::Plain | Place::Sequential | Place::Finish);
-        ensure(row < self.rows_kept && may, || {
-            format!("row {row} cannot be kept there")
-        })
-    }
-
-    /// Checks one; gives the kind of what it defines.
-    fn instruction(&self, instruction: &Instruction, first: bool) -> Result<Option<ValueKind>, Violation> {
-        use ValueKind::*;
-        let of_storage = |buffer: &Buffer| match buffer.storage {
-            Storage::F32 => Real,
-            Storage::I32 | Storage::Bf16 | Storage::F16 => Integer,
-        };
-        Ok(Some(match instruction {
-            Instruction::Constant(_) => Real,
-            Instruction::Integer(_) => Integer,
-            Instruction::Load { buffer, at, guards, .. } => {
-                let buffer = find(self.buffers, *buffer)?;
-                self.position(at, guards, buffer)?;
-                of_storage(buffer)
-            }
-            Instruction::Gather { buffer, at, ids } => {
-                let buffer = find(self.buffers, *buffer)?;
-                self.position(at, &[], buffer)?;
-                ids.iter().try_for_each(|(id, _)| self.expect(*id, Integer))?;
-                of_storage(buffer)
-            }
-            Instruction::Index(at) => {
-                self.no_vector_axis_in_row_passes(at, &[])?;
-                verify_form(at, &self.sizes)?;
-                Integer
-            }
-            Instruction::Inside(guards) => {
-                self.no_vector_axis_in_row_passes(&Position::default(), guards)?;
-                let anything = Buffer {
-                    storage: Storage::F32,
-                    elements: 1,
-                    written: false,
-                };
-                verify_position(&Position::default(), guards, &self.sizes, &anything)?;
-                Mask
-            }
-            Instruction::KeptLoad(row) => {
-                self.kept_row(*row)?;
-                Real
-            }
-            Instruction::KeptStore(row, value) => {
-                self.kept_row(*row)?;
-                self.expect(*value, Real)?;
-                return Ok(None);
-            }
-            Instruction::Arithmetic(function, arguments) => self.arithmetic(*function, arguments)?,
-            Instruction::ShiftLeft(value, by) | Instruction::ShiftRight(value, by) => {
-                ensure(*by < 32, || format!("a shift by {by}"))?;
-                self.expect(*value, Integer)?;
-                Integer
-            }
-            Instruction::MultiplyAdd(a, b, c) => {
-                [a, b, c].into_iter().try_for_each(|v| self.expect(*v, Real))?;
-                Real
-            }
-            Instruction::Select(mask, then, other) => {
-                self.expect(*mask, Mask)?;
-                let kind = self.kind(*then)?;
-                self.expect(*other, kind)?;
-                kind
-            }
-            Instruction::Reduce { value, along, .. } => {
-                self.expect(*value, Real)?;
-                let may = match along {
-                    Along::Vector => matches!(self.place, Place::Plain | Place::Finish) && !self.cut,
-                    Along::Sequential => matches!(self.place, Place::Plain | Place::Sequential),
-                };
-                ensure(may, || format!("a reduction over {along:?} cannot stand there"))?;
-                Real
-            }
-            Instruction::Product => {
-                ensure(self.place == Place::Epilogue && first, || "a product in a body".into())?;
-                Real
-            }
-            Instruction::Store { buffer, at, value } => {
-                let buffer = find(self.buffers, *buffer)?;
-                ensure(buffer.written, || "a store to a buffer that is only read".into())?;
-                self.position(at, &[], buffer)?;
-                let kind = self.kind(*value)?;
-                let fits = kind == Mask || kind == of_storage(buffer);
-                ensure(fits, || format!("{kind:?} stored as {:?}", buffer.storage))?;
-                return Ok(None);
-            }
-        }))
-    }
-
-    fn arithmetic(&self, function: Arithmetic, arguments: &[ValueId]) -> Result<ValueKind, Violation> {
-        let (parameters, result) = signature(function);
-        ensure(arguments.len() == parameters.len(), || {
-            format!("{function:?} of {} arguments", arguments.len())
-        })?;
-        for (argument, kind) in arguments.iter().zip(parameters) {
-            self.expect(*argument, *kind)?;
-        }
-        Ok(result)
-    }
-}
-
-/// The kinds of arguments and result.
-fn signature(function: Arithmetic) -> (&'static [ValueKind], ValueKind) {
-    use Arithmetic::*;
-    use ValueKind::*;
-    match function {
-        Add | Subtract | Multiply | Divide | Minimum | Maximum => (&[Real, Real], Real),
-        Negate | Absolute | SquareRoot | Nearest | Floor => (&[Real], Real),
-        Less | LessEqual | Equal => (&[Real, Real], Mask),
-        And | Or => (&[Mask, Mask], Mask),
-        Not => (&[Mask], Mask),
-        IntegerAdd | IntegerSubtract | IntegerMultiply | BitAnd | BitOr | BitXor => (&[Integer, Integer], Integer),
-        IntegerEqual => (&[Integer, Integer], Mask),
-        ToReal | IntegerBits => (&[Integer], Real),
-        ToInteger | RealBits => (&[Real], Integer),
     }
 }

@@ -13,6 +13,7 @@ pub mod graph_print;
 pub mod kernel;
 pub mod kernel_bounds;
 pub mod kernel_print;
+mod kernel_scope;
 mod kernel_sharing;
 pub mod kernel_verify;
 pub mod model;
