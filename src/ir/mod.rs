@@ -1,6 +1,7 @@
 //! The nouns: one file for each data structure that goes from a stage to the next.
 //! Nothing here decides anything; stages do.
 
+pub mod accumulation;
 pub mod affine;
 pub mod arithmetic;
 pub mod ast;
@@ -25,4 +26,5 @@ pub mod position;
 pub mod product;
 pub mod scan;
 pub mod schedule;
+pub mod source;
 pub mod tune;
