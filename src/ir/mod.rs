@@ -9,6 +9,7 @@ pub mod ast_print;
 pub mod ast_walk;
 pub mod corner;
 pub mod experiment;
+pub mod expression;
 pub mod graph;
 pub mod graph_print;
 pub mod kernel;
