@@ -1,15 +1,15 @@
-//! Matched expressions, indices and arguments → [`Expr`] and [`Index`].
+//! Matched expressions and arguments → [`Expr`].
 
 use super::Builder;
 use super::climb::{Element, climb};
+use super::indices::{indices, reduced};
 use super::statements::block;
 use crate::ir::ast::{
-    Argument, BinaryOperator, Block, Expr, ExprKind, Index, ReductionOperator, Statement, StatementKind,
+    Argument, BinaryOperator, Block, Expr, ExprKind, ReductionOperator, Statement, StatementKind, UnaryOperator, Unit,
 };
-use crate::ir::ast::{UnaryOperator, Unit};
 use crate::parse::grammar::{Pair, Rule, part, parts};
 use crate::parse::slips;
-use crate::text::{Code, Diagnostic, Span};
+use crate::text::{Code, Diagnostic};
 
 /// `expression`, `bare_expression`.
 pub fn expression(b: &mut Builder, pair: &Pair) -> Expr {
@@ -62,16 +62,6 @@ fn reduction(b: &mut Builder, pair: &Pair) -> Element {
         condition,
         span: b.span(pair),
     }
-}
-
-fn reduced(b: &mut Builder, pair: &Pair) -> (Vec<Index>, Option<Expr>) {
-    let reduced = part(pair, Rule::reduced).expect("a reduction has a bracket");
-    let indices = parts(&reduced)
-        .filter(|p| p.as_rule() == Rule::index)
-        .map(|p| index(b, &p))
-        .collect();
-    let condition = part(&reduced, Rule::condition).map(|c| only_expression(b, &c));
-    (indices, condition)
 }
 
 /// The one expression within a rule.
@@ -349,88 +339,4 @@ fn group(b: &mut Builder, pair: &Pair) -> Expr {
         }
         None => Expr { span, ..value },
     }
-}
-
-/// The bracket of `indices`.
-pub fn indices(b: &mut Builder, pair: &Pair) -> Vec<Index> {
-    parts(pair).map(|p| index(b, &p)).collect()
-}
-
-fn index(b: &mut Builder, pair: &Pair) -> Index {
-    let inner = parts(pair).next().expect("an index is something");
-    if inner.as_rule() == Rule::rest {
-        return Index::Rest(b.span(&inner));
-    }
-    match lone_group(&inner) {
-        Some(group) => joined(b, &group),
-        None => plain_index(expression(b, &inner)),
-    }
-}
-
-/// The parentheses that are the whole of an expression, unless they hold an `else`.
-fn lone_group<'a>(expression: &Pair<'a>) -> Option<Pair<'a>> {
-    let mut group = expression.clone();
-    for rule in [Rule::operand, Rule::applied, Rule::chain, Rule::group] {
-        let mut pieces = group.into_inner();
-        group = pieces.next().filter(|p| p.as_rule() == rule)?;
-        if pieces.next().is_some() {
-            return None;
-        }
-    }
-    part(&group, Rule::otherwise).is_none().then_some(group)
-}
-
-fn joined(b: &mut Builder, group: &Pair) -> Index {
-    let mut members: Vec<Index> = parts(group).map(|p| index(b, &p)).collect();
-    match members.as_slice() {
-        [Index::Named { .. } | Index::Computed(_) | Index::Joined { .. }] => members.remove(0),
-        _ => Index::Joined {
-            parts: members,
-            span: b.span(group),
-        },
-    }
-}
-
-fn plain_index(value: Expr) -> Index {
-    match *value.kind {
-        ExprKind::Name(text) => Index::Named {
-            name: name(text, value.span),
-            bound: None,
-        },
-        ExprKind::Binary {
-            operator: BinaryOperator::Less,
-            left,
-            right,
-            operator_span,
-        } => match *left.kind {
-            ExprKind::Name(text) => Index::Named {
-                name: name(text, left.span),
-                bound: Some(right),
-            },
-            kind => {
-                let left = Expr {
-                    kind: Box::new(kind),
-                    span: left.span,
-                };
-                let kind = ExprKind::Binary {
-                    operator: BinaryOperator::Less,
-                    left,
-                    right,
-                    operator_span,
-                };
-                Index::Computed(Expr {
-                    kind: Box::new(kind),
-                    span: value.span,
-                })
-            }
-        },
-        kind => Index::Computed(Expr {
-            kind: Box::new(kind),
-            span: value.span,
-        }),
-    }
-}
-
-fn name(text: String, span: Span) -> crate::ir::ast::Name {
-    crate::ir::ast::Name { text, span }
 }

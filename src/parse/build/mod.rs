@@ -2,6 +2,7 @@
 
 mod climb;
 mod expressions;
+mod indices;
 mod items;
 mod statements;
 

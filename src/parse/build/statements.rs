@@ -1,7 +1,8 @@
 //! Matched statements → [`Statement`], and the left sides of equations, which the grammar reads as expressions.
 
 use super::Builder;
-use super::expressions::{expression, indices, only_expression, text};
+use super::expressions::{expression, only_expression, text};
+use super::indices::indices;
 use crate::ir::ast::{
     Block, Expr, ExprKind, Index, Name, ParameterDeclaration, StateDeclaration, Statement, StatementKind,
 };
