@@ -4,6 +4,8 @@
 mod accumulation;
 mod evaluation;
 mod lower;
+mod read;
+mod reduce;
 mod scan;
 mod summand;
 
