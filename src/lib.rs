@@ -19,6 +19,7 @@ pub mod plan;
 pub mod precision;
 pub mod reference;
 pub mod resolve;
+pub mod spec;
 pub mod standard;
 pub mod text;
 pub mod train;

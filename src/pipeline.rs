@@ -1,6 +1,6 @@
-//! Every stage once, in order. Only this file knows them all; it does no IO but through what it is given.
+//! Every stage once, in order. Only this file knows them all; it does no IO.
 
-use crate::ir::ast::{File, Item, Section};
+use crate::ir::ast::{File, Section};
 use crate::ir::experiment::{Accumulation, DataSettings, Evaluation, Schema, TrainSettings};
 use crate::ir::graph::{Graph, ParamDeclaration, StateDeclaration};
 use crate::ir::kernel::Schedule;
@@ -8,198 +8,34 @@ use crate::ir::model::{MetricDeclaration, Program};
 use crate::ir::number::{KeptNumber, Number};
 use crate::ir::plan::{PersistentLayout, Plan};
 use crate::ir::tune::TuneSettings;
-use crate::overrides::Value;
 use crate::resolve::library::Library;
 use crate::resolve::schedule::RunLength;
-use crate::resolve::{Context, Mode};
-use crate::text::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
-use crate::{build, fuse, grad, lint, overrides, parse, plan, precision, resolve, standard};
+use crate::resolve::{Context, Mode, Parts};
+use crate::text::{Code, Diagnostic, Diagnostics, Span};
+use crate::{build, fuse, grad, lint, plan, precision, resolve};
 use std::borrow::Cow;
-use std::path::{Component, Path, PathBuf};
 
-/// Files that imports may lead to.
-const IMPORTS: usize = 64;
-
-/// Why a spec can't be compiled: what was said, and the texts that it is said of.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// All texts.
-    pub sources: Sources,
-    /// At least one error.
-    pub diagnostics: Diagnostics,
-}
-
-/// A parsed spec with its imports and the standard library.
-#[derive(Clone, Debug)]
-pub struct Spec {
-    /// All texts; the spec itself is the first.
-    pub sources: Sources,
-    /// The spec's own tree.
-    pub file: File,
-    /// Imported files, then the library's.
-    others: Vec<File>,
-    /// What has been said so far: warnings.
-    pub warnings: Diagnostics,
-    end: Span,
-}
-
-/// Reads a file that a spec names; the error is for people.
-pub type ReadFile<'r> = &'r dyn Fn(&Path) -> Result<Vec<u8>, String>;
-
-/// Parses a spec and everything that it imports.
-pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result<Spec, Failure> {
-    let mut sources = Sources::default();
-    let mut diagnostics = Diagnostics::default();
-    let bytes = read(path);
-    let Some((id, mut file)) = parse_file(
-        &path.display().to_string(),
-        bytes,
-        Span::NOWHERE,
-        &mut sources,
-        &mut diagnostics,
-    ) else {
-        return Err(Failure { sources, diagnostics });
-    };
-    let length = sources.file(id).map_or(0, |f| f.text.trim_end().len() as u32);
-    let end = Span {
-        file: id,
-        start: length.saturating_sub(1),
-        end: length,
-    };
-    let mut others = vec![];
-    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    let mut seen = vec![plain(path)];
-    let mut waiting = imports(&file, &base);
-    while let Some((target, span)) = waiting.pop() {
-        // Imports may lead back: names come from each file once.
-        if seen.contains(&plain(&target)) {
-            continue;
-        }
-        if seen.len() > IMPORTS {
-            diagnostics.push(Diagnostic::new(
-                Code::TooMuchWork,
-                span,
-                format!("imports lead to more than {IMPORTS} files"),
-            ));
-            break;
-        }
-        seen.push(plain(&target));
-        let bytes = read(&target);
-        if let Some((_, imported)) = parse_file(
-            &target.display().to_string(),
-            bytes,
-            span,
-            &mut sources,
-            &mut diagnostics,
-        ) {
-            let base = target.parent().map(Path::to_path_buf).unwrap_or_default();
-            waiting.extend(imports(&imported, &base));
-            others.push(imported);
-        }
-    }
-    let first = FileId(sources.files().count() as u32);
-    for (name, text) in standard::FILES {
-        sources.add(*name, *text, true);
-    }
-    others.extend(standard::trees(first).iter().cloned());
-    let set: Vec<(&str, Value)> = set.iter().map(|(p, v)| (p.as_str(), Value::Text(v.clone()))).collect();
-    overrides::apply(
-        &mut file,
-        set.iter().map(|(p, v)| (*p, v)),
-        &mut sources,
-        &mut diagnostics,
-    );
-    if diagnostics.has_errors() {
-        return Err(Failure { sources, diagnostics });
-    }
-    Ok(Spec {
-        sources,
-        file,
-        others,
-        warnings: diagnostics,
-        end,
-    })
-}
-
-/// A path without `.` and without `..` behind a name, so that two ways to a file compare equal.
-fn plain(path: &Path) -> PathBuf {
-    let mut parts: Vec<Component<'_>> = vec![];
-    for part in path.components() {
-        match (part, parts.last()) {
-            (Component::CurDir, _) => {}
-            (Component::ParentDir, Some(Component::Normal(_))) => {
-                parts.pop();
-            }
-            _ => parts.push(part),
-        }
-    }
-    parts.iter().collect()
-}
-
-fn parse_file(
-    name: &str,
-    bytes: Result<Vec<u8>, String>,
-    importer: Span,
-    sources: &mut Sources,
-    diagnostics: &mut Diagnostics,
-) -> Option<(FileId, File)> {
-    let next = FileId(sources.files().count() as u32);
-    let text = match bytes.map(|b| parse::decode(next, b)) {
-        Ok(Ok(text)) => text,
-        Ok(Err(refused)) => {
-            sources.add(name, refused.shown, false);
-            diagnostics.push(refused.diagnostic);
-            return None;
-        }
-        Err(message) => {
-            diagnostics.push(Diagnostic::new(
-                Code::CannotRead,
-                importer,
-                format!("can't read {name}: {message}"),
-            ));
-            return None;
-        }
-    };
-    let id = sources.add(name, text.clone(), false);
-    Some((id, parse::parse(id, &text, diagnostics)))
-}
-
-fn imports(file: &File, base: &Path) -> Vec<(PathBuf, Span)> {
-    let of = |item: &Item| match item {
-        Item::Import { path, span } => Some((base.join(path), *span)),
-        _ => None,
-    };
-    file.items.iter().filter_map(of).collect()
-}
+pub use crate::spec::{Failure, ReadFile, Spec, load};
 
 impl Spec {
     fn library<'a>(&'a self, diagnostics: &mut Diagnostics) -> Library<'a> {
-        let files: Vec<&File> = std::iter::once(&self.file).chain(&self.others).collect();
-        Library::new(&files, diagnostics)
+        Library::new(&self.files(), diagnostics)
     }
 
-    fn failure(&self, diagnostics: Diagnostics) -> Failure {
-        Failure {
-            sources: self.sources.clone(),
-            diagnostics,
-        }
+    /// Its trees: its own, what it imports, the library's.
+    fn files(&self) -> Vec<&File> {
+        std::iter::once(&self.file).chain(&self.others).collect()
     }
 
-    /// The spec with some values changed.
-    pub fn changed<'v>(&self, changes: impl IntoIterator<Item = (&'v str, &'v Value)>) -> Result<Spec, Failure> {
-        let mut spec = self.clone();
-        let mut diagnostics = Diagnostics::default();
-        overrides::apply(&mut spec.file, changes, &mut spec.sources, &mut diagnostics);
-        match diagnostics.has_errors() {
-            true => Err(spec.failure(diagnostics)),
-            false => Ok(spec),
-        }
+    fn parts(&self, diagnostics: &mut Diagnostics) -> Option<Parts<'_>> {
+        resolve::parts(&self.file, self.end, diagnostics)
     }
 
     /// What the data section says.
     pub fn data(&self) -> Result<DataSettings, Failure> {
         let mut diagnostics = Diagnostics::default();
-        let settings = resolve::parts(&self.file, self.end, &mut diagnostics)
+        let settings = self
+            .parts(&mut diagnostics)
             .and_then(|parts| resolve::data::data_settings(parts.data, &mut diagnostics));
         match settings {
             Some(settings) if !diagnostics.has_errors() => Ok(settings),
@@ -212,7 +48,7 @@ impl Spec {
         let mut diagnostics = self.warnings.clone();
         let library = self.library(&mut diagnostics);
         resolve::unused::warn(&self.file, &self.others, &mut diagnostics);
-        let Some(parts) = resolve::parts(&self.file, self.end, &mut diagnostics) else {
+        let Some(parts) = self.parts(&mut diagnostics) else {
             return Err(self.failure(diagnostics));
         };
         let data = resolve::data::data_settings(parts.data, &mut diagnostics);
@@ -221,11 +57,7 @@ impl Spec {
             .and_then(|section| resolve::train::train_settings(section, &mut diagnostics));
         let tune = parts.tune.and_then(|section| tune(section, &parts, &mut diagnostics));
         let name = parts.model.name.text.clone();
-        let mode = if train.is_some() {
-            Mode::Training
-        } else {
-            Mode::Prediction
-        };
+        let mode = own_mode(train.as_ref());
         let batch = schema.batch.or(train.as_ref().map(|t| t.batch)).unwrap_or(1);
         if let Some((t, span)) = train.as_ref().and_then(|t| Some((t, t.batch_span?)))
             && t.batch != batch
@@ -278,8 +110,16 @@ impl Spec {
     }
 }
 
+/// The program that a spec is about: a spec without a `train` section only predicts.
+fn own_mode(train: Option<&TrainSettings>) -> Mode {
+    match train {
+        Some(_) => Mode::Training,
+        None => Mode::Prediction,
+    }
+}
+
 /// Checks the tune section.
-fn tune(section: &Section, parts: &resolve::Parts<'_>, diagnostics: &mut Diagnostics) -> Option<TuneSettings> {
+fn tune(section: &Section, parts: &Parts<'_>, diagnostics: &mut Diagnostics) -> Option<TuneSettings> {
     if parts.train.is_none() {
         let message = "`tune` compares trainings, and this spec has no `train` section";
         diagnostics.push(Diagnostic::new(Code::MissingSection, section.name.span, message));
@@ -329,7 +169,7 @@ impl Experiment {
     fn resolved(&self, mode: Mode, batch: usize) -> Result<Program, Failure> {
         let mut diagnostics = Diagnostics::default();
         let library = self.spec.library(&mut diagnostics);
-        let parts = resolve::parts(&self.spec.file, self.spec.end, &mut diagnostics);
+        let parts = self.spec.parts(&mut diagnostics);
         let Some(parts) = parts else {
             return Err(self.spec.failure(diagnostics));
         };
@@ -348,17 +188,14 @@ impl Experiment {
     /// What is suspicious: what was found on the way, and what the rules of [`crate::lint`] say, but for what the spec
     /// allows.
     pub fn lint(&self) -> Result<Diagnostics, Failure> {
-        let mode = match self.train {
-            Some(_) => Mode::Training,
-            None => Mode::Prediction,
-        };
+        let mode = own_mode(self.train.as_ref());
         let program = self.program(mode, self.part())?;
         let evaluation = match self.train {
             Some(_) => Some(self.program(Mode::Evaluation, self.part())?),
             None => None,
         };
         let (graph, made_for) = build::build_traced(&program);
-        let parts = resolve::parts(&self.spec.file, self.spec.end, &mut Diagnostics::default());
+        let parts = self.spec.parts(&mut Diagnostics::default());
         let section = parts.and_then(|p| p.train);
         let length = self.run_length();
         let run = self.train.as_ref().zip(section).map(|(settings, section)| lint::Run {
@@ -368,9 +205,8 @@ impl Experiment {
             steps_per_epoch: length.steps_per_epoch,
         });
         let programs = (&*program, evaluation.as_deref());
-        let files: Vec<&File> = std::iter::once(&self.spec.file).chain(&self.spec.others).collect();
         let traced = (&graph, &made_for[..]);
-        let subject = lint::Subject::new(&files, &self.data, &self.schema, programs, traced, run);
+        let subject = lint::Subject::new(&self.spec.files(), &self.data, &self.schema, programs, traced, run);
         let mut said = Diagnostics::default();
         let allowed = self.train.iter().flat_map(|t| &t.allowed);
         let allowed: Vec<Code> = allowed.copied().collect();
@@ -397,7 +233,7 @@ impl Experiment {
         let metrics = self.declarations()?.metrics;
         let mut diagnostics = Diagnostics::default();
         let library = self.spec.library(&mut diagnostics);
-        let parts = resolve::parts(&self.spec.file, self.spec.end, &mut diagnostics);
+        let parts = self.spec.parts(&mut diagnostics);
         let lines = parts.iter().flat_map(|p| p.train).flat_map(|section| &section.settings);
         let averaged = lines.flat_map(|line| line.key.first()).any(|key| key.text == "ema");
         let others = resolve::tune::Others {
@@ -467,7 +303,7 @@ impl Experiment {
 
     /// Where the spec says its loss.
     fn loss_line(&self) -> Option<Span> {
-        let parts = resolve::parts(&self.spec.file, self.spec.end, &mut Diagnostics::default())?;
+        let parts = self.spec.parts(&mut Diagnostics::default())?;
         let lines = &parts.train?.settings;
         let line = lines.iter().find(|s| s.key.first().is_some_and(|k| k.text == "loss"))?;
         Some(line.span)
@@ -506,13 +342,7 @@ impl Experiment {
 
     /// Parameters, states and the learning rate, as the training program declares them.
     pub fn declarations(&self) -> Result<Declarations, Failure> {
-        let batch = self.part();
-        let mode = if self.train.is_some() {
-            Mode::Training
-        } else {
-            Mode::Prediction
-        };
-        let program = self.program(mode, batch)?;
+        let program = self.program(own_mode(self.train.as_ref()), self.part())?;
         Ok(Declarations {
             params: program.params.clone(),
             states: program.states.clone(),
