@@ -33,6 +33,7 @@ mod stop;
 pub mod tensor64;
 pub mod verify;
 mod view;
+mod view_construct;
 mod view_gradient;
 mod view_samples;
 
