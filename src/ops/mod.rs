@@ -27,6 +27,7 @@ mod scan_gradient;
 pub mod scan_memory;
 #[cfg(test)]
 mod scan_memory_test;
+mod scan_whole;
 mod scatter_add;
 mod sort;
 mod stop;

@@ -1,18 +1,13 @@
 //! The gradient of a scan: a scan in the other direction. Each of its steps has what the forward step had (from the
-//! forward result, where it was kept, else computed again) and the gradient of what the forward step made.
-//!
-//! A value that every step sees whole gets a sum over all steps. Where a step's part is a sum of products, `Σ_k a b`,
-//! the steps keep `a` and `b`, and one contraction behind the loop sums over steps and `k` at once: the gradient of a
-//! recurrent weight is one matrix product for the whole sequence (and not one for each step that is added to memory).
+//! forward result, where it was kept, else computed again) and the gradient of what the forward step made. How the steps'
+//! parts of a value that all of them see are summed has a file of its own.
 
 use super::Backward;
 use super::construct::GraphBuilder;
 use super::reverse::differentiate;
+use super::scan_whole::{Part, summed};
 use super::verify::type_of;
-use crate::ir::affine::Position;
-use crate::ir::graph::{
-    Element, Graph, InputDeclaration, InputId, MapFunction, Node, NodeId, Op, OutputKind, ReduceFunction,
-};
+use crate::ir::graph::{Element, Graph, InputDeclaration, InputId, NodeId, Op, OutputKind};
 use crate::ir::scan::Scan;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -28,7 +23,7 @@ pub fn gradient(scan: &Arc<Scan>, backward: &mut Backward) -> Vec<Option<NodeId>
 
 /// What an input of the backward step is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Source {
+pub(super) enum Source {
     /// The gradient of a carry, carried itself.
     Gradient(usize),
     /// A sequence outside.
@@ -38,27 +33,14 @@ enum Source {
 }
 
 /// The backward step in the making.
-struct Step {
-    builder: GraphBuilder,
+pub(super) struct Step {
+    pub(super) builder: GraphBuilder,
     /// What stands for an inner node in the backward step.
-    sources: HashMap<NodeId, Source>,
+    pub(super) sources: HashMap<NodeId, Source>,
     /// The forward step's inputs.
     inputs: Vec<NodeId>,
     /// What the backward step gives, each once: the carries' gradients, then what is kept.
     outputs: Vec<NodeId>,
-}
-
-/// A part of a whole value's gradient, as it is summed outside.
-enum Part {
-    Product { sides: [(Side, Vec<u8>); 2], out: Vec<u8> },
-    Sum { value: Side, axes: Vec<usize> },
-}
-
-/// A factor, as it is known outside.
-#[derive(Clone, Copy)]
-enum Side {
-    Kept(usize),
-    Outside(Source),
 }
 
 impl Step {
@@ -200,68 +182,12 @@ impl Step {
     }
 
     /// The number of the output that keeps a value of each step.
-    fn keep(&mut self, node: NodeId, carries: usize) -> usize {
+    pub(super) fn keep(&mut self, node: NodeId, carries: usize) -> usize {
         let known = self.outputs[carries..].iter().position(|&o| o == node);
         known.map(|at| at + carries).unwrap_or_else(|| {
             self.outputs.push(node);
             self.outputs.len() - 1
         })
-    }
-
-    fn side(&mut self, node: NodeId, carries: usize) -> Side {
-        match self.sources.get(&node) {
-            Some(&source @ (Source::Sequence(_) | Source::Whole(_))) => Side::Outside(source),
-            _ => Side::Kept(self.keep(node, carries)),
-        }
-    }
-
-    /// What a step adds to a whole value's gradient, as sums that can be taken outside.
-    fn parts(&mut self, gradient: NodeId, carries: usize, parts: &mut Vec<Part>) {
-        let node = self.builder.graph().node(gradient).clone();
-        match &node.op {
-            Op::Map(MapFunction::Add) => {
-                for operand in node.operands {
-                    self.parts(operand, carries, parts);
-                }
-            }
-            Op::Contract { out, .. } => parts.push(self.product(&node, out.clone(), carries)),
-            Op::View { positions, guards, .. } if guards.is_empty() => {
-                let below = self.builder.graph().node(node.operands[0]).clone();
-                match (&below.op, permuted(positions, &node.shape)) {
-                    (Op::Contract { out, .. }, Some(order)) => {
-                        let out = order.iter().map(|&axis| out[axis]).collect();
-                        parts.push(self.product(&below, out, carries));
-                    }
-                    _ => {
-                        let value = self.side(gradient, carries);
-                        parts.push(Part::Sum { value, axes: vec![] });
-                    }
-                }
-            }
-            Op::Reduce {
-                function: ReduceFunction::Sum,
-                axes,
-            } => {
-                let value = self.side(node.operands[0], carries);
-                let axes = axes.clone();
-                parts.push(Part::Sum { value, axes });
-            }
-            _ => {
-                let value = self.side(gradient, carries);
-                parts.push(Part::Sum { value, axes: vec![] });
-            }
-        }
-    }
-
-    fn product(&mut self, node: &Node, out: Vec<u8>, carries: usize) -> Part {
-        let Op::Contract { a, b, .. } = &node.op else {
-            unreachable!("a product is a contraction")
-        };
-        let sides = [
-            (self.side(node.operands[0], carries), a.clone()),
-            (self.side(node.operands[1], carries), b.clone()),
-        ];
-        Part::Product { sides, out }
     }
 
     /// The backward scan: only what its outputs need, with known values as inputs.
@@ -327,15 +253,6 @@ impl Step {
     }
 }
 
-/// For each axis of a view that only reorders axes, the operand's axis.
-fn permuted(positions: &[Position], shape: &[usize]) -> Option<Vec<usize>> {
-    let axes: Vec<usize> = positions.iter().map(Position::as_axis).collect::<Option<_>>()?;
-    (0..shape.len())
-        .map(|axis| axes.iter().position(|&a| a == axis))
-        .collect::<Option<Vec<usize>>>()
-        .filter(|order| order.len() == axes.len())
-}
-
 /// The step's graph, rewritten over its sources.
 struct Rewrite<'s> {
     step: &'s Step,
@@ -369,55 +286,4 @@ impl Rewrite<'_> {
         self.new.insert(id, new);
         new
     }
-}
-
-/// The sum of all parts over all steps.
-fn summed(parts: Vec<Part>, adjoint: &Scan, result: NodeId, builder: &mut GraphBuilder) -> Option<NodeId> {
-    let mut sum = None;
-    let steps = adjoint.steps;
-    for part in parts {
-        let outside = |builder: &mut GraphBuilder, side: Side| match side {
-            Side::Kept(output) => (builder.scanned(result, adjoint, output, false), true),
-            Side::Outside(Source::Whole(node)) => (node, false),
-            Side::Outside(Source::Sequence(node)) => (node, true),
-            Side::Outside(Source::Gradient(_)) => unreachable!("a carried gradient is kept"),
-        };
-        let term = match part {
-            Part::Product { sides, out } => {
-                let step = sides.iter().flat_map(|s| &s.1).max().map_or(0, |&l| l + 1);
-                let [(a, mut a_labels), (b, mut b_labels)] = sides;
-                let (a, a_steps) = outside(builder, a);
-                let (b, b_steps) = outside(builder, b);
-                if a_steps {
-                    a_labels.insert(0, step);
-                }
-                if b_steps {
-                    b_labels.insert(0, step);
-                }
-                let product = builder.contract(a, &a_labels, b, &b_labels, &out);
-                match a_steps || b_steps {
-                    true => product,
-                    false => builder.map_constant(MapFunction::Multiply, product, steps as f64),
-                }
-            }
-            Part::Sum { value, axes } => {
-                let (value, of_steps) = outside(builder, value);
-                let shift = usize::from(of_steps);
-                let mut axes: Vec<usize> = axes.iter().map(|a| a + shift).collect();
-                if of_steps {
-                    axes.insert(0, 0);
-                }
-                let total = builder.sum(value, &axes);
-                match of_steps {
-                    true => total,
-                    false => builder.map_constant(MapFunction::Multiply, total, steps as f64),
-                }
-            }
-        };
-        sum = Some(match sum {
-            None => term,
-            Some(sum) => builder.add(sum, term),
-        });
-    }
-    sum
 }
