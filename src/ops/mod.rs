@@ -37,6 +37,7 @@ mod view;
 mod view_construct;
 mod view_gradient;
 mod view_samples;
+mod view_transpose;
 
 pub use sample::{Domain, Sample};
 
