@@ -1,9 +1,10 @@
 //! What every emitter wants to know of a kernel, apart from any instruction set: where a value changes, how a position
-//! moves from lane to lane, which reductions a pass has.
+//! moves from lane to lane and which part of it stays, which reductions a pass has.
 
 use crate::ir::affine::{Affine, Digit, Guard, Position};
 use crate::ir::graph::ReduceFunction;
 use crate::ir::kernel::*;
+use crate::ir::position::gcd;
 
 /// Along which axes inside a row a value changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -264,12 +265,38 @@ fn digit_step(digit: &Digit, lanes: i64) -> Option<i64> {
     }
 }
 
-fn gcd(a: i64, b: i64) -> i64 {
-    let (mut a, mut b) = (a.abs(), b.abs());
-    while b != 0 {
-        (a, b) = (b, a % b);
+/// The part of a position that does not move along the vector axis, without the constant.
+pub fn fixed(at: &Position) -> Position {
+    part(at, |axis| axis != VECTOR_AXIS)
+}
+
+/// The part of a position that moves along outer axes before one, without the constant.
+pub fn fixed_before(at: &Position, last: usize) -> Position {
+    part(at, |axis| axis != VECTOR_AXIS && axis < last)
+}
+
+/// The part of a position whose axes all fit, without the constant.
+fn part(at: &Position, fits: impl Fn(usize) -> bool) -> Position {
+    let digits = at.digits.iter();
+    Position {
+        affine: Affine {
+            constant: 0,
+            terms: at.affine.terms.iter().copied().filter(|t| fits(t.0)).collect(),
+        },
+        digits: digits
+            .filter(|d| d.of.terms.iter().all(|t| fits(t.0)))
+            .cloned()
+            .collect(),
     }
-    a
+}
+
+/// A factor and a number of bits, so that `⌊n / divide⌋` is `n` times the factor, shifted right by the bits, for every
+/// `n` from 0 below 2^31: `n · ⌈2^s / d⌉` exceeds `n · 2^s / d` by less than `n / 2^31 · 2^s / d`, so by less than it takes
+/// to reach the next whole number, if 2^s ≥ 2^31 · d.
+pub fn reciprocal(divide: i64) -> (i64, u8) {
+    let bits = 31 + (64 - (divide - 1).leading_zeros());
+    let factor = ((1i128 << bits) + i128::from(divide) - 1) / i128::from(divide);
+    (i64::try_from(factor).expect("below 2^32"), bits as u8)
 }
 
 #[cfg(test)]

@@ -1,16 +1,13 @@
-//! What all kernels of this emitter share: the function's frame, constants, loops and memory operands on a Cranelift
-//! function builder. It knows vectors of four lanes and no kernel's structure.
+//! What all kernels of this emitter share: the function's frame, constants and loops on a Cranelift function builder. It knows vectors of four lanes and no kernel's structure.
 
-use super::position::Memory;
+use super::position::Scopes;
 use crate::codegen::analysis::Ranges;
-use crate::codegen::interpret::fill_bits;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKinds;
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::types::{F32, F32X4, I8, I32, I32X4, I64};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{F32X4, I8, I32, I32X4, I64};
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, ConstantData, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, Type,
-    Value,
+    AbiParam, Block, BlockArg, ConstantData, InstBuilder, MemFlagsData, Signature, Type, Value,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::packed_option::ReservedValue;
@@ -71,7 +68,7 @@ pub struct Emitter<'a> {
     /// What a real is between, unless it is a NaN.
     pub ranges: Ranges,
     /// What need not be computed again.
-    pub memory: Memory,
+    pub memory: Scopes,
     /// Addresses of four equal words, for what guarded loads read outside.
     pub(super) fills: Vec<(u32, Value)>,
     /// The address of the product's row, from which the vector index counts.
@@ -121,7 +118,7 @@ impl<'a> Emitter<'a> {
             constant_table: None,
             is_x86: false,
             ranges: Ranges::default(),
-            memory: Memory::default(),
+            memory: Scopes::default(),
             fills: vec![],
             product: None,
             kept_stride: 0,
@@ -192,151 +189,10 @@ impl<'a> Emitter<'a> {
         self.buffers[buffer.0 as usize].storage.stride() as i64
     }
 
-    /// A vector of the first `live` elements at an address; zeros in the other lanes.
-    pub fn load_lanes(&mut self, storage: Storage, pointer: Value, offset: i32, live: usize) -> Value {
-        if live == QUAD {
-            return self.load_four(storage, pointer, offset);
-        }
-        let stride = storage.stride() as i32;
-        let elements: Vec<(Value, i32)> = (0..live).map(|l| (pointer, offset + l as i32 * stride)).collect();
-        self.load_elements(storage, &elements)
-    }
-
-    /// Four elements side by side; of 16 bits with zeros above them.
-    pub fn load_four(&mut self, storage: Storage, pointer: Value, offset: i32) -> Value {
-        match storage {
-            Storage::F32 | Storage::I32 => self.builder.ins().load(F32X4, PLAIN, pointer, offset),
-            Storage::Bf16 | Storage::F16 => {
-                let four = self.builder.ins().uload16x4(PLAIN, pointer, offset);
-                self.cast(F32X4, four)
-            }
-        }
-    }
-
-    /// The bits of one element, as an f32; of 16 bits with zeros above them.
-    pub fn load_one(&mut self, storage: Storage, pointer: Value, offset: i32) -> Value {
-        match storage {
-            Storage::F32 | Storage::I32 => self.builder.ins().load(F32, PLAIN, pointer, offset),
-            Storage::Bf16 | Storage::F16 => {
-                let bits = self.builder.ins().uload16(I32, PLAIN, pointer, offset);
-                self.builder.ins().bitcast(F32, MemFlagsData::new(), bits)
-            }
-        }
-    }
-
-    /// The bits of four elements as the reals that they are.
-    pub fn widened(&mut self, storage: Storage, bits: Value) -> Value {
-        let bits = match storage {
-            Storage::F32 | Storage::I32 => return bits,
-            Storage::Bf16 => {
-                let bits = self.cast(I32X4, bits);
-                self.builder.ins().ishl_imm_u(bits, 16)
-            }
-            Storage::F16 => self.widened_f16(bits),
-        };
-        self.cast(F32X4, bits)
-    }
-
-    /// Fraction and exponent in their new places are 2⁻¹¹² times the number, which is exact also for subnormal ones; from
-    /// 2¹⁶ on it stood for an infinity or a NaN.
-    fn widened_f16(&mut self, bits: Value) -> Value {
-        let bits = self.cast(I32X4, bits);
-        let size = self.builder.ins().ishl_imm_u(bits, 13);
-        let rest = self.splat_bits(I32X4, 0x7fff << 13);
-        let size = self.builder.ins().band(size, rest);
-        let size = self.cast(F32X4, size);
-        let scale = self.splat_bits(F32X4, 2f32.powi(112).to_bits());
-        let size = self.builder.ins().fmul(size, scale);
-        let (least, exponent) = (
-            self.splat_bits(F32X4, 65_536f32.to_bits()),
-            self.splat_bits(I32X4, 0x7f80_0000),
-        );
-        let beyond = self.builder.ins().fcmp(FloatCC::GreaterThanOrEqual, size, least);
-        let exponent = self.builder.ins().band(beyond, exponent);
-        let sign = self.builder.ins().ushr_imm_u(bits, 15);
-        let sign = self.builder.ins().ishl_imm_u(sign, 31);
-        let size = self.cast(I32X4, size);
-        let size = self.builder.ins().bor(size, exponent);
-        self.builder.ins().bor(size, sign)
-    }
-
-    /// A vector of elements at several addresses.
-    pub fn load_elements(&mut self, storage: Storage, elements: &[(Value, i32)]) -> Value {
-        let mut vector = None;
-        for (lane, &(pointer, offset)) in elements.iter().enumerate() {
-            let word = self.load_one(storage, pointer, offset);
-            vector = Some(match vector {
-                None => self.builder.ins().scalar_to_vector(F32X4, word),
-                Some(vector) => self.builder.ins().insertlane(vector, word, lane as u8),
-            });
-        }
-        vector.expect("at least one lane is live")
-    }
-
-    /// Stores the first `live` lanes of a vector one after the other.
-    pub fn store_lanes(&mut self, storage: Storage, value: Value, pointer: Value, offset: i32, live: usize) {
-        if live == QUAD && storage.stride() == WORD as usize {
-            self.builder.ins().store(PLAIN, value, pointer, offset);
-            return;
-        }
-        for lane in 0..live {
-            let offset = offset + (lane * storage.stride()) as i32;
-            self.store_lane(storage, value, lane, (pointer, offset));
-        }
-    }
-
-    /// Stores one lane of a vector.
-    pub fn store_lane(&mut self, storage: Storage, value: Value, lane: usize, (pointer, offset): (Value, i32)) {
-        match storage {
-            Storage::F32 | Storage::I32 => {
-                let word = self.builder.ins().extractlane(value, lane as u8);
-                self.builder.ins().store(PLAIN, word, pointer, offset);
-            }
-            Storage::Bf16 | Storage::F16 => {
-                let value = self.cast(I32X4, value);
-                let word = self.builder.ins().extractlane(value, lane as u8);
-                self.builder.ins().istore16(PLAIN, word, pointer, offset);
-            }
-        }
-    }
-
     /// Lane 0 in all lanes.
     pub fn splat_first(&mut self, value: Value) -> Value {
         let first = self.builder.ins().extractlane(value, 0);
         self.builder.ins().splat(F32X4, first)
-    }
-
-    /// An address made once: four words of the same bits on the stack.
-    pub fn fill_pointer(&mut self, bits: u32) -> Value {
-        let found = self.fills.iter().find(|f| f.0 == bits);
-        found.expect("fills are laid out before the body").1
-    }
-
-    /// Lays out the fill words of all guarded loads. Only in the first block.
-    pub fn lay_out_fills<'b>(&mut self, bodies: impl IntoIterator<Item = &'b Define>) {
-        for define in bodies {
-            let Instruction::Load {
-                buffer, guards, fill, ..
-            } = &define.instruction
-            else {
-                continue;
-            };
-            let bits = self.fill_bits(*buffer, *fill);
-            if guards.is_empty() || self.fills.iter().any(|f| f.0 == bits) {
-                continue;
-            }
-            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, 16, 4);
-            let slot = self.builder.create_sized_stack_slot(data);
-            let value = self.splat_bits(F32X4, bits);
-            let address = self.builder.ins().stack_addr(I64, slot, 0);
-            self.builder.ins().store(PLAIN, value, address, 0);
-            self.fills.push((bits, address));
-        }
-    }
-
-    /// What a guarded load reads outside, in the buffer's storage.
-    pub fn fill_bits(&self, buffer: BufferId, fill: f32) -> u32 {
-        fill_bits(self.buffers[buffer.0 as usize].storage, fill)
     }
 
     /// `while index < end { carried = body(index, carried); index += step }`; gives what is carried out.

@@ -1,12 +1,13 @@
-//! Positions, guards and memory operands: from indices to addresses. What depends on outer axes alone is computed once
-//! for the row; inside a group of four lanes a position is computed once if it moves evenly.
+//! Positions and guards, from indices to addresses. What depends on outer axes alone is computed once for the row; inside
+//! a group of four lanes a position is computed once if it moves evenly.
 
-use super::emitter::{CONSTANT, Emitter, QUAD};
-use crate::codegen::analysis::{Varies, first_sequential, guards_vary, lane_step, position_varies};
+use super::emitter::{Emitter, QUAD};
+use crate::codegen::analysis::{
+    Varies, first_sequential, fixed, fixed_before, guards_vary, lane_step, position_varies, reciprocal,
+};
 use crate::ir::affine::{Affine, Digit, Guard, Position};
 use crate::ir::kernel::*;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{F32X4, I32, I32X4, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// An address: pointer and a constant number of bytes.
@@ -27,9 +28,9 @@ enum Known {
 
 /// Scopes of what is known; an inner one ends before its outer.
 #[derive(Default)]
-pub struct Memory(Vec<Vec<(Known, Value)>>);
+pub struct Scopes(Vec<Vec<(Known, Value)>>);
 
-impl Memory {
+impl Scopes {
     /// What is computed from here on is known until the scope is closed: everything until then must be emitted in
     /// blocks that this place dominates.
     pub fn open(&mut self) {
@@ -117,13 +118,9 @@ impl Emitter<'_> {
         let moved = low.min(0).div_euclid(divide);
         let positive = self.with_constant(Some(value), -moved * divide);
         let quotient = if high - moved * divide < 1 << 31 {
-            // For n < 2^31: n · ⌈2^s / d⌉ exceeds n · 2^s / d by less than n / 2^31 · 2^s / d, so by less than it takes
-            // to reach the next whole number, if 2^s ≥ 2^31 · d.
-            let shift = 31 + i64::from(64 - (divide - 1).leading_zeros());
-            let factor = ((1i128 << shift) + i128::from(divide) - 1) / i128::from(divide);
-            let factor = i64::try_from(factor).expect("below 2^32");
+            let (factor, bits) = reciprocal(divide);
             let product = self.builder.ins().imul_imm_s(positive, factor);
-            self.builder.ins().ushr_imm_u(product, shift)
+            self.builder.ins().ushr_imm_u(product, i64::from(bits))
         } else {
             self.builder.ins().udiv_imm_s(positive, divide)
         };
@@ -178,7 +175,7 @@ impl Emitter<'_> {
     }
 
     /// The value of a position.
-    fn position(&mut self, at: &Position, shift: i64) -> Value {
+    pub fn position(&mut self, at: &Position, shift: i64) -> Value {
         let affine = self.affine(&at.affine, shift);
         match self.digits(&at.digits, shift, 1) {
             Some(digits) => self.builder.ins().iadd(affine, digits),
@@ -194,11 +191,11 @@ impl Emitter<'_> {
                 Instruction::Load { buffer, at, .. }
                 | Instruction::Gather { buffer, at, .. }
                 | Instruction::Store { buffer, at, .. } => {
-                    let fixed = fixed(at, |axis| axis != VECTOR_AXIS);
+                    let fixed = fixed(at);
                     if wanted(position_varies(&fixed, sequential_from)) {
                         self.fixed_pointer(*buffer, at);
                     } else {
-                        let row = fixed_for_row(at, sequential_from);
+                        let row = fixed_before(at, sequential_from);
                         self.fixed_pointer(*buffer, &row);
                     }
                 }
@@ -218,13 +215,13 @@ impl Emitter<'_> {
     /// The address of a buffer's element at the part of a position that does not move along the vector axis (without the
     /// constant).
     pub fn fixed_pointer(&mut self, buffer: BufferId, at: &Position) -> Value {
-        let fixed = fixed(at, |axis| axis != VECTOR_AXIS);
+        let fixed = fixed(at);
         let known = Known::Pointer(buffer, fixed.clone());
         if let Some(pointer) = self.memory.find(&known) {
             return pointer;
         }
         let sequential_from = first_sequential(self.outer_axes);
-        let row = fixed_for_row(at, sequential_from);
+        let row = fixed_before(at, sequential_from);
         let mut rest = &fixed;
         let inner;
         let mut pointer = self.pointers[buffer.0 as usize];
@@ -264,7 +261,7 @@ impl Emitter<'_> {
 
     /// Puts another pointer in its place, in the innermost scope.
     pub fn move_fixed_pointer(&mut self, buffer: BufferId, at: &Position, to: Value) {
-        let fixed = fixed(at, |axis| axis != VECTOR_AXIS);
+        let fixed = fixed(at);
         self.memory.add(Known::Pointer(buffer, fixed), to);
     }
 
@@ -291,7 +288,7 @@ impl Emitter<'_> {
     }
 
     /// Whether a guard holds; `None` if it always does.
-    fn guard(&mut self, guard: &Guard, lane: usize) -> Option<Value> {
+    pub fn guard(&mut self, guard: &Guard, lane: usize) -> Option<Value> {
         let moves = guards_vary(std::slice::from_ref(guard), usize::MAX).vector;
         let shift = if moves { self.vector_offset + lane as i64 } else { 0 };
         if let Guard::Within { of, low, high } = guard {
@@ -323,89 +320,13 @@ impl Emitter<'_> {
     }
 
     /// All guards at one lane.
-    fn guards(&mut self, guards: &[Guard], lane: usize) -> Option<Value> {
+    pub fn guards(&mut self, guards: &[Guard], lane: usize) -> Option<Value> {
         let mut all = None;
         for guard in guards {
             let truth = self.guard(guard, lane);
             all = self.both(all, truth);
         }
         all
-    }
-
-    /// A guarded or unguarded load of the first `live` lanes, as f32 bits.
-    pub fn load(&mut self, buffer: BufferId, at: &Position, guards: &[Guard], fill: f32, live: usize) -> Value {
-        let storage = self.buffers[buffer.0 as usize].storage;
-        let step = lane_step(at, QUAD as i64);
-        let even = guards.iter().all(|g| guard_step(g) == Some(0));
-        if even && matches!(step, Some(0 | 1)) {
-            let (mut pointer, mut offset) = self.address(buffer, at, 0);
-            if let Some(holds) = self.guards(guards, 0) {
-                let bits = self.fill_bits(buffer, fill);
-                let outside = self.fill_pointer(bits);
-                let inside = self.builder.ins().iadd_imm_s(pointer, i64::from(offset));
-                (pointer, offset) = (self.builder.ins().select(holds, inside, outside), 0);
-            }
-            if step == Some(1) {
-                return self.load_lanes(storage, pointer, offset, live);
-            }
-            let word = self.load_one(storage, pointer, offset);
-            return self.builder.ins().splat(F32X4, word);
-        }
-        let evenly = guards.iter().all(|g| guard_step(g).is_some());
-        let quickly = match (evenly, step, live) {
-            (true, Some(0 | 1), QUAD) => self.ends_inside(guards),
-            _ => None,
-        };
-        let Some(quickly) = quickly else {
-            return self.load_guarded_lanes(buffer, at, guards, fill, live);
-        };
-        // Most vectors lie inside altogether.
-        let [quick, slow, end] = [(); 3].map(|()| self.builder.create_block());
-        let loaded = self.builder.append_block_param(end, F32X4);
-        self.builder.ins().brif(quickly, quick, &[], slow, &[]);
-        self.builder.switch_to_block(quick);
-        self.memory.open();
-        let vector = self.load(buffer, at, &[], fill, live);
-        self.memory.close();
-        self.builder.ins().jump(end, &[vector.into()]);
-        self.builder.switch_to_block(slow);
-        self.memory.open();
-        let vector = self.load_guarded_lanes(buffer, at, guards, fill, live);
-        self.memory.close();
-        self.builder.ins().jump(end, &[vector.into()]);
-        self.builder.switch_to_block(end);
-        loaded
-    }
-
-    /// Whether guards that move evenly hold in the first and the last lane, and so in all.
-    fn ends_inside(&mut self, guards: &[Guard]) -> Option<Value> {
-        let first = self.guards(guards, 0);
-        let last = self.guards(guards, QUAD - 1);
-        self.both(first, last)
-    }
-
-    fn load_guarded_lanes(
-        &mut self,
-        buffer: BufferId,
-        at: &Position,
-        guards: &[Guard],
-        fill: f32,
-        live: usize,
-    ) -> Value {
-        let addresses = self.lane_addresses(buffer, at, live);
-        let mut words = vec![];
-        for (lane, (pointer, offset)) in addresses.into_iter().enumerate() {
-            words.push(match self.guards(guards, lane) {
-                None => (pointer, offset),
-                Some(holds) => {
-                    let bits = self.fill_bits(buffer, fill);
-                    let outside = self.fill_pointer(bits);
-                    let inside = self.builder.ins().iadd_imm_s(pointer, i64::from(offset));
-                    (self.builder.ins().select(holds, inside, outside), 0)
-                }
-            });
-        }
-        self.load_elements(self.buffers[buffer.0 as usize].storage, &words)
     }
 
     /// The address of each live lane.
@@ -421,147 +342,12 @@ impl Emitter<'_> {
             _ => (0..live).map(|lane| self.address(buffer, at, lane)).collect(),
         }
     }
-
-    /// Stores the first `live` lanes.
-    pub fn store(&mut self, buffer: BufferId, at: &Position, value: Value, live: usize) {
-        let storage = self.buffers[buffer.0 as usize].storage;
-        if lane_step(at, QUAD as i64) == Some(1) {
-            let (pointer, offset) = self.address(buffer, at, 0);
-            return self.store_lanes(storage, value, pointer, offset, live);
-        }
-        for (lane, address) in self.lane_addresses(buffer, at, live).into_iter().enumerate() {
-            self.store_lane(storage, value, lane, address);
-        }
-    }
-
-    /// Reads a table at ids. `even`: whether all ids are the same in every lane.
-    pub fn gather(&mut self, buffer: BufferId, at: &Position, ids: &[(Value, i64)], even: bool, live: usize) -> Value {
-        let storage = self.buffers[buffer.0 as usize].storage;
-        let stride = storage.stride() as i64;
-        let step = lane_step(at, QUAD as i64);
-        if even && matches!(step, Some(0 | 1)) {
-            let (pointer, offset) = self.address(buffer, at, 0);
-            let pointer = self.moved_by_ids(pointer, ids, stride, 0);
-            if step == Some(1) {
-                return self.load_lanes(storage, pointer, offset, live);
-            }
-            let word = self.load_one(storage, pointer, offset);
-            return self.builder.ins().splat(F32X4, word);
-        }
-        let addresses = self.lane_addresses(buffer, at, live);
-        let words: Vec<Address> = addresses
-            .into_iter()
-            .enumerate()
-            .map(|(lane, (pointer, offset))| (self.moved_by_ids(pointer, ids, stride, lane), offset))
-            .collect();
-        self.load_elements(storage, &words)
-    }
-
-    fn moved_by_ids(&mut self, mut pointer: Value, ids: &[(Value, i64)], unit: i64, lane: usize) -> Value {
-        for &(id, stride) in ids {
-            let id = self.builder.ins().extractlane(id, lane as u8);
-            let id = self.builder.ins().sextend(I64, id);
-            let bytes = self.scaled(id, stride * unit);
-            pointer = self.builder.ins().iadd(pointer, bytes);
-        }
-        pointer
-    }
-
-    /// A scalar id from a buffer of ids.
-    pub fn load_id(&mut self, buffer: BufferId, at: &Position) -> Value {
-        let (pointer, offset) = self.address(buffer, at, 0);
-        let id = self.builder.ins().load(I32, CONSTANT, pointer, offset);
-        self.builder.ins().sextend(I64, id)
-    }
-
-    /// A position as i32 in every lane.
-    pub fn index_vector(&mut self, at: &Position) -> Value {
-        match lane_step(at, QUAD as i64) {
-            Some(step) => {
-                let first = self.position(at, self.vector_offset);
-                let first = self.builder.ins().ireduce(I32, first);
-                let first = self.builder.ins().splat(I32X4, first);
-                if step == 0 {
-                    return first;
-                }
-                let steps = self.vector_bits(I32X4, [0, 1, 2, 3].map(|l| (l * step) as u32));
-                self.builder.ins().iadd(first, steps)
-            }
-            None => {
-                let mut vector = self.splat_bits(I32X4, 0);
-                for lane in 0..QUAD {
-                    let value = self.position(at, self.vector_offset + lane as i64);
-                    let value = self.builder.ins().ireduce(I32, value);
-                    vector = self.builder.ins().insertlane(vector, value, lane as u8);
-                }
-                vector
-            }
-        }
-    }
-
-    /// Whether guards hold, as a mask.
-    pub fn inside_vector(&mut self, guards: &[Guard]) -> Value {
-        let (even, uneven): (Vec<_>, Vec<_>) = guards.iter().cloned().partition(|g| guard_step(g) == Some(0));
-        let mut mask = self.guards(&even, 0).map(|truth| self.splat_truth(truth));
-        for guard in &uneven {
-            let holds = self.guard_vector(guard);
-            mask = self.both(mask, Some(holds));
-        }
-        match mask {
-            Some(mask) => mask,
-            None => self.splat_bits(I32X4, u32::MAX),
-        }
-    }
-
-    fn guard_vector(&mut self, guard: &Guard) -> Value {
-        if let (Guard::Within { of, low, high }, Some(_)) = (guard, guard_step(guard)) {
-            let (least, greatest) = of.range(&self.sizes);
-            let narrow = i32::try_from(least).is_ok() && i32::try_from(greatest + QUAD as i64).is_ok();
-            if let (true, Ok(low), Ok(high)) = (narrow, i32::try_from(*low), i32::try_from(*high)) {
-                let value = self.index_vector(of);
-                let (low, high) = (self.splat_bits(I32X4, low as u32), self.splat_bits(I32X4, high as u32));
-                let not_below = self.builder.ins().icmp(IntCC::SignedGreaterThanOrEqual, value, low);
-                let below = self.builder.ins().icmp(IntCC::SignedLessThan, value, high);
-                return self.builder.ins().band(not_below, below);
-            }
-        }
-        let mut vector = self.splat_bits(I32X4, 0);
-        for lane in 0..QUAD {
-            let truth = match self.guard(guard, lane) {
-                Some(truth) => truth,
-                None => self.truth(),
-            };
-            let word = self.builder.ins().bmask(I32, truth);
-            vector = self.builder.ins().insertlane(vector, word, lane as u8);
-        }
-        vector
-    }
 }
 
 /// By how much a guard's position grows from lane to lane; `None` if that differs.
-fn guard_step(guard: &Guard) -> Option<i64> {
+pub fn guard_step(guard: &Guard) -> Option<i64> {
     match guard {
         Guard::Within { of, .. } => lane_step(of, QUAD as i64),
         Guard::Divisible { of, .. } => (of.coefficient(VECTOR_AXIS) == 0).then_some(0),
     }
-}
-
-/// The part of a position whose axes all fit, without the constant.
-fn fixed(at: &Position, fits: impl Fn(usize) -> bool) -> Position {
-    Position {
-        affine: Affine {
-            constant: 0,
-            terms: at.affine.terms.iter().copied().filter(|t| fits(t.0)).collect(),
-        },
-        digits: at
-            .digits
-            .iter()
-            .filter(|d| d.of.terms.iter().all(|t| fits(t.0)))
-            .cloned()
-            .collect(),
-    }
-}
-
-fn fixed_for_row(at: &Position, sequential_from: usize) -> Position {
-    fixed(at, |axis| axis != VECTOR_AXIS && axis < sequential_from)
 }

@@ -4,7 +4,9 @@
 use super::code::*;
 use super::encode::{Condition, Shift};
 use super::encode_vector::Width;
-use crate::codegen::analysis::{Ranges, Varies, first_sequential, guards_vary, position_varies};
+use crate::codegen::analysis::{
+    Ranges, Varies, first_sequential, fixed, fixed_before, guards_vary, position_varies, reciprocal,
+};
 use crate::ir::affine::{Affine, Digit, Guard, Position};
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKinds;
@@ -236,15 +238,9 @@ impl<'a> Emitter<'a> {
         if high - moved * divide >= 1 << 31 {
             return Err(Unsupported);
         }
-        // For n < 2^31: n · ⌈2^s / d⌉ exceeds n · 2^s / d by less than n / 2^31 · 2^s / d, so by less than it takes to
-        // reach the next whole number, if 2^s ≥ 2^31 · d.
-        let shift = 31 + i64::from(64 - (divide - 1).leading_zeros());
-        let factor = ((1i128 << shift) + i128::from(divide) - 1) / i128::from(divide);
-        let factor = i64::try_from(factor).expect("below 2^32");
+        let (factor, bits) = reciprocal(divide);
         let product = self.code.to_word(|d| Step::MultiplyNumber(d, positive, factor));
-        let quotient = self
-            .code
-            .to_word(|d| Step::Shift(Shift::Right, d, product, shift as u8));
+        let quotient = self.code.to_word(|d| Step::Shift(Shift::Right, d, product, bits));
         Ok(self.plus(Some(quotient), moved))
     }
 
@@ -329,11 +325,11 @@ impl<'a> Emitter<'a> {
                 Instruction::Load { buffer, at, .. }
                 | Instruction::Gather { buffer, at, .. }
                 | Instruction::Store { buffer, at, .. } => {
-                    let fixed = fixed(at, |axis| axis != VECTOR_AXIS);
+                    let fixed = fixed(at);
                     if wanted(position_varies(&fixed, sequential_from)) {
                         self.fixed_pointer(*buffer, at)?;
                     } else {
-                        let row = before(at, sequential_from);
+                        let row = fixed_before(at, sequential_from);
                         self.fixed_pointer(*buffer, &row)?;
                     }
                 }
@@ -362,15 +358,16 @@ impl<'a> Emitter<'a> {
             | Instruction::Gather { buffer, at, .. }
             | Instruction::Store { buffer, at, .. } = &define.instruction
             {
-                self.fixed_pointer(*buffer, &before(at, last))?;
+                self.fixed_pointer(*buffer, &fixed_before(at, last))?;
             }
             if let Instruction::Load { guards, .. } | Instruction::Inside(guards) = &define.instruction {
                 for guard in guards {
-                    let of = match guard {
+                    let mut of = match guard {
                         Guard::Within { of, .. } => of.clone(),
                         Guard::Divisible { of, .. } => of.clone().into(),
                     };
-                    if before(&of, last) == fixed(&of, |_| true) {
+                    of.affine.constant = 0;
+                    if fixed_before(&of, last) == of {
                         self.guard(guard)?;
                     }
                 }
@@ -382,7 +379,7 @@ impl<'a> Emitter<'a> {
     /// The address of a buffer's element at the part of a position that does not move along the vector axis (without the
     /// constant).
     pub fn fixed_pointer(&mut self, buffer: BufferId, at: &Position) -> Result<Reg, Unsupported> {
-        let fixed = fixed(at, |axis| axis != VECTOR_AXIS);
+        let fixed = fixed(at);
         let computed = Computed::Pointer(buffer, fixed.clone());
         if let Some(pointer) = self.find(&computed) {
             return Ok(pointer);
@@ -392,7 +389,7 @@ impl<'a> Emitter<'a> {
         let mut pointer = self.pointers[buffer.0 as usize];
         // A part of it may be known: that of the row, or that of its neighbours.
         for from in [sequential_from, self.outer_axes] {
-            let part = before(at, from);
+            let part = fixed_before(at, from);
             if part == fixed || part == Position::default() {
                 continue;
             }
@@ -416,7 +413,7 @@ impl<'a> Emitter<'a> {
 
     /// Puts another pointer in its place, in the innermost scope.
     pub fn move_fixed_pointer(&mut self, buffer: BufferId, at: &Position, to: Reg) {
-        let fixed = fixed(at, |axis| axis != VECTOR_AXIS);
+        let fixed = fixed(at);
         self.add(Computed::Pointer(buffer, fixed), to);
     }
 
@@ -520,25 +517,4 @@ impl<'a> Emitter<'a> {
         indices.reverse();
         Ok(indices)
     }
-}
-
-/// The part of a position whose axes all fit, without the constant.
-pub fn fixed(at: &Position, fits: impl Fn(usize) -> bool) -> Position {
-    Position {
-        affine: Affine {
-            constant: 0,
-            terms: at.affine.terms.iter().copied().filter(|t| fits(t.0)).collect(),
-        },
-        digits: at
-            .digits
-            .iter()
-            .filter(|d| d.of.terms.iter().all(|t| fits(t.0)))
-            .cloned()
-            .collect(),
-    }
-}
-
-/// The part of a position that moves along outer axes before one, without the constant.
-fn before(at: &Position, axis: usize) -> Position {
-    fixed(at, |a| a != VECTOR_AXIS && a < axis)
 }

@@ -3,7 +3,7 @@
 use super::code::*;
 use super::emitter::{Computed, Emitter, Unsupported};
 use super::encode_vector::op;
-use crate::codegen::analysis::{guards_vary, lane_step};
+use crate::codegen::analysis::{guards_vary, lane_step, reciprocal};
 use crate::ir::affine::{Affine, Digit, Guard, Position};
 use crate::ir::kernel::VECTOR_AXIS;
 
@@ -202,10 +202,9 @@ impl Emitter<'_> {
         }
         let moved = low.min(0).div_euclid(divide);
         let positive = self.plus_lanes(value, -moved * divide);
-        let shift = 31 + (64 - (divide - 1).leading_zeros());
-        let factor = ((1i128 << shift) + i128::from(divide) - 1) / i128::from(divide);
+        let (factor, bits) = reciprocal(divide);
         let factor = self.code.even(factor as u32);
-        let shift = Some(shift as u8);
+        let shift = Some(bits);
         let even = self.code.three(op::MULTIPLY_EVEN, positive, factor);
         let even = self.code.two(op::SHIFT_RIGHT_64, even, shift);
         let odd = self.code.two(op::SHIFT_RIGHT_64, positive, Some(32));
