@@ -21,6 +21,7 @@ mod memory;
 pub mod multiply;
 pub mod pack;
 mod pack_pairs;
+mod position;
 mod scatter;
 mod select;
 mod select_vector;
