@@ -25,3 +25,4 @@ mod position;
 mod scatter;
 mod select;
 mod select_vector;
+mod vector_pass;
