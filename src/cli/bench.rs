@@ -4,7 +4,8 @@
 
 use super::compile::contract_flops;
 use super::failure::Failure;
-use super::session::{self, Built};
+use super::programs::{self, Built};
+use super::session;
 use super::train::load_init;
 use super::{SpecArguments, streams, threads};
 use crate::data::Batch;
@@ -97,7 +98,7 @@ impl SteppedData {
         threads: usize,
     ) -> Result<Stepper<'a>, Failure> {
         let begin = Instant::now();
-        let mut built = session::build(session, true, &[], threads)?;
+        let mut built = programs::build(session, true, &[], threads)?;
         let build_took = begin.elapsed();
         match &self.data {
             Some(folder) => load_init(&mut built, &folder.join("init.safetensors"), &self.names(spec)?)?,
@@ -192,7 +193,7 @@ impl<'a> Stepper<'a> {
         let per_epoch = self.next()?;
         let variable = step_variables(self.step, per_epoch, &self.kept);
         let moment = Moment::new(self.step, &variable, &self.keys);
-        let machine = session::train_machine(&mut self.built.machine);
+        let machine = programs::train_machine(&mut self.built.machine);
         Ok(self.updater.run(machine, &self.batch, &moment).loss)
     }
 
@@ -202,7 +203,7 @@ impl<'a> Stepper<'a> {
         let per_epoch = self.next()?;
         let variable = step_variables(self.step, per_epoch, &self.kept);
         let moment = Moment::new(self.step, &variable, &self.keys);
-        let machine = session::train_machine(&mut self.built.machine);
+        let machine = programs::train_machine(&mut self.built.machine);
         let program = self.updater.prepare(machine, &self.batch, &moment);
         Ok(self.built.machine.run_timed(program))
     }
@@ -229,7 +230,7 @@ fn record(stepper: &mut Stepper, steps: u64, map: &NameMap, file: &std::path::Pa
         if stepper.step == 1 {
             let training = stepper.built.training.as_ref().expect("built with it");
             let program = training.parted.as_ref().map_or(&training.main, |p| &p.update).program;
-            let machine = session::train_machine(&mut stepper.built.machine);
+            let machine = programs::train_machine(&mut stepper.built.machine);
             for (index, output) in machine.outputs(program).iter().enumerate() {
                 if let OutputKind::ParamGradient(id) = output.kind {
                     let norm = f64::from(machine.output(program, index)[0]);

@@ -1,7 +1,7 @@
 //! `mspec eval RUN`: a run's loss and metrics on one part of its data.
 
 use super::failure::Failure;
-use super::{report, session, streams, threads};
+use super::{programs, report, session, streams, threads};
 use crate::data::Part;
 use crate::ir::experiment::EMA;
 use crate::train::TrainError;
@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Split::Validation => Part::Validation,
         Split::Test => Part::Test,
     };
-    let mut built = session::build(&session, false, &[part], threads(arguments.threads.map(usize::from)))?;
+    let mut built = programs::build(&session, false, &[part], threads(arguments.threads.map(usize::from)))?;
     let Some(evaluation) = built.evaluations.pop() else {
         let error = crate::data::DataError::new(
             session.experiment.data.split.span,
@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         false => weights(&folder)?,
     };
     built.restore(&weights, &memory.model, &origin)?;
-    let machine = session::train_machine(&mut built.machine);
+    let machine = programs::train_machine(&mut built.machine);
     let variable = step_variables(progress.step, 0.0, &progress.kept);
     let scores = evaluation
         .1

@@ -3,7 +3,7 @@
 use super::eval::weights;
 use super::failure::Failure;
 use super::session::{self, KeptData};
-use super::{streams, threads};
+use super::{programs, streams, threads};
 use crate::data::random::Stream;
 use crate::data::{Values, Vocabulary};
 use crate::ir::graph::OutputKind;
@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let memory = Memory::of(&machine, &states);
     let (weights, origin, _) = weights(&folder)?;
     checkpoint::restore(&weights, &mut machine, &memory.model, &origin)?;
-    let machine = session::train_machine(&mut machine);
+    let machine = programs::train_machine(&mut machine);
     let program = ProgramId(0);
     let ([input], Some((output, vocabulary_size))) = (machine.inputs(program), scores_of(machine, program)) else {
         return Err(TrainError::does_not_fit("the model does not give scores for each token of a text alone").into());

@@ -13,6 +13,7 @@ mod fmt;
 mod generate;
 mod outcome;
 mod profile;
+mod programs;
 mod progress;
 mod ranking;
 mod report;

@@ -2,8 +2,9 @@
 
 use super::failure::Failure;
 use super::outcome::{self, Ending, Sparsity};
+use super::programs::{self, Built};
 use super::progress::Progress as Bar;
-use super::session::{self, Built, Session};
+use super::session::{self, Session};
 use super::training::{Asked, Prepared, Training};
 use super::{diagnostics, streams, threads};
 use crate::ir::graph::elements;
@@ -162,7 +163,7 @@ fn go_on(mut training: Training, json: bool) -> Result<(), Failure> {
                 steps,
                 verdict: fit::verdict(&points),
                 points,
-                sparsity: Sparsity::of(session::train_machine(&mut training.built.machine), penalised),
+                sparsity: Sparsity::of(programs::train_machine(&mut training.built.machine), penalised),
             };
             outcome::tell(&ending, &training.folder, json)
         }

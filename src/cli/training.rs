@@ -2,7 +2,8 @@
 
 use super::failure::Failure;
 use super::outcome;
-use super::session::{self, Built, KeptData, Session};
+use super::programs::{self, Built};
+use super::session::{self, KeptData, Session};
 use super::streams;
 use crate::data::{Fingerprint, Part};
 use crate::ir::graph::elements;
@@ -40,7 +41,7 @@ impl Prepared {
         first: impl FnOnce(&mut Built, u64) -> Result<(), Failure>,
     ) -> Result<Prepared, Failure> {
         let seed = session.settings()?.seed;
-        let mut built = session::build(&session, true, &[Part::Validation], threads)?;
+        let mut built = programs::build(&session, true, &[Part::Validation], threads)?;
         let memory = Memory::of(&built.machine, &built.declarations.states);
         first(&mut built, seed)?;
         built.initialise_states();
@@ -101,7 +102,7 @@ impl Training {
         let resolved: Resolved = folder.read_json("resolved.json")?;
         let session = session::open(session::load_run(folder.path(), &resolved)?, None)?;
         check_data(&session, &resolved.fingerprints)?;
-        let mut built = session::build(&session, true, &[Part::Validation], threads)?;
+        let mut built = programs::build(&session, true, &[Part::Validation], threads)?;
         let memory = Memory::of(&built.machine, &built.declarations.states);
         let loaded = checkpoint::newest(&folder.checkpoints())?;
         for reason in &loaded.damaged {
@@ -162,7 +163,7 @@ impl Training {
         }
         let training = built.training.as_ref().expect("a training session has its program");
         let validation = built.evaluations.iter().find(|e| e.0 == Part::Validation);
-        let machine = session::train_machine(&mut built.machine);
+        let machine = programs::train_machine(&mut built.machine);
         let places = folder.places();
         let mut train = |validation: Option<Evaluator>| {
             let task = Task {
@@ -188,7 +189,7 @@ impl Training {
 
     /// Keeps the weights that a finished training left.
     pub fn keep_weights(&mut self, summary: &Summary) -> Result<(), TrainError> {
-        let machine = session::train_machine(&mut self.built.machine);
+        let machine = programs::train_machine(&mut self.built.machine);
         outcome::keep_weights(machine, &self.memory, &self.folder, summary)
     }
 }
