@@ -117,6 +117,11 @@ impl Levels {
     }
 }
 
+/// Bytes of the scratch memory from kept row to kept row: whole turns of the sixteen lanes.
+pub fn kept_stride(kernel: &LoopKernel) -> usize {
+    kernel.vector.next_multiple_of(LANES) * Storage::F32.stride()
+}
+
 /// The values that an instruction uses.
 pub fn operands(instruction: &Instruction) -> Vec<ValueId> {
     match instruction {

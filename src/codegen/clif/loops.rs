@@ -1,8 +1,8 @@
 //! Loop kernels: rows, passes, the vector axis in groups of four lanes, sequential axes inside. The body itself is
 //! emitted elsewhere.
 
-use super::emitter::{Emitter, QUAD, WORD};
-use crate::codegen::analysis::{Levels, Reduction, Varies, first_sequential, reductions};
+use super::emitter::{Emitter, QUAD};
+use crate::codegen::analysis::{Levels, Reduction, Varies, first_sequential, kept_stride, reductions};
 use crate::ir::kernel::*;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::F32X4;
@@ -18,10 +18,6 @@ const LARGE_BODY: usize = 200;
 /// Bytes of scratch memory that a kernel needs.
 pub fn scratch_bytes(kernel: &LoopKernel) -> usize {
     kernel.rows_kept as usize * kept_stride(kernel)
-}
-
-fn kept_stride(kernel: &LoopKernel) -> usize {
-    kernel.vector.next_multiple_of(LANES) * WORD as usize
 }
 
 /// A part of the vector axis.

@@ -1,21 +1,16 @@
 //! Loop kernels: tasks, rows and their passes; and loops as such. What is inside a pass is emitted elsewhere.
 
 use super::code::*;
-use super::emitter::{Axis, Emitter, Unsupported, WORD};
+use super::emitter::{Axis, Emitter, Unsupported};
 use super::encode::Condition;
 use super::vector_pass::{Span, VectorPass};
-use crate::codegen::analysis::{Levels, Varies, first_sequential};
+use crate::codegen::analysis::{Levels, Varies, first_sequential, kept_stride};
 use crate::ir::kernel::*;
 
 /// The longest row that is worth a loop over its neighbours.
 const SHORT_ROW: usize = 256;
 /// So many neighbours are worth a loop.
 const ROWS_MIN: usize = 4;
-
-/// Bytes from kept row to kept row: as the portable emitter has them.
-fn kept_stride(kernel: &LoopKernel) -> usize {
-    kernel.vector.next_multiple_of(LANES) * WORD as usize
-}
 
 /// Emits the whole function's inside; `tasks` are the first and the one behind the last.
 pub fn emit(e: &mut Emitter, kernel: &LoopKernel, (first, end): (Reg, Reg)) -> Result<(), Unsupported> {
