@@ -290,6 +290,14 @@ pub enum Guard {
 }
 
 impl Guard {
+    /// Whether it changes with an axis's index.
+    pub fn uses(&self, axis: usize) -> bool {
+        match self {
+            Guard::Within { of, .. } => of.uses(axis),
+            Guard::Divisible { of, .. } => of.coefficient(axis) != 0,
+        }
+    }
+
     /// Whether it holds at given indices.
     pub fn holds(&self, indices: &[usize]) -> bool {
         match self {

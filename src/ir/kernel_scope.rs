@@ -124,11 +124,7 @@ impl<'a> Scope<'a> {
     }
 
     fn no_vector_axis_in_row_passes(&self, at: &Position, guards: &[Guard]) -> Result<(), Violation> {
-        let guarded = guards.iter().any(|g| match g {
-            Guard::Within { of, .. } => of.uses(VECTOR_AXIS),
-            Guard::Divisible { of, .. } => of.coefficient(VECTOR_AXIS) != 0,
-        });
-        let used = at.uses(VECTOR_AXIS) || guarded;
+        let used = at.uses(VECTOR_AXIS) || guards.iter().any(|g| g.uses(VECTOR_AXIS));
         ensure(self.vector_axis || !used, || {
             format!("{at} uses the vector axis in a row pass")
         })

@@ -14,7 +14,7 @@ pub fn gradient(positions: &[Position], guards: &[Guard], backward: &mut Backwar
     let operand = b.shape(backward.operands[0]).to_vec();
     let result = b.shape(backward.gradient).to_vec();
     // Axes that only repeat are summed before anything else.
-    let used = |axis: &usize| positions.iter().any(|p| p.uses(*axis)) || guards.iter().any(|g| guard_uses(g, *axis));
+    let used = |axis: &usize| positions.iter().any(|p| p.uses(*axis)) || guards.iter().any(|g| g.uses(*axis));
     let (kept, repeated): (Vec<usize>, Vec<usize>) = (0..result.len()).partition(used);
     let dy = b.sum(backward.gradient, &repeated);
     let renumbered: Vec<Position> = (0..result.len())
@@ -59,13 +59,6 @@ fn scattered(dy: NodeId, positions: &[Position], guards: &[Guard], operand: &[us
         axes: (0..shape.len()).collect(),
     });
     b.scatter_add(dy, places.collect(), &ids, operand)
-}
-
-fn guard_uses(guard: &Guard, axis: usize) -> bool {
-    match guard {
-        Guard::Within { of, .. } => of.uses(axis),
-        Guard::Divisible { of, .. } => of.coefficient(axis) != 0,
-    }
 }
 
 #[cfg(test)]
