@@ -39,6 +39,8 @@ pub(super) struct Step {
     pub(super) sources: HashMap<NodeId, Source>,
     /// The forward step's inputs.
     inputs: Vec<NodeId>,
+    /// How many values the scan carries.
+    carries: usize,
     /// What the backward step gives, each once: the carries' gradients, then what is kept.
     outputs: Vec<NodeId>,
 }
@@ -71,6 +73,7 @@ impl Step {
             builder: GraphBuilder::new(declarations),
             sources: HashMap::new(),
             inputs: vec![],
+            carries: scan.carries,
             outputs: vec![],
         };
         let new = step.copy(&scan.body);
@@ -147,10 +150,10 @@ impl Step {
                 continue;
             };
             if n < scan.carries + scan.slices {
-                slices.insert(n, self.keep(gradient, scan.carries));
+                slices.insert(n, self.keep(gradient));
             } else {
                 let mut parts = vec![];
-                self.parts(gradient, scan.carries, &mut parts);
+                self.parts(gradient, &mut parts);
                 wholes.insert(n, parts);
             }
         }
@@ -182,9 +185,9 @@ impl Step {
     }
 
     /// The number of the output that keeps a value of each step.
-    pub(super) fn keep(&mut self, node: NodeId, carries: usize) -> usize {
-        let known = self.outputs[carries..].iter().position(|&o| o == node);
-        known.map(|at| at + carries).unwrap_or_else(|| {
+    pub(super) fn keep(&mut self, node: NodeId) -> usize {
+        let known = self.outputs[self.carries..].iter().position(|&o| o == node);
+        known.map(|at| at + self.carries).unwrap_or_else(|| {
             self.outputs.push(node);
             self.outputs.len() - 1
         })

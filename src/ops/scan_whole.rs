@@ -37,34 +37,34 @@ pub enum Side {
 }
 
 impl Step {
-    fn side(&mut self, node: NodeId, carries: usize) -> Side {
+    fn side(&mut self, node: NodeId) -> Side {
         match self.sources.get(&node) {
             Some(&source @ (Source::Sequence(_) | Source::Whole(_))) => Side::Outside(source),
-            _ => Side::Kept(self.keep(node, carries)),
+            _ => Side::Kept(self.keep(node)),
         }
     }
 
     /// What a step adds to a whole value's gradient, as sums that can be taken outside.
-    pub(super) fn parts(&mut self, gradient: NodeId, carries: usize, parts: &mut Vec<Part>) {
+    pub(super) fn parts(&mut self, gradient: NodeId, parts: &mut Vec<Part>) {
         let node = self.builder.graph().node(gradient).clone();
         if let Op::Map(MapFunction::Add) = node.op {
             for operand in node.operands {
-                self.parts(operand, carries, parts);
+                self.parts(operand, parts);
             }
             return;
         }
         parts.push(match self.contraction(&node) {
-            Some((contraction, out)) => self.product(&contraction, out, carries),
+            Some((contraction, out)) => self.product(&contraction, out),
             None => match &node.op {
                 Op::Reduce {
                     function: ReduceFunction::Sum,
                     axes,
                 } => Part::Sum {
-                    value: self.side(node.operands[0], carries),
+                    value: self.side(node.operands[0]),
                     axes: axes.clone(),
                 },
                 _ => Part::Sum {
-                    value: self.side(gradient, carries),
+                    value: self.side(gradient),
                     axes: vec![],
                 },
             },
@@ -87,13 +87,13 @@ impl Step {
         }
     }
 
-    fn product(&mut self, node: &Node, out: Vec<u8>, carries: usize) -> Part {
+    fn product(&mut self, node: &Node, out: Vec<u8>) -> Part {
         let Op::Contract { a, b, .. } = &node.op else {
             unreachable!("a product is a contraction")
         };
         let sides = [
-            (self.side(node.operands[0], carries), a.clone()),
-            (self.side(node.operands[1], carries), b.clone()),
+            (self.side(node.operands[0]), a.clone()),
+            (self.side(node.operands[1]), b.clone()),
         ];
         Part::Product { sides, out }
     }
