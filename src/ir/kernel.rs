@@ -13,7 +13,7 @@
 //!   [`PRODUCT_CHUNK`]; of turns, so many neighbours as [`turns_in_chunk`](MatrixProduct::turns_in_chunk) says make a
 //!   chunk, or else each begins a new one. Each chunk starts from +0, and the chunks' sums are added in order
 //!   (`((c0 + c1) + c2) + …`).
-//! - What a product's [`Corner`] leaves out is not there; a chunk of which all is left out is +0.
+//! - What a product's [`Corner`](super::corner::Corner) leaves out is not there; a chunk of which all is left out is +0.
 //! - A product [by pairs](MatrixProduct::by_pairs) takes its products two by two, each turn beginning anew, and adds the
 //!   second of a pair before the first; a last one alone stands behind a second one of +0 · +0. A chunk has as many pairs
 //!   as else products. A subnormal factor, and the sum after each multiply-add if it is subnormal (once rounded to 24 bits,

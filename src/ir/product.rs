@@ -51,14 +51,14 @@ pub struct MatrixProduct {
     pub b_in_panels: bool,
     /// What is left out.
     pub corner: Option<Corner>,
-    /// Whether products are added by pairs, as the module says: where the elements of `a` and `b` are bfloat16 numbers, in
-    /// whatever storage.
+    /// Whether products are added by pairs, as the head of [`kernel`](super::kernel) says: where the elements of `a` and `b`
+    /// are bfloat16 numbers, in whatever storage.
     pub by_pairs: bool,
-    /// Begins with [`Instruction::Product`], stores at least once.
+    /// Begins with [`Instruction::Product`](super::kernel::Instruction::Product), stores at least once.
     pub epilogue: Body,
     /// Rows in a task.
     pub rows_per_task: usize,
-    /// Columns in a task, a multiple of [`LANES`] or all.
+    /// Columns in a task, a multiple of [`LANES`](super::kernel::LANES) or all.
     pub columns_per_task: usize,
 }
 

@@ -1,4 +1,5 @@
-//! What all kernels of this emitter share: the function's frame, constants and loops on a Cranelift function builder. It knows vectors of four lanes and no kernel's structure.
+//! What all kernels of this emitter share: the function's frame, constants and loops on a Cranelift function builder. It
+//! knows vectors of four lanes and no kernel's structure.
 
 use super::position::Scopes;
 use crate::codegen::analysis::Ranges;
