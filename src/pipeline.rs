@@ -59,23 +59,13 @@ impl Spec {
         let name = parts.model.name.text.clone();
         let mode = own_mode(train.as_ref());
         let batch = schema.batch.or(train.as_ref().map(|t| t.batch)).unwrap_or(1);
-        if let Some((t, span)) = train.as_ref().and_then(|t| Some((t, t.batch_span?)))
-            && t.batch != batch
-        {
-            let message = format!("the data's batches have {batch} samples, the spec says {}", t.batch);
-            let help = format!("write `batch {batch}`, or leave it out");
-            diagnostics.push(Diagnostic::new(Code::WrongValue, span, message).help(help));
-            return Err(self.failure(diagnostics));
-        }
-        let settings = train.clone().map(|t| TrainSettings { batch, ..t });
-        if let Some(t) = settings.as_ref().filter(|t| !t.batch.is_multiple_of(t.parts)) {
-            let message = format!(
-                "the data's batches of {batch} can't be computed in {} equal parts",
-                t.parts
-            );
-            diagnostics.push(Diagnostic::new(Code::WrongValue, t.span, message));
-            return Err(self.failure(diagnostics));
-        }
+        let settings = match train.map(|t| with_batch(t, batch)).transpose() {
+            Ok(settings) => settings,
+            Err(diagnostic) => {
+                diagnostics.push(diagnostic);
+                return Err(self.failure(diagnostics));
+            }
+        };
         let batch = settings.as_ref().map_or(batch, TrainSettings::part);
         let context = Context {
             sources: &self.sources,
@@ -86,7 +76,7 @@ impl Spec {
             probe: false,
         };
         let mut checked = None;
-        if !diagnostics.has_errors() || train.is_some() {
+        if !diagnostics.has_errors() || settings.is_some() {
             let (program, said) = resolve::resolve(&parts, &context, mode);
             checked = program.map(|program| Checked { mode, batch, program });
             diagnostics.extend(said);
@@ -116,6 +106,23 @@ fn own_mode(train: Option<&TrainSettings>) -> Mode {
         Some(_) => Mode::Training,
         None => Mode::Prediction,
     }
+}
+
+/// The train section with the batch of the data: what it says of that must fit.
+fn with_batch(train: TrainSettings, batch: usize) -> Result<TrainSettings, Diagnostic> {
+    if let Some(span) = train.batch_span.filter(|_| train.batch != batch) {
+        let message = format!("the data's batches have {batch} samples, the spec says {}", train.batch);
+        let help = format!("write `batch {batch}`, or leave it out");
+        return Err(Diagnostic::new(Code::WrongValue, span, message).help(help));
+    }
+    if !batch.is_multiple_of(train.parts) {
+        let message = format!(
+            "the data's batches of {batch} can't be computed in {} equal parts",
+            train.parts
+        );
+        return Err(Diagnostic::new(Code::WrongValue, train.span, message));
+    }
+    Ok(TrainSettings { batch, ..train })
 }
 
 /// Checks the tune section.
