@@ -34,7 +34,7 @@ fn file(path: &Path, check: bool) -> Result<bool, Failure> {
     let standard_input = path == Path::new("-");
     let name = path.display().to_string();
     let bytes = read_text(path).map_err(|error| TrainError::file("read", path, &error))?;
-    let text = match parse::decode(FileId(0), bytes) {
+    let text = match parse::decode(FileId(0), bytes.clone()) {
         Ok(text) => text,
         Err(refused) => {
             let mut sources = Sources::default();
@@ -52,15 +52,16 @@ fn file(path: &Path, check: bool) -> Result<bool, Failure> {
             return Ok(false);
         }
     };
+    let canonical = formatted.as_bytes() == bytes;
     if check {
-        if formatted != text {
+        if !canonical {
             streams::result_line(&name)?;
         }
-        return Ok(formatted == text);
+        return Ok(canonical);
     }
     let written = match standard_input {
         true => streams::result(formatted),
-        false if formatted == text => Ok(()),
+        false if canonical => Ok(()),
         false => replace(path, &formatted),
     };
     written.map(|()| true)

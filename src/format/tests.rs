@@ -224,6 +224,9 @@ fn a_second_pass_changes_nothing_and_nothing_is_lost() {
         // Other line ends and indents mean the same.
         let windows = text.replace('\n', "\r\n").replace("    ", "\t");
         assert_eq!(formatted(&windows), formatted(&text.replace("    ", "\t")));
+        let old_mac = text.replace('\n', "\r").into_bytes();
+        let read = crate::parse::decode(crate::text::FileId(0), old_mac).map_err(|refused| refused.diagnostic);
+        assert_eq!(read.as_ref(), Ok(&text));
     }
 }
 

@@ -62,11 +62,17 @@ pub struct NoText {
     pub diagnostic: Diagnostic,
 }
 
-/// The text of a file that was read as bytes.
-pub fn decode(file: FileId, bytes: Vec<u8>) -> Result<String, Box<NoText>> {
+/// The text of a file that was read as bytes. A carriage return that no newline follows ends a line, as on old Macs: it
+/// becomes a newline, so that every place stays the same.
+pub fn decode(file: FileId, mut bytes: Vec<u8>) -> Result<String, Box<NoText>> {
     let refuse = |shown, diagnostic| Err(Box::new(NoText { shown, diagnostic }));
     if bytes.len() > limits::FILE_BYTES {
         return refuse(String::new(), too_long(file));
+    }
+    for at in 0..bytes.len() {
+        if bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n') {
+            bytes[at] = b'\n';
+        }
     }
     let error = match String::from_utf8(bytes) {
         Ok(text) => return Ok(text),

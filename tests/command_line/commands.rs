@@ -344,6 +344,20 @@ fn fmt_keeps_links_and_permissions() {
 }
 
 #[test]
+fn fmt_turns_line_ends_of_old_macs_into_newlines() {
+    let folder = folder();
+    let at = folder.path();
+    let file = at.join("tiny.ms");
+    expect(&mspec(at, &["fmt", "tiny.ms"]), 0, "");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace('\n', "\r")).unwrap();
+    expect(&mspec(at, &["check", "tiny.ms"]), 0, "");
+    expect(&mspec(at, &["fmt", "--check", "tiny.ms"]), 1, "");
+    expect(&mspec(at, &["fmt", "tiny.ms"]), 0, "");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}
+
+#[test]
 fn std_tells_about_definitions() {
     let folder = folder();
     let list = stdout(&mspec(folder.path(), &["std"]));
