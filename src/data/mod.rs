@@ -8,6 +8,7 @@ mod drawn;
 mod error;
 pub mod file;
 mod images;
+mod json;
 mod order;
 mod pairs;
 pub mod random;

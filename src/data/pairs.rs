@@ -5,9 +5,10 @@
 use super::order::{Order, Selection};
 use super::split::{Assignment, divide};
 use super::text::{Encoding, Vocabulary};
-use super::{DataError, Dataset, Row, Source, file, stated};
+use super::{DataError, Dataset, Row, Source, file, json::Unambiguous, stated};
 use crate::ir::experiment::{DataSettings, Longer, Pairs as Settings, Schema, SchemaTensor};
 use crate::ir::graph::Element;
+
 use serde_json::json;
 use std::path::Path;
 
@@ -104,6 +105,14 @@ fn marks(encoding: &mut Encoding, asked: &Settings) -> Result<Marks, DataError> 
     })
 }
 
+/// Why a line is refused; its number in the file stands in front, so serde's is left out.
+fn not_json(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let said = said.split(" at line ").next().unwrap_or_default();
+    let what = if error.is_data() { "" } else { "not a JSON object: " };
+    format!("{what}{said}, column {}", error.column())
+}
+
 fn lines(bytes: &[u8], asked: &Settings, at: &Path) -> Result<Vec<Line>, DataError> {
     let fail = |number: usize, what: String| {
         DataError::new(asked.path.span, format!("{}, line {number}: {what}", at.display()))
@@ -115,8 +124,7 @@ fn lines(bytes: &[u8], asked: &Settings, at: &Path) -> Result<Vec<Line>, DataErr
         if text.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let value: serde_json::Value =
-            serde_json::from_slice(text).map_err(|e| fail(number, format!("not a JSON object: {e}")))?;
+        let Unambiguous(value) = serde_json::from_slice(text).map_err(|e| fail(number, not_json(&e)))?;
         let field = |name: &str| match value.get(name) {
             Some(serde_json::Value::String(text)) => Ok(text.clone()),
             Some(other) => Err(fail(number, format!("`{name}` is {other}, expected a text"))),

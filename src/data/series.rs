@@ -45,16 +45,11 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Settings) -> Re
     let columns = columns(&table, asked)?;
     let parts = in_time(table.rows(), &settings.split, &format!("rows of {}", at.display()))?;
     let evaluation = windows(&table, settings, asked, &parts)?;
-    let unknown = |column: &usize| parts[0].clone().all(|row| table.cell(row, *column).is_empty());
-    if let Some(&column) = columns.iter().find(|column| unknown(column)) {
-        let name = &table.head[column];
-        let message = format!("{}: `{name}` has no values in the training part", at.display());
-        return Err(DataError::new(asked.path.span, message).help(format!("write `ignore \"{name}\"`")));
-    }
-    let scales: Vec<Scale> = columns
-        .iter()
-        .map(|&column| Scale::of(&table, column, parts[0].clone(), settings.normalise))
-        .collect();
+    let scale = |&column: &usize| {
+        let training = parts[0].clone();
+        Scale::of(&table, column, training, settings.normalise, asked.path.span)
+    };
+    let scales = columns.iter().map(scale).collect::<Result<Vec<Scale>, _>>()?;
     let mut source = Series {
         values: vec![0.0; table.rows() * columns.len()],
         known: vec![true; table.rows() * columns.len()],
@@ -137,8 +132,7 @@ fn columns(table: &Table, asked: &Settings) -> Result<Vec<usize>, DataError> {
             return Err(DataError::new(asked.path.span, message).help(help));
         }
         if (0..table.rows()).all(|row| table.cell(row, column).is_empty()) {
-            let message = format!("{}: `{}` has no values", table.path.display(), table.head[column]);
-            return Err(DataError::new(asked.path.span, message).help("write `ignore` and its name"));
+            return Err(table.no_values(column, &asked.path));
         }
         table.check_size(column, &asked.path)?;
     }

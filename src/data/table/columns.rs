@@ -55,11 +55,10 @@ impl Columns {
     ) -> Result<Columns, DataError> {
         let rows = || 0..table.rows();
         let training = || training.iter().map(|&r| r as usize);
-        let scales: Vec<Scale> = table
-            .numbers
-            .iter()
-            .map(|&column| Scale::of(table, column, training(), normalise))
-            .collect();
+        let place = request.path.span;
+        let scales = table.numbers.iter();
+        let scales = scales.map(|&column| Scale::of(table, column, training(), normalise, place));
+        let scales = scales.collect::<Result<Vec<Scale>, _>>()?;
         let mut features = Vec::with_capacity(table.rows() * scales.len());
         for row in rows() {
             let numbers = table.numbers.iter().zip(&scales);
@@ -170,7 +169,10 @@ impl Target {
     ) -> Result<Target, DataError> {
         let rows = 0..table.rows();
         if request.regression {
-            let scale = normalise.then(|| Scale::of(table, table.target, training, true));
+            let scale = match normalise {
+                true => Some(Scale::of(table, table.target, training, true, request.target.span)?),
+                false => None,
+            };
             let value = |row| {
                 let number = table.number(row, table.target);
                 scale.as_ref().map_or(number.unwrap_or(0.0) as f32, |s| s.apply(number))

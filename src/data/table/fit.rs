@@ -1,6 +1,8 @@
 //! What is fitted on a table's training rows: mean and deviation of a number column, the values of a category.
 
 use super::Table;
+use crate::data::DataError;
+use crate::text::Span;
 use serde::Serialize;
 
 /// How a number column is brought to mean 0 and variance 1, and what replaces a missing cell.
@@ -15,26 +17,34 @@ pub(in super::super) struct Scale {
 }
 
 impl Scale {
-    /// Fits a column on these rows, in float64; the deviation is the population's.
+    /// Fits a column on the training rows, in float64; the deviation is the population's. Nothing can be fitted, or
+    /// filled in, where they have no value.
     pub(in super::super) fn of(
         table: &Table,
         column: usize,
-        rows: impl Iterator<Item = usize> + Clone,
+        training: impl Iterator<Item = usize> + Clone,
         normalised: bool,
-    ) -> Scale {
-        let known = rows.filter_map(|r| table.number(r, column));
-        let count = known.clone().count().max(1) as f64;
+        place: Span,
+    ) -> Result<Scale, DataError> {
+        let known = training.filter_map(|r| table.number(r, column));
+        let count = known.clone().count() as f64;
+        if count == 0.0 {
+            let name = &table.head[column];
+            let message = format!("{}: `{name}` has no values in the training part", table.path.display());
+            let help = format!("write `ignore \"{name}\"`, or let more rows be trained on");
+            return Err(DataError::new(place, message).help(help));
+        }
         let mean = known.clone().sum::<f64>() / count;
         let variance = known.map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
         let spread = variance.sqrt();
         // A column that is constant but for rounding has nothing to scale.
         let constant = spread <= 1e-12 * mean.abs().max(f64::MIN_POSITIVE);
-        Scale {
+        Ok(Scale {
             column: table.head[column].clone(),
             mean,
             deviation: if normalised && !constant { spread } else { 1.0 },
             normalised,
-        }
+        })
     }
 
     /// The value that the model sees; a missing one becomes the mean.

@@ -147,6 +147,13 @@ impl Table {
         })
     }
 
+    /// The error for a column without a value in any row.
+    pub(super) fn no_values(&self, column: usize, path: &DataPath) -> DataError {
+        let name = &self.head[column];
+        let message = format!("{}: `{name}` has no values", self.path.display());
+        DataError::new(path.span, message).help(format!("write `ignore \"{name}\"`"))
+    }
+
     /// Numbers are computed with in float32.
     pub(super) fn check_size(&self, column: usize, path: &DataPath) -> Result<(), DataError> {
         let beyond = |row: &usize| self.number(*row, column).is_some_and(|n| (n as f32).is_infinite());
@@ -172,7 +179,10 @@ impl Table {
             }
             let cells = (0..self.rows()).map(|r| self.cell(r, column)).filter(|c| !c.is_empty());
             let (count, numbers) = cells.fold((0, 0), |(n, k), c| (n + 1, k + usize::from(is_number(c))));
-            if named.contains(&column) || numbers * 2 < count || count == 0 {
+            if count == 0 {
+                return Err(self.no_values(column, request.path));
+            }
+            if named.contains(&column) || numbers * 2 < count {
                 self.categories.push(column);
             } else {
                 self.numbers.push(column);

@@ -150,7 +150,7 @@ fn a_column_of_a_series_has_values_to_learn_from() {
     let folder = folder(&[("s.csv", format!("x,y\n{rows}").as_bytes())]);
     insta::assert_snapshot!(error(&settings(source, 0.4, 0.6), &folder), @r#"
     s.csv: `x` has no values in the training part
-    help: write `ignore "x"`
+    help: write `ignore "x"`, or let more rows be trained on
     "#);
 }
 

@@ -96,6 +96,9 @@ fn pairs_say_which_line_is_wrong() {
     help: it has de
     ");
     insta::assert_snapshot!(said("{\"de\": 7, \"en\": \"a\"}"), @"p.jsonl, line 2: `de` is 7, expected a text");
+    insta::assert_snapshot!(said("{\"de\": \"a\", \"en\": \"a\", \"de\": \"b\"}"), @"p.jsonl, line 2: the key `de` stands twice in one object, column 27");
+    insta::assert_snapshot!(said("{\"de\": \"a\", \"en\": \"a\", \"more\": [{\"x\": 1, \"x\": 1}]}"), @"p.jsonl, line 2: the key `x` stands twice in one object, column 44");
+    insta::assert_snapshot!(said("{\"de\": \"a\", \"en\": \"a\""), @"p.jsonl, line 2: not a JSON object: EOF while parsing an object, column 21");
     insta::assert_snapshot!(said("{\"de\": \"a\", \"en\": \"aaa\"}"), @r"
     p.jsonl, line 2: `en` has 3 tokens and the one that ends it, more than the window of 3
     help: make `window` greater, or write `longer cut` or `longer drop`

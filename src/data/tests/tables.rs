@@ -62,3 +62,21 @@ fn table_errors_name_line_column_and_cell() {
     ");
     insta::assert_snapshot!(check("a,kind,colour\n", &csv("kind", false, Missing::Fill)), @"t.csv has a head line and no rows");
 }
+
+#[test]
+fn a_column_without_values_is_told() {
+    let check = |table: &str, missing| error(&csv("kind", false, missing), &folder(&[("t.csv", table.as_bytes())]));
+    // The first three rows are trained on.
+    let unseen = TABLE
+        .replace("\n1,", "\n,")
+        .replace("\n2,", "\n,")
+        .replace("\n3,", "\n,");
+    insta::assert_snapshot!(check(&unseen, Missing::Fill), @r#"
+    t.csv: `size` has no values in the training part
+    help: write `ignore "size"`, or let more rows be trained on
+    "#);
+    let none = "colour,a,kind\nu,,x\nv,NA,y\nu,,x\nv,,y\nu,,x\nv,,y\n";
+    let said = "t.csv: `a` has no values\nhelp: write `ignore \"a\"`";
+    assert_eq!(check(none, Missing::Fill), said);
+    assert_eq!(check(none, Missing::Drop), said);
+}
