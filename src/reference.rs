@@ -123,6 +123,7 @@ fn parameter(parameter: &Parameter, bounds: &[(String, String)], text: &str) -> 
             let words: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
             words.join(", ")
         }
+        ParameterKind::Steps => "steps or epochs".into(),
         ParameterKind::Number => match &parameter.default {
             Some(Expr { kind, .. }) if matches!(&**kind, ExprKind::Name(n) if n == "true" || n == "false") => {
                 "true, false".into()

@@ -108,3 +108,32 @@ fn other_numbers_than_the_rate_follow_schedules() {
     assert!(at(10.0).any(|n| n == 0.5 * (10.0 / 50.0)), "the rate of step 10");
     assert!(at(80.0).any(|n| n == 0.5), "and at its end");
 }
+
+#[test]
+fn what_stands_for_steps_is_given_in_steps_epochs_or_shares_of_the_run() {
+    let factors = |line: &str| {
+        let made = declarations(
+            "features -> linear(classes)",
+            &format!("optimizer sgd(lr = 1) ; schedule {line}"),
+        );
+        run(&made.rate.unwrap(), &made.kept, &[f64::NAN; 20])
+    };
+    for (plain, [epochs, share]) in [
+        ("step(25)", ["step(5 epochs)", "step(25%)"]),
+        (
+            "multi_step([50, 75])",
+            ["multi_step([10 epochs, 75 steps])", "multi_step([50%, 75%])"],
+        ),
+        (
+            "restarts(20, floor = 10%)",
+            ["restarts(4 epochs, floor = 0.1)", "restarts(20%, floor = 10%)"],
+        ),
+        (
+            "warmup(10) -> cosine",
+            ["warmup(2 epochs) -> cosine", "warmup(10%) -> cosine"],
+        ),
+    ] {
+        assert_eq!(factors(epochs), factors(plain), "{epochs}");
+        assert_eq!(factors(share), factors(plain), "{share}");
+    }
+}

@@ -96,6 +96,8 @@ pub enum ParameterKind {
     Layer,
     /// `average: micro | macro | weighted = macro`.
     Words(Vec<Name>),
+    /// `every: steps`: a number of steps, or of epochs, of which a list may hold several.
+    Steps,
     /// A number, a condition or a list.
     Number,
 }

@@ -57,6 +57,7 @@ fn definition(f: &mut Formatter<'_>, definition: &Definition) -> fmt::Result {
                 let words: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
                 write!(f, ": {}", words.join(" | "))?;
             }
+            ParameterKind::Steps => f.write_str(": steps")?,
             ParameterKind::Number => {}
         }
         after(f, " < ", &parameter.below, 1)?;

@@ -4,8 +4,11 @@ use super::call::has_leading_tensor;
 use super::elaborator::{Checked, Elaborator, Wrong};
 use super::evaluate::Position;
 use super::scope::Scope;
+use super::settings::literal;
 use super::value::Value;
-use crate::ir::ast::{Argument, Definition, DefinitionKind, Expr, ExprKind, Parameter, ParameterKind, StatementKind};
+use crate::ir::ast::{
+    Argument, Definition, DefinitionKind, Expr, ExprKind, Parameter, ParameterKind, StatementKind, Unit,
+};
 use crate::ir::graph::Element;
 use crate::ir::model;
 use crate::text::{Code, Diagnostic, Span, suggest};
@@ -61,7 +64,7 @@ impl<'a> Elaborator<'a> {
                 _ if definition.kind == DefinitionKind::Optimizer && parameter.kind == ParameterKind::Layer => {
                     self.optimizer_argument(&argument.value, scope)
                 }
-                _ => self.argument(parameter, &argument.value, scope),
+                _ => self.argument(definition, parameter, &argument.value, scope),
             };
             match value {
                 Ok(value) => bound.push((at, value)),
@@ -104,7 +107,51 @@ impl<'a> Elaborator<'a> {
         self.wrong(diagnostic.note(definition.name.span, "defined here"))
     }
 
-    fn argument(&mut self, parameter: &'a Parameter, expr: &'a Expr, scope: &Rc<Scope<'a>>) -> Checked<Value<'a>> {
+    /// Evaluates an argument; one that stands for steps, and is written as such, may have a unit.
+    fn argument(
+        &mut self,
+        definition: &Definition,
+        parameter: &'a Parameter,
+        expr: &'a Expr,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<Value<'a>> {
+        let written = |e: &Expr| literal(e).is_some();
+        let stands_for_steps = takes_steps(definition, parameter);
+        if !stands_for_steps
+            && definition.kind == DefinitionKind::Schedule
+            && let Some((_, Some(Unit::Steps | Unit::Epochs))) = literal(expr)
+        {
+            let written = self.sources.text(expr.span).to_string();
+            let message = format!(
+                "`{written}` has a unit, but `{}` is a plain number",
+                parameter.name.text
+            );
+            let diagnostic = Diagnostic::new(Code::WrongValue, expr.span, message);
+            let timed = definition.parameters.iter().filter(|p| takes_steps(definition, p));
+            let names: Vec<String> = timed.map(|p| format!("`{}`", p.name.text)).collect();
+            let diagnostic = match names[..] {
+                [] => diagnostic,
+                _ => diagnostic.help(format!("steps and epochs are what {} takes", names.join(" or "))),
+            };
+            return self.wrong(diagnostic.note(parameter.span, "declared here"));
+        }
+        let timed = stands_for_steps
+            && match &*expr.kind {
+                ExprKind::List(list) => list.iter().all(written),
+                _ => written(expr),
+            };
+        let timed = std::mem::replace(&mut self.timed, timed);
+        let value = self.untimed_argument(parameter, expr, scope);
+        self.timed = timed;
+        value
+    }
+
+    fn untimed_argument(
+        &mut self,
+        parameter: &'a Parameter,
+        expr: &'a Expr,
+        scope: &Rc<Scope<'a>>,
+    ) -> Checked<Value<'a>> {
         match (&parameter.kind, &*expr.kind) {
             (ParameterKind::Words(words), ExprKind::Name(name)) => {
                 if words.iter().any(|w| w.text == *name) {
@@ -139,9 +186,12 @@ impl<'a> Elaborator<'a> {
                     }
                     Ok(Value::Number(q))
                 }
-                (ParameterKind::Number, value @ (Value::Layer(_) | Value::Tensor(_) | Value::Text(_)))
+                (
+                    ParameterKind::Number | ParameterKind::Steps,
+                    value @ (Value::Layer(_) | Value::Tensor(_) | Value::Text(_)),
+                )
                 | (ParameterKind::Tensor(_), value @ Value::Layer(_)) => {
-                    let what = if matches!(kind, ParameterKind::Number) {
+                    let what = if matches!(kind, ParameterKind::Number | ParameterKind::Steps) {
                         "a number"
                     } else {
                         "a tensor"
@@ -270,6 +320,12 @@ impl<'a> Elaborator<'a> {
         );
         self.wrong(diagnostic.note(limit.origin, format!("this {} comes from here", limit.value)))
     }
+}
+
+/// Whether a parameter stands for steps of the run: by its kind, or as the length of a schedule's phase.
+pub fn takes_steps(definition: &Definition, parameter: &Parameter) -> bool {
+    parameter.kind == ParameterKind::Steps
+        || definition.kind == DefinitionKind::Schedule && parameter.name.text == "length"
 }
 
 /// What a tensor holds, for messages.

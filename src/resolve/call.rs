@@ -158,10 +158,12 @@ impl<'a> Elaborator<'a> {
         span: Span,
         scope: &Rc<Scope<'a>>,
     ) -> Checked<Value<'a>> {
+        let angular = std::mem::replace(&mut self.angular, number::takes_an_angle(name));
         let values: Vec<_> = arguments
             .iter()
             .map(|a| self.evaluate(&a.value, scope, Position::Value))
             .collect();
+        self.angular = angular;
         let values = values.into_iter().collect::<Checked<Vec<_>>>()?;
         if let Some(named) = arguments.iter().find_map(|a| a.name.as_ref()) {
             return self.error(

@@ -75,8 +75,10 @@ pub struct Elaborator<'a> {
     pub train_parts: usize,
     /// Whether a `state` is a number that the trainer keeps: in a schedule.
     pub keeps_numbers: bool,
-    /// Whether a number may be one of steps or epochs: in a schedule.
+    /// Whether a number may be one of steps or epochs: as an argument that stands for steps.
     pub timed: bool,
+    /// Whether a number may be an angle in degrees: under a sine or a cosine.
+    pub angular: bool,
     /// Numbers of the model that follow a schedule.
     pub scheduled: Vec<String>,
     /// Tensors of the batch that were asked for, by name.
@@ -118,6 +120,7 @@ impl<'a> Elaborator<'a> {
             train_parts: 1,
             keeps_numbers: false,
             timed: false,
+            angular: false,
             scheduled: vec![],
             inputs: HashMap::new(),
             streams: 0,

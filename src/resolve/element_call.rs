@@ -48,7 +48,9 @@ impl<'a> Elaborator<'a> {
                 );
                 return self.error(Code::WrongArguments, expr.span, message);
             }
+            let angular = std::mem::replace(&mut self.angular, number::takes_an_angle(name));
             let lowered: Vec<_> = arguments.iter().map(|a| self.lower(&a.value, scope, indices)).collect();
+            self.angular = angular;
             let lowered = lowered.into_iter().collect::<Checked<Vec<_>>>()?;
             if function == MapFunction::Where && lowered[0].1 != Element::Condition {
                 return self.error(

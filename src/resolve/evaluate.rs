@@ -171,6 +171,12 @@ impl<'a> Elaborator<'a> {
                 let diagnostic = Diagnostic::new(Code::WrongValue, span, message);
                 return self.wrong(diagnostic.help(format!("write `{text}`")));
             }
+            Some(Unit::Degrees) if !self.angular => {
+                let written = self.sources.text(span).to_string();
+                let message = format!("`{written}` is an angle, and a plain number is expected here");
+                let help = format!("write `{text}`; a sine or cosine takes degrees, `cos({written})`");
+                return self.wrong(Diagnostic::new(Code::WrongValue, span, message).help(help));
+            }
             Some(Unit::Percent) => value.times(Known::fraction(1, 100)),
             Some(Unit::Degrees) => Known::Real(value.real() * std::f64::consts::PI / 180.0),
             _ => value,

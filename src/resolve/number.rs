@@ -38,6 +38,11 @@ pub fn function(name: &str) -> Option<(usize, MapFunction, NumberFunction)> {
         .map(|&(_, count, map, number)| (count, map, number))
 }
 
+/// Whether a function's argument may be written in degrees.
+pub fn takes_an_angle(name: &str) -> bool {
+    matches!(name, "sin" | "cos")
+}
+
 /// The function of a name, if it takes one argument and so can be a layer.
 pub fn unary_function(name: &str) -> Option<MapFunction> {
     function(name).filter(|f| f.0 == 1).map(|f| f.1)

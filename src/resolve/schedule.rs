@@ -1,5 +1,6 @@
 //! A chain of schedules → the factor of a number, as an expression of the step.
 
+use super::arguments::takes_steps;
 use super::elaborator::{Checked, Elaborator};
 use super::evaluate::Position;
 use super::fraction::Known;
@@ -22,13 +23,6 @@ pub struct RunLength {
 impl<'a> Elaborator<'a> {
     /// The factor that a chain of phases gives at each step.
     pub fn schedule(&mut self, chain: &'a Expr, scope: &Rc<Scope<'a>>, run: RunLength) -> Checked<Number> {
-        let timed = std::mem::replace(&mut self.timed, true);
-        let factor = self.phases(chain, scope, run);
-        self.timed = timed;
-        factor
-    }
-
-    fn phases(&mut self, chain: &'a Expr, scope: &Rc<Scope<'a>>, run: RunLength) -> Checked<Number> {
         let mut phases = vec![];
         let mut rest = chain;
         while let ExprKind::Flow { value, layer } = &*rest.kind {
@@ -145,7 +139,10 @@ impl<'a> Elaborator<'a> {
             let Some((_, value)) = bound.iter_mut().find(|(b, _)| Some(*b) == at) else {
                 continue;
             };
-            self.in_steps(&argument.value, value, run, at == length_at, phase.span)?;
+            let timed = at.is_some_and(|at| takes_steps(definition, &definition.parameters[at]));
+            if timed {
+                self.in_steps(&argument.value, value, run, phase.span)?;
+            }
         }
         let given = bound.iter_mut().find(|(b, _)| Some(*b) == length_at);
         if let Some((_, Value::Number(quantity))) = given {
@@ -271,24 +268,17 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    /// Brings an argument with a unit to steps: epochs, and for the length of a phase shares of the run.
-    fn in_steps(
-        &mut self,
-        written: &Expr,
-        value: &mut Value<'a>,
-        run: RunLength,
-        is_length: bool,
-        span: Span,
-    ) -> Checked<()> {
+    /// Brings an argument that stands for steps to them: epochs, and shares of the run.
+    fn in_steps(&mut self, written: &Expr, value: &mut Value<'a>, run: RunLength, span: Span) -> Checked<()> {
         match (value, &*written.kind) {
             (Value::List(values), ExprKind::List(written)) => {
                 for (value, written) in values.iter_mut().zip(written) {
-                    self.in_steps(written, value, run, false, span)?;
+                    self.in_steps(written, value, run, span)?;
                 }
             }
             (Value::Number(quantity), _) => {
                 let steps = match super::settings::literal(written).and_then(|(_, unit)| unit) {
-                    Some(Unit::Percent) if is_length => quantity.value.real() * run.steps as f64,
+                    Some(Unit::Percent) => quantity.value.real() * run.steps as f64,
                     Some(Unit::Epochs) => match run.steps_per_epoch {
                         Some(steps) => quantity.value.real() * steps as f64,
                         None => {

@@ -170,6 +170,8 @@ impl<'a, 'd> Reader<'a, 'd> {
     /// A number with a unit of steps or epochs, at least one of them.
     pub fn interval(&mut self, item: &'a Expr, unit: Option<Unit>) -> Option<Interval> {
         let found = literal(item);
+        // A setting that has its unit by its name takes no other.
+        let found = found.filter(|(_, written)| unit.is_none() || written.is_none_or(|w| Some(w) == unit));
         let interval = match found.map(|(v, u)| (v, u.or(unit))) {
             Some((v, Some(Unit::Steps))) => v
                 .as_whole()

@@ -235,7 +235,7 @@ fn early_stop(reader: &mut Reader<'_, '_>) -> Option<Option<EarlyStop>> {
         [_, _, _, word, change] if reader.word(word) == Some("change") => (&group[..3], Some(change)),
         _ => return reader.expected(what, line.span),
     };
-    let [metric, word, patience] = first else {
+    let [metric, word, patience_item] = first else {
         return reader.expected(what, line.span);
     };
     let minimum_change = match change {
@@ -251,11 +251,15 @@ fn early_stop(reader: &mut Reader<'_, '_>) -> Option<Option<EarlyStop>> {
     if reader.word(word) != Some("patience") {
         return reader.expected(what, word.span);
     }
-    let patience = super::settings::literal(patience)
+    let patience = super::settings::literal(patience_item)
+        .filter(|(_, unit)| unit.is_none())
         .and_then(|(v, _)| v.as_whole())
         .filter(|p| (1..=1_000_000).contains(p));
     let Some(patience) = patience else {
-        return reader.expected("a patience of at least 1 evaluation", line.span);
+        return reader.expected(
+            "a number of evaluations of at least 1, as `patience 5`",
+            patience_item.span,
+        );
     };
     Some(Some(EarlyStop {
         metric: metric.to_string(),

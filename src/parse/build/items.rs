@@ -68,6 +68,9 @@ fn definition(b: &mut Builder, pair: &Pair) -> Definition {
     }
 }
 
+/// What a parameter's kind is called that takes steps and epochs.
+const STEPS: &str = "steps";
+
 fn parameter(b: &mut Builder, pair: &Pair) -> Parameter {
     let (name, indices) = declared(b, &part(pair, Rule::declared).expect("a parameter has a name"));
     let kind = match (indices, part(pair, Rule::words)) {
@@ -88,12 +91,13 @@ fn parameter(b: &mut Builder, pair: &Pair) -> Parameter {
             );
             ParameterKind::Layer
         }
+        (None, Some(words)) if words.as_str().trim() == STEPS => ParameterKind::Steps,
         (None, Some(words)) if parts(&words).count() == 1 => {
             let message = format!("`{}` is no kind of parameter", words.as_str().trim());
             b.refuse(
                 b.span(&words),
                 message,
-                "a tensor has a bracket, `x[..]`, a number nothing; the others are `: layer` and words, `: one | other`",
+                "a tensor has a bracket, `x[..]`, a number nothing; the others are `: layer`, `: steps` and words, `: one | other`",
             );
             ParameterKind::Number
         }

@@ -63,7 +63,7 @@ fn broken_items_say_what_was_expected() {
     1 | def f(x: number) = x
       |          ^^^^^^
       |
-      = help: a tensor has a bracket, `x[..]`, a number nothing; the others are `: layer` and words, `: one | other`
+      = help: a tensor has a bracket, `x[..]`, a number nothing; the others are `: layer`, `: steps` and words, `: one | other`
 
     1 error
 

@@ -4,6 +4,7 @@
 use crate::ir::ast::{BinaryOperator, Expr, ExprKind, Index};
 use crate::ir::experiment::{ColumnName, StatedTensor};
 use crate::ir::graph::Element;
+use crate::resolve::fraction;
 use crate::resolve::settings::{Reader, literal};
 use crate::text::{Code, Diagnostic, Span};
 
@@ -54,7 +55,7 @@ fn tensor(key: &str, item: &Expr) -> Option<StatedTensor> {
             right,
             ..
         } if key == "ids" => {
-            let bound = literal(right)?.0.as_whole().filter(|b| (1..=1 << 24).contains(b))? as usize;
+            let bound = plain(right)?.as_whole().filter(|b| (1..=1 << 24).contains(b))? as usize;
             (left, Element::Id { bound })
         }
         _ if key == "real" => (item, Element::Real),
@@ -77,8 +78,13 @@ fn tensor(key: &str, item: &Expr) -> Option<StatedTensor> {
 
 fn size(index: &Index) -> Option<usize> {
     let Index::Computed(size) = index else { return None };
-    let size = literal(size)?.0.as_whole()?;
+    let size = plain(size)?.as_whole()?;
     (1..=1 << 31).contains(&size).then_some(size as usize)
+}
+
+/// A number without a unit.
+fn plain(item: &Expr) -> Option<fraction::Known> {
+    literal(item).filter(|(_, unit)| unit.is_none()).map(|(value, _)| value)
 }
 
 /// A tensor that a source has by its settings alone: what it holds, and the sizes of a sample as far as they are known.

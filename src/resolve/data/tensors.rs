@@ -10,7 +10,10 @@ pub(super) fn tensors(reader: &mut Reader<'_, '_>, path: DataPath) -> Option<Sou
     let mut ignore = None;
     if let Some(line) = reader.all("ignore").next() {
         let item = reader.single(line, "a whole number, as `ignore -100`")?;
-        match literal(item).and_then(|(v, _)| v.as_whole()) {
+        match literal(item)
+            .filter(|(_, unit)| unit.is_none())
+            .and_then(|(v, _)| v.as_whole())
+        {
             Some(value) => ignore = Some(value as i64),
             None => return reader.expected("a whole number, as `ignore -100`", item.span),
         }
