@@ -30,9 +30,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done · 1 the spec has errors (or `fmt --check` found a difference) · 2 usage · 3 data or file ·
-4 training diverged · 5 a checkpoint, weights or a name map do not fit · 101 a bug of mspec ·
-130 interrupted, 143 terminated (after saving)
+Exit codes:
+    0  done
+    1  the spec has errors, or `fmt --check` found a difference
+    2  usage
+    3  data or file
+    4  training diverged
+    5  a checkpoint, weights or a name map do not fit
+  101  a bug of mspec
+  130  interrupted, 143 terminated: after saving
 
 Try it:
   mspec train specs/wine.ms

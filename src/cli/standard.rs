@@ -1,6 +1,7 @@
 //! `mspec std`: what the standard library defines.
 
 use super::failure::Failure;
+use super::streams;
 use crate::reference;
 use crate::text::suggest::did_you_mean;
 
@@ -16,12 +17,10 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.reference {
-        print!("{}", reference::page());
-        return Ok(());
+        return streams::result(reference::page());
     }
     let Some(name) = &arguments.name else {
-        print!("{}", reference::list());
-        return Ok(());
+        return streams::result(reference::list());
     };
     let chapters = reference::chapters();
     let entries = || chapters.iter().flat_map(|c| c.entries.iter().map(move |e| (c.file, e)));
@@ -31,10 +30,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map(|(f, e)| e.text(f))
         .collect();
     if found.is_empty() {
-        let close = did_you_mean(name, entries().map(|(_, e)| e.name.as_str())).unwrap_or_default();
-        let message = format!("the standard library does not define `{name}`. {close}");
-        return Err(Failure::Usage(message.trim_end().to_string()));
+        let close = did_you_mean(name, entries().map(|(_, e)| e.name.as_str()));
+        let close = close.map_or(String::new(), |close| format!(": {close}"));
+        return Err(Failure::Usage(format!(
+            "the standard library does not define `{name}`{close}"
+        )));
     }
-    print!("{}", found.join("\n"));
-    Ok(())
+    streams::result(found.join("\n"))
 }

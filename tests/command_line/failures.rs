@@ -147,6 +147,10 @@ fn who_stops_reading_does_no_harm() {
         ended(command(at, &["explain"]).stdout(closed())),
         (Some(0), String::new())
     );
+    assert_eq!(
+        ended(command(at, &["std", "--reference"]).stdout(closed())),
+        (Some(0), String::new())
+    );
     // A training goes on, and its result is kept.
     let train = ["train", "tiny.ms", "--run", "run"];
     let status = command(at, &train).stdout(closed()).stderr(closed()).status().unwrap();
