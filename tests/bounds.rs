@@ -19,6 +19,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("attention", "(floor(size) == size)"),
     ("averaged", "((average != binary) or (classes == 2))"),
     ("log_odds", "(classes >= 2)"),
+    ("squeeze", "(size == 1)"),
 ];
 
 /// Sizes of the data that definitions are applied to, by the names that their heads give them.

@@ -121,7 +121,7 @@ fn surplus(output: &[Axis], target: &[Axis]) -> Option<String> {
     let more = output.len() > target.len() && sizes(output).take(target.len()).eq(sizes(target));
     match (more, &output[target.len().min(output.len())..]) {
         (true, [last]) if last.size == 1 => {
-            Some("leave the axis of one element out, as `def only(x[.., k]) { y[..] = x[.., 0] }` does".into())
+            Some("leave the last axis, which has one element, out by `-> squeeze`".into())
         }
         (true, _) => Some("`flatten` before the last layer makes one axis of all behind the batch".into()),
         _ => None,

@@ -169,6 +169,7 @@ case("max_pool1d", "x -> max_pool1d(2)", {"x": real(2, 6, 3)}, {},
      lambda i, p: F.max_pool1d(i["x"].transpose(1, 2), 2).transpose(1, 2))
 case("average_pool1d", "x -> average_pool1d(3, stride = 2)", {"x": real(2, 7, 3)}, {},
      lambda i, p: F.avg_pool1d(i["x"].transpose(1, 2), 3, 2).transpose(1, 2))
+case("squeeze", "x -> squeeze", {"x": real(2, 3, 1)}, {}, lambda i, p: i["x"].squeeze(-1))
 case("global_average_pool", "x -> global_average_pool", {"x": real(2, 3, 4, 2)}, {}, lambda i, p: i["x"].mean((1, 2)))
 case("global_max_pool", "x -> global_max_pool", {"x": real(2, 3, 4, 2)}, {}, lambda i, p: F.adaptive_max_pool2d(i["x"].permute(0, 3, 1, 2), 1)[:, :, 0, 0])
 case("upsample", "x -> upsample(3)", {"x": real(2, 2, 3, 2)}, {},
