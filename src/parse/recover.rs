@@ -64,6 +64,10 @@ impl<'a> Recovery<'a> {
         for (position, piece) in starts.iter().copied().enumerate() {
             let next = starts.get(position + 1).copied().unwrap_or(self.pieces.len());
             if skipping && !self.is_item_word(piece) {
+                // What is no item has been told; what can't be a token in it is a consequence.
+                let (start, end) = self.range(piece);
+                self.errors
+                    .retain(|error| !(start..end).contains(&(error.primary.span.start as usize)));
                 continue;
             }
             let item = if self.pieces[piece].broken {
