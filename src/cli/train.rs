@@ -152,6 +152,17 @@ fn go_on(mut training: Training, json: bool) -> Result<(), Failure> {
     ));
     let result = training.run(None, &stop, &mut bar);
     bar.finish();
+    // What was saved before is there, whatever can't be written now.
+    let result = result.map_err(|failure| match failure {
+        Failure::Train(error @ TrainError::File { .. }, sources) if training.is_kept() => {
+            let continues = format!(
+                "then `mspec train --resume {}` goes on from the last checkpoint",
+                path.display()
+            );
+            Failure::Train(error.help(continues), sources)
+        }
+        other => other,
+    });
     match result? {
         Outcome::Finished(summary) => {
             training.keep_weights(&summary)?;

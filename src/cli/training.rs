@@ -121,6 +121,11 @@ impl Training {
         })
     }
 
+    /// Whether there is a checkpoint to go on from.
+    pub fn is_kept(&self) -> bool {
+        checkpoint::newest(&self.folder.checkpoints()).is_ok()
+    }
+
     /// Steps that are done.
     pub fn step(&self) -> u64 {
         self.progress.step

@@ -54,7 +54,7 @@ impl TrainError {
         };
         let help = match full {
             true => {
-                vec!["make room, then continue from the last checkpoint with `mspec train --resume DIR`".to_string()]
+                vec!["make room, or write elsewhere".to_string()]
             }
             false => vec![],
         };

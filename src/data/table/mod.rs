@@ -7,6 +7,7 @@ pub(super) mod stated;
 use super::DataError;
 use crate::ir::experiment::{ColumnName, DataPath, Missing, StatedTensor};
 use crate::text::suggest::did_you_mean;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// What the spec says about the table.
@@ -60,6 +61,7 @@ impl Table {
         tabs: bool,
     ) -> Result<Table, DataError> {
         let fail = |message: String| DataError::new(path.span, message);
+        let bytes = &*with_newlines(bytes);
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .delimiter(if tabs { b'\t' } else { b',' })
@@ -69,7 +71,7 @@ impl Table {
         let head: Vec<String> = match reader.headers() {
             _ if !head.is_empty() => head.to_vec(),
             Ok(head) => head.iter().map(str::to_string).collect(),
-            Err(error) => return Err(bad_record(at, path, &error)),
+            Err(error) => return Err(bad_record(bytes, at, path, &error)),
         };
         let twice = head
             .iter()
@@ -89,7 +91,7 @@ impl Table {
         };
         let missing = |cell: &str| if tabs { cell.is_empty() } else { is_missing(cell) };
         for record in reader.records() {
-            let record = record.map_err(|error| bad_record(at, path, &error))?;
+            let record = record.map_err(|error| bad_record(bytes, at, path, &error))?;
             let line = record.position().map_or(0, |start| line_of(bytes, start));
             if record.len() != table.head.len() {
                 let (at, named) = (at.display(), table.head.len());
@@ -226,6 +228,7 @@ impl Table {
                     );
                     let help = match missing {
                         Missing::Fill => "a target can't be filled in; write `missing drop` to leave such rows out",
+                        _ if column == self.target => "write `missing drop` in `data` to leave such rows out",
                         _ => "write `missing fill` or `missing drop` in `data`, or leave the column out",
                     };
                     return Err(DataError::new(request.path.span, message).help(help));
@@ -263,7 +266,8 @@ impl Table {
                 let with_point = cell.replacen(',', ".", 1);
                 let help = match Some(column) == regression {
                     _ if is_number(&with_point) => format!("a decimal point is a point: `{with_point}`"),
-                    true => "a target of words is a class: leave out what makes it a number".to_string(),
+                    true if cell.parse::<f64>().is_ok() => "mend the cell".to_string(),
+                    true => "mend the cell; a target of words is a class: leave `real` out".to_string(),
                     false => {
                         format!("mend the cell, or write `category \"{name}\"` if the column holds kinds of things")
                     }
@@ -274,6 +278,16 @@ impl Table {
         }
         Ok(())
     }
+}
+
+/// Line ends of old Macs as newlines, by which lines are counted.
+fn with_newlines(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let lone = |at: usize| bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+    if !(0..bytes.len()).any(lone) {
+        return bytes.into();
+    }
+    let newline = |at: usize| if lone(at) { b'\n' } else { bytes[at] };
+    (0..bytes.len()).map(newline).collect::<Vec<u8>>().into()
 }
 
 /// The line of a record. Its position is where the one before ended, so blank lines may lie between.
@@ -328,15 +342,26 @@ pub(super) fn shown(cell: &str) -> String {
     }
 }
 
-fn bad_record(at: &Path, path: &DataPath, error: &csv::Error) -> DataError {
+fn bad_record(bytes: &[u8], at: &Path, path: &DataPath, error: &csv::Error) -> DataError {
     let line = |pos: &Option<csv::Position>| pos.as_ref().map_or(0, csv::Position::line);
     let fail = |message: String| DataError::new(path.span, message);
     let at = at.display();
     match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => fail(format!(
-            "{at}, line {}: {len} cells, expected {expected_len} as in the head line",
-            line(pos)
-        )),
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let error = fail(format!(
+                "{at}, line {}: {len} cells, expected {expected_len} as in the head line",
+                line(pos)
+            ));
+            let record = pos
+                .as_ref()
+                .and_then(|p| bytes.get(p.byte() as usize..))
+                .unwrap_or_default();
+            let first = record.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty());
+            match first.unwrap_or_default().iter().filter(|b| **b == b'"').count() % 2 {
+                0 => error,
+                _ => error.help("a quote is opened in this line that is not closed in it"),
+            }
+        }
         csv::ErrorKind::Utf8 { pos, .. } => {
             fail(format!("{at}, line {}: not valid UTF-8", line(pos))).help("save the file as UTF-8")
         }

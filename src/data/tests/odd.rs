@@ -78,6 +78,7 @@ fn cells_that_are_no_numbers_are_told() {
     let open_quote = table("").replace("3,2,y", "3,\"2,y");
     insta::assert_snapshot!(of_table(open_quote.as_bytes()), @r"
     t.csv, line 5: 2 cells, expected 3 as in the head line
+    help: a quote is opened in this line that is not closed in it
     ");
 }
 

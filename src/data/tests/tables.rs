@@ -80,3 +80,25 @@ fn a_column_without_values_is_told() {
     assert_eq!(check(none, Missing::Fill), said);
     assert_eq!(check(none, Missing::Drop), said);
 }
+
+#[test]
+fn a_target_is_mended_or_its_row_dropped() {
+    let number = "size,colour,weight,kind\n1,red,1,a\n2,blue,inf,b\n3,red,3,a\n4,blue,4,b\n5,red,5,a\n6,red,6,b\n";
+    let check = |table: &str, settings: &DataSettings| error(settings, &folder(&[("t.csv", table.as_bytes())]));
+    insta::assert_snapshot!(check(number, &csv("weight", true, Missing::Fill)), @r"
+    t.csv, line 3: `weight` is `inf`, expected a number
+    help: mend the cell
+    ");
+    insta::assert_snapshot!(check(&number.replace("inf", "two"), &csv("weight", true, Missing::Fill)), @r"
+    t.csv, line 3: `weight` is `two`, expected a number
+    help: mend the cell; a target of words is a class: leave `real` out
+    ");
+    insta::assert_snapshot!(check(&number.replace("inf", "NaN"), &csv("weight", true, Missing::Refuse)), @r"
+    t.csv, line 3: `weight` is missing
+    help: write `missing drop` in `data` to leave such rows out
+    ");
+    insta::assert_snapshot!(check(&number.replace('\n', "\r"), &csv("weight", true, Missing::Refuse)), @r"
+    t.csv, line 3: `weight` is `inf`, expected a number
+    help: mend the cell
+    ");
+}

@@ -35,6 +35,9 @@ pub struct NameMap {
     dropped: Vec<rule::Pattern>,
 }
 
+/// What is missing where names differ and there is no map.
+const A_MAP: &str = "where names differ, `--name-map FILE` says which is which";
+
 /// A tensor that weights must have: its name and shape.
 pub type Wanted<'a> = (&'a str, &'a [usize]);
 
@@ -96,6 +99,13 @@ impl NameMap {
             let names = rule.ours_names(&captures);
             for (name, tensor) in self.apply(rule, false, &sources, &names, theirs)? {
                 if let Some(w) = wanted.iter().find(|w| w.0 == name) {
+                    if w.1 != tensor.shape && self.is_identity() {
+                        let message = format!(
+                            "the weights' `{name}` is {:?}, but the spec has {:?}",
+                            tensor.shape, w.1
+                        );
+                        return Err(TrainError::does_not_fit(message));
+                    }
                     if w.1 != tensor.shape {
                         let message = format!(
                             "{}: `{name}` would be {:?} (from `{}`), but the spec has {:?}",
@@ -106,6 +116,9 @@ impl NameMap {
                         );
                         return Err(TrainError::does_not_fit(message));
                     }
+                } else if self.is_identity() {
+                    let message = format!("the weights have `{name}`, which the spec does not have");
+                    return Err(TrainError::does_not_fit(message).help(A_MAP));
                 } else {
                     let message = format!(
                         "{}: `{}` gives `{name}`, which the spec does not have",
@@ -121,6 +134,10 @@ impl NameMap {
             }
         }
         match wanted.iter().find(|w| !ours.contains_key(w.0)) {
+            Some((name, shape)) if self.is_identity() => {
+                let message = format!("the weights lack `{name}` {shape:?}, which the spec has");
+                Err(TrainError::does_not_fit(message).help(A_MAP))
+            }
             Some((name, shape)) => Err(TrainError::does_not_fit(format!(
                 "{}: nothing gives `{name}` {shape:?}",
                 self.origin
@@ -128,6 +145,10 @@ impl NameMap {
             .help("every parameter of the spec must come out of the map; `mspec compile --emit params` lists them")),
             None => Ok(ours),
         }
+    }
+
+    fn is_identity(&self) -> bool {
+        *self == NameMap::identity()
     }
 
     /// Turns our tensors into theirs.
