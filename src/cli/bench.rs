@@ -333,10 +333,21 @@ fn measure(
     match arguments.json {
         true => streams::result_line(value),
         false => streams::result_line(format_args!(
-            "{workload}: {best:.2} ms a step (median {median:.2}), {:.0} a second, {:.1} GFLOP/s, {compile_s:.2} s to the first step",
+            "{workload}: {} ms a step (median {}), {:.0} a second, {:.1} GFLOP/s, {compile_s:.2} s to the first step",
+            figures(best),
+            figures(median),
             units as f64 / best * 1e3,
             gflop / best * 1e3
         )),
+    }
+}
+
+/// Three figures of a small number, two places of a large one.
+fn figures(ms: f64) -> String {
+    match ms {
+        0.1.. => format!("{ms:.2}"),
+        0.01.. => format!("{ms:.3}"),
+        _ => format!("{ms:.4}"),
     }
 }
 
