@@ -4,6 +4,7 @@ use crate::ir::ast::{File, Section};
 use crate::ir::experiment::{Accumulation, DataSettings, Evaluation, Schema, TrainSettings};
 use crate::ir::graph::{Graph, ParamDeclaration, StateDeclaration};
 use crate::ir::kernel::Schedule;
+use crate::ir::kernel_verify::MOST_ELEMENTS;
 use crate::ir::model::{MetricDeclaration, Program};
 use crate::ir::number::{KeptNumber, Number};
 use crate::ir::plan::{PersistentLayout, Plan};
@@ -29,6 +30,22 @@ impl Spec {
 
     fn parts(&self, diagnostics: &mut Diagnostics) -> Option<Parts<'_>> {
         resolve::parts(&self.file, self.end, diagnostics)
+    }
+
+    /// Refuses what is too large to be stored, where it is known what is.
+    pub fn storable(&self, compiled: &Compiled) -> Result<(), Failure> {
+        let large = compiled.schedule.tensors.iter().filter(|t| t.elements > MOST_ELEMENTS);
+        let Some((tensor, node)) = large.filter_map(|t| Some((t, t.node?))).next() else {
+            return Ok(());
+        };
+        let message = format!(
+            "this needs a tensor of {} elements in memory, where one has at most {MOST_ELEMENTS}",
+            tensor.elements
+        );
+        let mut diagnostics = Diagnostics::default();
+        let diagnostic = Diagnostic::new(Code::SizeTooLarge, compiled.graph.node(node).caller, message);
+        diagnostics.push(diagnostic.help("make the batch smaller, or what it is computed with"));
+        Err(self.failure(diagnostics))
     }
 
     /// What the data section says.

@@ -78,6 +78,17 @@ fn enormous_sizes() {
     refused(spec("", "    linear(1000000000000000000)"), Code::SizeTooLarge);
     refused(spec("", "    linear(1e300)"), Code::SizeTooLarge);
     refused(spec("", "    linear(2000M) -> linear(2000M)"), Code::SizeTooLarge);
+    // All of a parameter lies in memory, as does what a step keeps for its gradient.
+    refused(spec("", "    linear(60000) -> linear(60000)"), Code::SizeTooLarge);
+    let wide = spec("", "    linear(70M)");
+    let read = |_: &Path| Ok(wide.clone().into_bytes());
+    let loaded = pipeline::load(Path::new("hostile.ms"), &[], &read).expect("its text is right");
+    let experiment = loaded.resolve(schema()).expect("its sizes are right");
+    let graph = experiment.training_graph().expect("it can be trained");
+    let refused = experiment.spec.storable(&pipeline::compile(&graph, None));
+    let told = refused.expect_err("its activations are too large").diagnostics;
+    let codes: Vec<Code> = told.iter().map(|d| d.code).collect();
+    assert_eq!(codes, [Code::SizeTooLarge]);
     let power = "    width = 9^9^9\n    linear(width)";
     let codes: Vec<Code> = said(spec("", power).as_bytes()).iter().map(|d| d.code).collect();
     assert!(

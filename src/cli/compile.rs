@@ -149,6 +149,7 @@ struct Summary {
 impl Summary {
     fn of(experiment: &Experiment, threads: usize) -> Result<Summary, Failure> {
         let compiled = pipeline::compile(&training_graph(experiment)?, None);
+        experiment.spec.storable(&compiled)?;
         let program = Program::compile(&compiled.plan, threads)?;
         let mut blocks: Vec<(String, usize)> = vec![];
         for param in &experiment.declarations()?.params {

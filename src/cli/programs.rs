@@ -8,7 +8,7 @@ use crate::ir::graph::Graph;
 use crate::ir::number::StepVariable;
 use crate::ir::plan::PersistentLayout;
 use crate::machine::{Machine, Program, ProgramId};
-use crate::pipeline::{self, Compiled, Declarations, Experiment};
+use crate::pipeline::{self, Compiled, Declarations, Experiment, Spec};
 use crate::train::evaluate::{Evaluator, batch_sizes};
 use crate::train::finish::{Gathered, finish};
 use crate::train::initialise::initial_values;
@@ -46,6 +46,7 @@ pub struct PartEvaluation {
 pub fn build(session: &Session, training: bool, parts: &[Part], threads: usize) -> Result<Built, Failure> {
     let experiment = &session.experiment;
     let mut programs = Programs {
+        spec: &experiment.spec,
         list: vec![],
         layout: None,
         threads,
@@ -86,13 +87,14 @@ pub fn build(session: &Session, training: bool, parts: &[Part], threads: usize) 
 }
 
 /// Programs over one persistent layout.
-struct Programs {
+struct Programs<'a> {
+    spec: &'a Spec,
     list: Vec<Program>,
     layout: Option<PersistentLayout>,
     threads: usize,
 }
 
-impl Programs {
+impl Programs<'_> {
     /// The programs of a training step.
     fn training(&mut self, experiment: &Experiment) -> Result<TrainingPrograms, Failure> {
         let Some(accumulation) = experiment.accumulation()? else {
@@ -138,6 +140,7 @@ impl Programs {
     }
 
     fn add(&mut self, compiled: &Compiled) -> Result<ProgramId, Failure> {
+        self.spec.storable(compiled)?;
         self.list.push(Program::compile(&compiled.plan, self.threads)?);
         self.layout.get_or_insert_with(|| compiled.plan.persistent.clone());
         Ok(ProgramId(self.list.len() - 1))

@@ -46,8 +46,8 @@ pub fn verify(kernel: &Kernel) -> Result<ValueKinds, Violation> {
     }
 }
 
-/// Positions are also handled as i32.
-const MOST_ELEMENTS: usize = 1 << 31;
+/// Of a buffer: positions are also handled as i32.
+pub const MOST_ELEMENTS: usize = 1 << 31;
 
 pub(super) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Violation> {
     if holds { Ok(()) } else { Err(Violation(message())) }

@@ -101,8 +101,9 @@ pub fn range(graph: &Graph, id: NodeId, known: &[Range], leaf: &dyn Fn(&Node) ->
             }
         }
         Op::Contract { .. } => {
-            let all = elements(&graph.node(node.operands[0]).shape) * elements(&graph.node(node.operands[1]).shape);
-            let result = elements(&node.shape).max(1);
+            let factor = |number: usize| elements(&graph.node(node.operands[number]).shape);
+            let all = factor(0) as u128 * factor(1) as u128;
+            let result = elements(&node.shape).max(1) as u128;
             // At most so many products are added; their number does not matter where a bound is 0 or infinite.
             of(0)
                 .corners(of(1), product)

@@ -232,9 +232,13 @@ impl<'a> Elaborator<'a> {
     /// Adds a tensor after checking that it can exist.
     pub fn tensor(&mut self, tensor: Tensor) -> Checked<TensorId> {
         let elements = tensor.axes.iter().try_fold(1usize, |n, a| n.checked_mul(a.size));
-        if elements.is_none_or(|n| n > limits::ELEMENTS) {
+        let most = match tensor.definition {
+            Definition::Param(_) | Definition::State(_) => limits::STORED,
+            _ => limits::ELEMENTS,
+        };
+        if elements.is_none_or(|n| n > most) {
             let shape = crate::ir::model::shape_text(&tensor.axes);
-            let message = format!("a tensor of {shape} has more than {} elements", limits::ELEMENTS);
+            let message = format!("a tensor of {shape} has more than {most} elements");
             let mut diagnostic = Diagnostic::new(Code::SizeTooLarge, tensor.span, message);
             if let Some(largest) = tensor.axes.iter().max_by_key(|a| a.size) {
                 diagnostic = diagnostic.note(largest.origin, format!("the size {} comes from here", largest.size));

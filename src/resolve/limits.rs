@@ -4,6 +4,8 @@
 pub const AXIS: usize = 1 << 31;
 /// The greatest number of elements of a tensor.
 pub const ELEMENTS: usize = 1 << 36;
+/// The greatest number of elements of a tensor that lies in memory, as parameters and states always do.
+pub const STORED: usize = crate::ir::kernel_verify::MOST_ELEMENTS;
 /// The greatest count of a `repeat`.
 pub const REPEAT: usize = 4096;
 /// Calls inside calls.
