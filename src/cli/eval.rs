@@ -1,6 +1,7 @@
 //! `mspec eval RUN`: a run's loss and metrics on one part of its data.
 
 use super::failure::Failure;
+use super::training::check_fitted;
 use super::{programs, report, session, streams, threads};
 use crate::data::Part;
 use crate::ir::experiment::EMA;
@@ -43,6 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = RunFolder::open(&arguments.run)?;
     let resolved: Resolved = folder.read_json("resolved.json")?;
     let session = session::open(session::load_run(folder.path(), &resolved)?, None)?;
+    check_fitted(&session, &resolved, &folder.read_json("data.json")?)?;
     let part = match arguments.split {
         Split::Train => Part::Train,
         Split::Validation => Part::Validation,

@@ -71,6 +71,13 @@ pub fn read_text(path: &Path) -> std::io::Result<Vec<u8>> {
 
 /// Loads the spec of a run as it was when the run began.
 pub fn load_run(run: &Path, resolved: &Resolved) -> Result<Loaded, Failure> {
+    for file in &resolved.files {
+        let kept = run.join(&file.kept);
+        std::fs::metadata(&kept).map_err(|error| {
+            let copy = format!("it is the run's copy of {}", file.path.display());
+            TrainError::file("read", &kept, &error).help(copy)
+        })?;
+    }
     let texts = RefCell::new(vec![]);
     let read = |asked: &Path| {
         let kept = resolved.files.iter().find(|f| f.path == asked);

@@ -201,17 +201,37 @@ impl Training {
 
 /// The data are those that a run began with.
 pub fn check_data(session: &Session, then: &[Fingerprint]) -> Result<(), Failure> {
-    let changed = session.dataset.fingerprints().iter().find(|f| {
-        let then = then.iter().find(|r| r.path == f.path);
-        then.is_none_or(|r| r.sha256 != f.sha256)
-    });
-    match changed {
+    match changed(session, then) {
         Some(file) => Err(Failure::from(
             TrainError::does_not_fit(format!("{} has changed since the run began", file.path.display()))
                 .help("restore the file, or start a new run with `mspec train FILE`"),
         )),
         None => Ok(()),
     }
+}
+
+/// What was fitted on the training part is as a run's weights know it, though the data may be others: of another mean or
+/// another order of classes an evaluation would tell nothing. Says that they are others.
+pub fn check_fitted(session: &Session, resolved: &Resolved, kept: &KeptData) -> Result<(), Failure> {
+    let Some(file) = changed(session, &resolved.fingerprints) else {
+        return Ok(());
+    };
+    let message = format!("{} has changed since the run began", file.path.display());
+    if session.dataset.fitted() != kept.fitted {
+        let message = format!("{message}, and with it the means or classes that are fitted on its training part");
+        let help = "the weights know them as they were: restore the file, or train anew";
+        return Err(TrainError::does_not_fit(message).help(help).into());
+    }
+    streams::say(format_args!("warning: {message}"));
+    Ok(())
+}
+
+/// The first file of the data that is another than then.
+fn changed<'s>(session: &'s Session, then: &[Fingerprint]) -> Option<&'s Fingerprint> {
+    session.dataset.fingerprints().iter().find(|f| {
+        let then = then.iter().find(|r| r.path == f.path);
+        then.is_none_or(|r| r.sha256 != f.sha256)
+    })
 }
 
 /// Writes what the run needs to be continued, evaluated and repeated.

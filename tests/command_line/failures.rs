@@ -114,11 +114,31 @@ fn what_does_not_fit_exits_with_5() {
     );
     std::fs::write(at.join("run/spec.ms"), SPEC).unwrap();
     let table = std::fs::read_to_string(at.join("line.csv")).unwrap();
-    std::fs::write(at.join("line.csv"), table + "1,1,less\n").unwrap();
+    std::fs::write(at.join("line.csv"), format!("{table}1,1,less\n")).unwrap();
     expect(
         &mspec(at, &["train", "--resume", "run"]),
         5,
         "line.csv has changed since the run began",
+    );
+    // An evaluation goes on with other data, unless the weights would mean something else by them.
+    let evaluate = ["eval", "run", "--split", "validation"];
+    let validation_alone = table.trim_end().to_string() + " \n";
+    std::fs::write(at.join("line.csv"), validation_alone).unwrap();
+    expect(&mspec(at, &evaluate), 0, "line.csv has changed since the run began");
+    std::fs::write(at.join("line.csv"), table.replace("more", "above")).unwrap();
+    expect(&mspec(at, &evaluate), 5, "with it the means or classes that are fitted");
+}
+
+#[test]
+fn a_run_without_its_copy_of_the_spec_says_so() {
+    let folder = folder();
+    let at = folder.path();
+    expect(&mspec(at, &["train", "tiny.ms", "--run", "run"]), 0, "");
+    std::fs::remove_file(at.join("run/spec.ms")).unwrap();
+    expect(
+        &mspec(at, &["eval", "run", "--split", "validation"]),
+        3,
+        "can't read run/spec.ms",
     );
 }
 
