@@ -17,7 +17,7 @@ pub(super) struct Decoded {
 pub(super) fn dimensions(at: &Path) -> Result<(usize, usize), String> {
     let reader = ImageReader::open(at).and_then(ImageReader::with_guessed_format);
     let size = reader.map_err(|e| crate::data::file::plain(&e))?.into_dimensions();
-    let (columns, rows) = size.map_err(|e| format!("it can't be decoded ({e})"))?;
+    let (columns, rows) = size.map_err(|e| undecoded(&e))?;
     Ok((rows as usize, columns as usize))
 }
 
@@ -57,7 +57,11 @@ pub(super) fn resized(bytes: &[u8], shape: Shape, side: usize) -> Vec<u8> {
 fn decoded(at: &Path) -> Result<DynamicImage, String> {
     let reader = ImageReader::open(at).and_then(ImageReader::with_guessed_format);
     let reader = reader.map_err(|e| crate::data::file::plain(&e))?;
-    reader.decode().map_err(|e| format!("it can't be decoded ({e})"))
+    reader.decode().map_err(|e| undecoded(&e))
+}
+
+fn undecoded(error: &image::ImageError) -> String {
+    format!("it can't be decoded ({error}); replace it, or move it out of the folder")
 }
 
 fn fitted(image: DynamicImage, side: Option<usize>, filter: FilterType) -> DynamicImage {

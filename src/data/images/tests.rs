@@ -283,6 +283,7 @@ fn folder_errors_name_the_file() {
     ");
     std::fs::write(folder.path().join("cat/3.png"), b"\x89PNG\r\n\x1a\nno more").unwrap();
     assert!(error(&folder, &images()).starts_with("cat/3.png: it can't be decoded ("));
+    assert!(error(&folder, &images()).contains("; replace it, or move it out of the folder"));
     std::fs::remove_file(folder.path().join("cat/3.png")).unwrap();
     std::fs::write(folder.path().join("cat/notes.txt"), "").unwrap();
     insta::assert_snapshot!(error(&folder, &images()), @r"

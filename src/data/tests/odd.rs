@@ -117,8 +117,11 @@ fn a_number_as_class_may_be_meant_as_a_number() {
 }
 
 #[test]
-fn a_mark_in_front_of_a_text_is_no_character() {
+fn a_mark_in_front_of_a_text_is_no_character_and_nothing_is_no_text() {
     let marked = folder(&[("a.txt", "\u{feff}abcdefgh".as_bytes())]);
+    let empty = folder(&[("a.txt", b"")]);
+    let said = error(&settings(text(2, Tokens::Characters), 1.0, 0.0), &empty);
+    assert_eq!(said, "a.txt is empty");
     let data = open(&settings(text(2, Tokens::Characters), 1.0, 0.0), marked.path()).unwrap();
     assert_eq!(data.schema().sizes[0], ("vocab".into(), 8));
     let pairs = Settings::Pairs(Pairs {

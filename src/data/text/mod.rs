@@ -47,6 +47,9 @@ pub(super) fn open(settings: &DataSettings, base: &Path, asked: &Asked<'_>) -> R
     } = asked;
     let at = file::resolve(path, base);
     let (bytes, fingerprint) = file::read_unpacked(path, &at)?;
+    if bytes.is_empty() {
+        return Err(DataError::new(path.span, format!("{} is empty", at.display())));
+    }
     let encoding = Encoding::open(tokens, base, || vocabulary::utf8(&bytes, path, &at))?;
     let ids = match tokens {
         Tokens::Bytes => bytes.iter().map(|&b| u32::from(b)).collect(),
