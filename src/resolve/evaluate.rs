@@ -238,6 +238,11 @@ impl<'a> Elaborator<'a> {
         let vague = !self.diagnostics.is_full(Severity::Error)
             && self.library.kind(name).is_none()
             && suggest::nearest(name, known.iter().map(String::as_str)).is_empty();
+        if self.library.is_index_of_head(name, span) {
+            let message = format!("`{name}` is an index of the head, not a number");
+            let help = format!("name the size of its axis, `{name} < size`, and use that");
+            return self.wrong(Diagnostic::new(Code::UnknownName, span, message).help(help));
+        }
         if vague && !self.schema.tensors.is_empty() {
             let given: Vec<String> = self.schema.tensors.iter().map(|t| format!("`{}`", t.name)).collect();
             let diagnostic = Diagnostic::new(Code::UnknownName, span, format!("unknown name `{name}`"));

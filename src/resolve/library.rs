@@ -1,7 +1,9 @@
 //! All definitions that a spec sees: its own, those of its imports, and the standard library.
 
-use crate::ir::ast::{Definition, DefinitionKind, Expr, ExprKind, File, Item, Statement, StatementKind};
-use crate::text::{Code, Diagnostic, Diagnostics};
+use crate::ir::ast::{
+    Definition, DefinitionKind, Expr, ExprKind, File, Index, Item, ParameterKind, Statement, StatementKind,
+};
+use crate::text::{Code, Diagnostic, Diagnostics, Span};
 use std::collections::HashMap;
 
 /// Definitions by kind and name. The spec's own hide imported ones, and these the library's.
@@ -44,6 +46,17 @@ impl<'a> Library<'a> {
         kinds
             .iter()
             .find_map(|kind| self.definitions.get(&(*kind, name)).copied())
+    }
+
+    /// Whether a name is an index in the head of the definition that a place is in.
+    pub fn is_index_of_head(&self, name: &str, place: Span) -> bool {
+        let around = |d: &&&Definition| d.span.file == place.file && (d.span.start..d.span.end).contains(&place.start);
+        let heads = self.definitions.values().filter(around).flat_map(|d| &d.parameters);
+        let mut indices = heads.flat_map(|p| match &p.kind {
+            ParameterKind::Tensor(indices) => &indices[..],
+            _ => &[],
+        });
+        indices.any(|index| matches!(index, Index::Named { name: known, .. } if known.text == name))
     }
 
     /// What kind of definition a name has, for messages.

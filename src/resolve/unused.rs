@@ -112,7 +112,9 @@ fn parameters(definition: &Definition, diagnostics: &mut Diagnostics) {
     for (at, parameter) in definition.parameters.iter().enumerate() {
         // An initialiser's head names the parameter that it starts, for its fans.
         let headed = at == 0 && definition.kind == DefinitionKind::Initialiser;
-        if !headed && !read.0.contains(parameter.name.text.as_str()) {
+        // What a phase of a schedule lasts is known by this name.
+        let lasting = definition.kind == DefinitionKind::Schedule && parameter.name.text == "length";
+        if !headed && !lasting && !read.0.contains(parameter.name.text.as_str()) {
             unused(&parameter.name.text, "parameter", parameter.name.span);
         }
         let ParameterKind::Tensor(indices) = &parameter.kind else {
