@@ -7,7 +7,7 @@ use crate::ir::experiment::{Evaluation, TrainSettings};
 use crate::ir::graph::Graph;
 use crate::ir::number::StepVariable;
 use crate::ir::plan::PersistentLayout;
-use crate::machine::{Machine, Program, ProgramId};
+use crate::machine::{Machine, Program, ProgramId, return_freed_memory};
 use crate::pipeline::{self, Compiled, Declarations, Experiment, Spec};
 use crate::train::evaluate::{Evaluator, batch_sizes};
 use crate::train::finish::{Gathered, finish};
@@ -161,8 +161,9 @@ impl Built {
     }
 
     /// Writes every state's first value: behind the parameters, since weights from a file stand in memory more than once
-    /// while they are read.
+    /// while they are read. What that and compiling have freed goes back to the system before more memory is touched.
     pub fn initialise_states(&mut self) {
+        return_freed_memory();
         for slot in 0..self.machine.layout().slots.len() {
             let name = &self.machine.layout().slots[slot].name;
             if let Some(state) = self.declarations.states.iter().find(|s| s.path == *name) {

@@ -7,6 +7,7 @@ use super::session::{self, KeptData, Session};
 use super::streams;
 use crate::data::{Fingerprint, Part};
 use crate::ir::graph::elements;
+use crate::machine::return_freed_memory;
 use crate::train::checkpoint::{self, Memory, Progress};
 use crate::train::evaluate::Evaluator;
 use crate::train::run::{Outcome, Schedule, Summary, Task, Watch, run as run_training};
@@ -111,6 +112,8 @@ impl Training {
         let origin = loaded.path.display().to_string();
         built.restore(&loaded.weights, &memory.model, &origin)?;
         built.restore(&loaded.weights, &memory.optimizer, &origin)?;
+        drop(loaded.weights);
+        return_freed_memory();
         Ok(Training {
             session,
             built,

@@ -3,6 +3,7 @@
 
 mod arena;
 pub mod ceiling;
+mod freed;
 mod pace;
 mod program;
 mod step;
@@ -11,5 +12,6 @@ mod team;
 mod tests;
 
 pub use arena::Arena;
+pub use freed::return_freed_memory;
 pub use program::{Machine, MachineError, Program, ProgramId, Values, ValuesMut};
 pub use team::{Member, Team};
