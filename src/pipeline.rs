@@ -23,11 +23,6 @@ impl Spec {
         Library::new(&self.files(), diagnostics)
     }
 
-    /// Its trees: its own, what it imports, the library's.
-    fn files(&self) -> Vec<&File> {
-        std::iter::once(&self.file).chain(&self.others).collect()
-    }
-
     fn parts(&self, diagnostics: &mut Diagnostics) -> Option<Parts<'_>> {
         resolve::parts(&self.file, self.end, diagnostics)
     }
@@ -64,7 +59,7 @@ impl Spec {
     pub fn resolve(self, schema: Schema) -> Result<Experiment, Failure> {
         let mut diagnostics = self.warnings.clone();
         let library = self.library(&mut diagnostics);
-        resolve::unused::warn(&self.file, &self.others, &mut diagnostics);
+        resolve::unused::warn(&self.file, &self.files()[1..], &mut diagnostics);
         let Some(parts) = self.parts(&mut diagnostics) else {
             return Err(self.failure(diagnostics));
         };

@@ -6,6 +6,7 @@ use crate::overrides::{self, Value};
 use crate::text::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
 use crate::{parse, standard};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// Files that imports may lead to.
 const IMPORTS: usize = 64;
@@ -26,8 +27,9 @@ pub struct Spec {
     pub sources: Sources,
     /// The spec's own tree.
     pub file: File,
-    /// Imported files, then the library's.
-    pub others: Vec<File>,
+    imported: Vec<File>,
+    /// The library's trees, which all specs share.
+    standard: Arc<[File]>,
     /// What has been said so far: warnings.
     pub warnings: Diagnostics,
     /// The end of its text: where something is missing.
@@ -57,7 +59,7 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
         start: length.saturating_sub(1),
         end: length,
     };
-    let mut others = vec![];
+    let mut imported = vec![];
     let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let mut seen = vec![plain(path)];
     let mut waiting = imports(&file, &base);
@@ -76,7 +78,7 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
         }
         seen.push(plain(&target));
         let bytes = read(&target);
-        if let Some((_, imported)) = parse_file(
+        if let Some((_, file)) = parse_file(
             &target.display().to_string(),
             bytes,
             span,
@@ -84,15 +86,15 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
             &mut diagnostics,
         ) {
             let base = target.parent().map(Path::to_path_buf).unwrap_or_default();
-            waiting.extend(imports(&imported, &base));
-            others.push(imported);
+            waiting.extend(imports(&file, &base));
+            imported.push(file);
         }
     }
     let first = FileId(sources.files().count() as u32);
     for (name, text) in standard::FILES {
         sources.add(*name, *text, true);
     }
-    others.extend(standard::trees(first).iter().cloned());
+    let standard = standard::trees(first);
     let set: Vec<(&str, Value)> = set.iter().map(|(p, v)| (p.as_str(), Value::Text(v.clone()))).collect();
     overrides::apply(
         &mut file,
@@ -106,10 +108,19 @@ pub fn load(path: &Path, set: &[(String, String)], read: ReadFile<'_>) -> Result
     Ok(Spec {
         sources,
         file,
-        others,
+        imported,
+        standard,
         warnings: diagnostics,
         end,
     })
+}
+
+impl Spec {
+    /// Its trees: its own, what it imports, the library's.
+    pub fn files(&self) -> Vec<&File> {
+        let others = self.imported.iter().chain(&*self.standard);
+        std::iter::once(&self.file).chain(others).collect()
+    }
 }
 
 /// A path without `.` and without `..` behind a name, so that two ways to a file compare equal.

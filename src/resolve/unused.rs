@@ -9,7 +9,7 @@ use crate::text::{Code, Diagnostic, Diagnostics};
 use std::collections::HashSet;
 
 /// Warns of definitions in a file that nothing calls, and of their parameters and sizes that nothing reads.
-pub fn warn(file: &File, others: &[File], diagnostics: &mut Diagnostics) {
+pub fn warn(file: &File, others: &[&File], diagnostics: &mut Diagnostics) {
     let mut called = Mentions::default();
     let items = file.items.iter().chain(others.iter().flat_map(|f| &f.items));
     for item in items {
