@@ -1,6 +1,6 @@
 //! Every stage once, in order. Only this file knows them all; it does no IO.
 
-use crate::ir::ast::{File, Section};
+use crate::ir::ast::Section;
 use crate::ir::experiment::{Accumulation, DataSettings, Evaluation, Schema, TrainSettings};
 use crate::ir::graph::{Graph, ParamDeclaration, StateDeclaration};
 use crate::ir::kernel::Schedule;

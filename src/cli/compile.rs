@@ -1,11 +1,12 @@
 //! `mspec compile FILE`: a summary, or what one stage made.
 
 use super::failure::Failure;
-use super::{SpecArguments, diagnostics, session, streams, threads};
+use super::{SpecArguments, diagnostics, programs, session, streams, threads};
 use crate::codegen::clif::{assembly_text, clif_text};
 use crate::codegen::target::Target;
+use crate::data::{Dataset, Part};
 use crate::ir::graph::{Graph, Op, ParamDeclaration, elements};
-use crate::machine::Program;
+use crate::machine::{MachineMemory, Program};
 use crate::pipeline::{self, Compiled, Experiment};
 use crate::resolve::Mode;
 use serde_json::json;
@@ -63,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.emit == Some(Stage::Ast) {
         return streams::result(&loaded.spec.file);
     }
-    let (experiment, _) = &session::examine(loaded)?;
+    let (experiment, dataset) = &session::examine(loaded)?;
     let opened = started.elapsed();
     diagnostics::print(&experiment.spec.sources, &experiment.lint()?);
     match arguments.emit {
@@ -71,8 +72,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => {
             let threads = threads(arguments.threads.map(usize::from));
             let compiling = Instant::now();
-            let summary = Summary::of(experiment, threads)?;
+            let mut summary = Summary::of(experiment, threads)?;
             let seconds = compiling.elapsed().as_secs_f64();
+            if experiment.train.is_some() {
+                summary.memory = training_memory(experiment, dataset.as_ref(), threads)?;
+            }
             match arguments.json {
                 true => streams::result_line(summary.json(seconds)),
                 false => streams::result(summary.text(opened.as_secs_f64(), seconds)),
@@ -134,6 +138,25 @@ fn params_text(params: &[ParamDeclaration]) -> String {
     text
 }
 
+/// What a training maps for data: its programs and those of its evaluation share one memory.
+fn training_memory(
+    experiment: &Experiment,
+    dataset: Option<&Dataset>,
+    threads: usize,
+) -> Result<MachineMemory, Failure> {
+    let settings = &experiment.data.split;
+    let samples = |part| match dataset {
+        Some(dataset) => dataset.samples(part),
+        // A whole batch needs no less than the short one behind it.
+        None if settings.validation > 0.0 || settings.fold.is_some() => {
+            experiment.train.as_ref().map_or(1, |t| t.part())
+        }
+        None => 0,
+    };
+    let built = programs::programs(experiment, &samples, true, &[Part::Validation], threads)?;
+    Ok(MachineMemory::of(&built.list, threads))
+}
+
 struct Summary {
     name: String,
     blocks: Vec<(String, usize)>,
@@ -141,8 +164,7 @@ struct Summary {
     kernels: usize,
     launches: usize,
     nodes: usize,
-    persistent_bytes: usize,
-    transient_bytes: usize,
+    memory: MachineMemory,
     code_bytes: usize,
 }
 
@@ -167,9 +189,8 @@ impl Summary {
             kernels: compiled.plan.kernels.len(),
             launches: compiled.plan.launches.len(),
             nodes: compiled.graph.len(),
-            persistent_bytes: compiled.plan.persistent.bytes,
-            transient_bytes: compiled.plan.transient_bytes,
             code_bytes: program.code_bytes(),
+            memory: MachineMemory::of(&[program], threads),
         })
     }
 
@@ -186,8 +207,10 @@ impl Summary {
             "nodes": self.nodes,
             "kernels": self.kernels,
             "calls": self.launches,
-            "persistent_bytes": self.persistent_bytes,
-            "transient_bytes": self.transient_bytes,
+            "persistent_bytes": self.memory.persistent,
+            "transient_bytes": self.memory.transient,
+            "scratch_bytes": self.memory.scratch * self.memory.threads,
+            "arena_bytes": self.memory.bytes(),
             "code_bytes": self.code_bytes,
             "compile_s": seconds,
         })
@@ -205,11 +228,15 @@ impl Summary {
             "a step: {:.3} GFLOP in matrix products",
             self.contract_flops as f64 / 1e9
         );
+        let memory = &self.memory;
         let _ = writeln!(
             text,
-            "memory: {:.2} MiB of parameters and states, {:.2} MiB within a step",
-            mebibytes(self.persistent_bytes),
-            mebibytes(self.transient_bytes)
+            "memory: {:.2} MiB = {:.2} MiB of parameters and states + {:.2} MiB within a step + {} threads × {:.2} MiB",
+            mebibytes(memory.bytes()),
+            mebibytes(memory.persistent),
+            mebibytes(memory.transient),
+            memory.threads,
+            mebibytes(memory.scratch),
         );
         let _ = writeln!(
             text,

@@ -45,24 +45,46 @@ pub struct PartEvaluation {
 /// Compiles the training program, if asked for, and the evaluation of some parts.
 pub fn build(session: &Session, training: bool, parts: &[Part], threads: usize) -> Result<Built, Failure> {
     let experiment = &session.experiment;
+    let programs = programs(
+        experiment,
+        &|part| session.dataset.samples(part),
+        training,
+        parts,
+        threads,
+    )?;
+    Ok(Built {
+        machine: Machine::new(programs.list, threads)?,
+        training: programs.training,
+        evaluations: programs.evaluations,
+        declarations: experiment.declarations()?,
+    })
+}
+
+/// The same without memory; `samples` tells how many samples a part has.
+pub fn programs<'e>(
+    experiment: &'e Experiment,
+    samples: &dyn Fn(Part) -> usize,
+    training: bool,
+    parts: &[Part],
+    threads: usize,
+) -> Result<Programs<'e>, Failure> {
     let mut programs = Programs {
         spec: &experiment.spec,
         list: vec![],
+        training: None,
+        evaluations: vec![],
         layout: None,
         threads,
     };
-    let training = if training {
-        Some(programs.training(experiment)?)
-    } else {
-        None
-    };
+    if training {
+        programs.training = Some(programs.of_training(experiment)?);
+    }
     let mut sizes: Vec<(usize, ProgramId)> = vec![];
-    let mut evaluations = vec![];
     let batch = experiment.train.as_ref().map_or(1, TrainSettings::part);
-    for &part in parts.iter().filter(|&&p| session.dataset.samples(p) > 0) {
+    for &part in parts.iter().filter(|&&p| samples(p) > 0) {
         let mut evaluation = None;
         let mut of_part = vec![];
-        for size in batch_sizes(session.dataset.samples(part), batch) {
+        for size in batch_sizes(samples(part), batch) {
             let this = experiment.evaluation(size)?;
             let known = sizes.iter().find(|s| s.0 == size).map(|s| s.1);
             let program = match known {
@@ -74,29 +96,30 @@ pub fn build(session: &Session, training: bool, parts: &[Part], threads: usize) 
             evaluation.get_or_insert(this);
         }
         if let Some(evaluation) = evaluation {
-            let programs = of_part;
-            evaluations.push((part, PartEvaluation { programs, evaluation }));
+            let of_part = PartEvaluation {
+                programs: of_part,
+                evaluation,
+            };
+            programs.evaluations.push((part, of_part));
         }
     }
-    Ok(Built {
-        machine: Machine::new(programs.list, threads)?,
-        training,
-        evaluations,
-        declarations: experiment.declarations()?,
-    })
+    Ok(programs)
 }
 
-/// Programs over one persistent layout.
-struct Programs<'a> {
+/// The programs of a command, over one persistent layout.
+pub struct Programs<'a> {
     spec: &'a Spec,
-    list: Vec<Program>,
+    /// By their ids.
+    pub list: Vec<Program>,
+    training: Option<TrainingPrograms>,
+    evaluations: Vec<(Part, PartEvaluation)>,
     layout: Option<PersistentLayout>,
     threads: usize,
 }
 
 impl Programs<'_> {
     /// The programs of a training step.
-    fn training(&mut self, experiment: &Experiment) -> Result<TrainingPrograms, Failure> {
+    fn of_training(&mut self, experiment: &Experiment) -> Result<TrainingPrograms, Failure> {
         let Some(accumulation) = experiment.accumulation()? else {
             return Ok(TrainingPrograms {
                 main: self.stage(&experiment.training_graph()?)?,

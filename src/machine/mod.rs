@@ -13,5 +13,5 @@ mod tests;
 
 pub use arena::Arena;
 pub use freed::return_freed_memory;
-pub use program::{Machine, MachineError, Program, ProgramId, Values, ValuesMut};
+pub use program::{Machine, MachineError, MachineMemory, Program, ProgramId, Values, ValuesMut};
 pub use team::{Member, Team};

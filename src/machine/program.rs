@@ -198,6 +198,37 @@ pub struct Machine {
     team: Team,
 }
 
+/// Memory that a machine maps for data, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MachineMemory {
+    /// Of parameters and states.
+    pub persistent: usize,
+    /// Of inputs, results and what lies between, in the program that needs most of it.
+    pub transient: usize,
+    /// For each thread's own work.
+    pub scratch: usize,
+    /// Threads.
+    pub threads: usize,
+}
+
+impl MachineMemory {
+    /// What a machine of these programs will map: known before anything is.
+    pub fn of(programs: &[Program], threads: usize) -> MachineMemory {
+        let most = |of: fn(&Program) -> usize| programs.iter().map(of).max().unwrap_or(0);
+        MachineMemory {
+            persistent: most(|p| p.persistent.bytes),
+            transient: most(|p| p.transient_bytes),
+            scratch: most(|p| p.code.scratch_bytes).next_multiple_of(4096),
+            threads: threads.max(1),
+        }
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> usize {
+        self.persistent + self.transient + self.scratch * self.threads
+    }
+}
+
 /// A program with its steps' addresses.
 struct Loaded {
     program: Program,
@@ -225,11 +256,10 @@ impl Machine {
             what: format!("{threads} threads"),
             error,
         })?;
-        let most = |of: fn(&Program) -> usize| programs.iter().map(of).max().unwrap_or(0);
-        let scratch_stride = most(|p| p.code.scratch_bytes).next_multiple_of(4096);
-        let persistent = memory(layout.bytes, "parameters and states")?;
-        let transient = memory(most(|p| p.transient_bytes), "a step")?;
-        let scratch = memory(scratch_stride * team.threads(), "the threads' own work")?;
+        let needed = MachineMemory::of(&programs, team.threads());
+        let persistent = memory(needed.persistent, "parameters and states")?;
+        let transient = memory(needed.transient, "a step")?;
+        let scratch = memory(needed.scratch * team.threads(), "the threads' own work")?;
         let address = |location: &Location| {
             let arena = match location.region {
                 Region::Persistent => &persistent,
@@ -247,7 +277,7 @@ impl Machine {
             programs: loaded.collect(),
             layout,
             scratch,
-            scratch_stride,
+            scratch_stride: needed.scratch,
             team,
             persistent,
             transient,
@@ -300,11 +330,6 @@ impl Machine {
     /// Threads that run a step.
     pub fn threads(&self) -> usize {
         self.team.threads()
-    }
-
-    /// Memory that the machine has mapped for data, in bytes.
-    pub fn memory_bytes(&self) -> usize {
-        self.persistent.bytes() + self.transient.bytes() + self.scratch.bytes()
     }
 
     /// Parameters and states, in the order of their numbers here.
