@@ -177,6 +177,11 @@ struct Checked {
 }
 
 impl Experiment {
+    /// Frees the program that the spec was checked with. Who asks for it later has it resolved again.
+    pub fn forget_program(&mut self) {
+        self.checked = None;
+    }
+
     /// The resolved program of a mode.
     pub fn program(&self, mode: Mode, batch: usize) -> Result<Cow<'_, Program>, Failure> {
         match &self.checked {

@@ -2,7 +2,6 @@
 //! With `--data DIR` weights and batches come from `DIR/init.safetensors` and `DIR/batches.safetensors`, through
 //! the name map beside the spec (`FILE` with the ending `.map`). Data that are not there are drawn at random.
 
-use super::compile::contract_flops;
 use super::failure::Failure;
 use super::programs::{self, Built};
 use super::session;
@@ -90,13 +89,13 @@ impl SteppedData {
         })
     }
 
-    /// The compiled spec with its weights.
-    pub fn stepper<'a>(
+    /// The compiled spec with its weights, and how long compiling took.
+    pub fn build(
         &self,
         spec: &SpecArguments,
-        session: &'a session::Session,
+        session: &mut session::Session,
         threads: usize,
-    ) -> Result<Stepper<'a>, Failure> {
+    ) -> Result<(Built, Duration), Failure> {
         let begin = Instant::now();
         let mut built = programs::build(session, true, &[], threads)?;
         let build_took = begin.elapsed();
@@ -105,7 +104,7 @@ impl SteppedData {
             None => built.initialise_parameters(session.settings()?.seed),
         }
         built.initialise_states();
-        Stepper::new(session, built, build_took)
+        Ok((built, build_took))
     }
 }
 
@@ -118,9 +117,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => return Err(Failure::Usage("name a spec, or ask for --machine".into())),
     };
     let spec = &with_precision(spec, arguments.precision.as_deref());
-    let session = arguments.data.open(spec, arguments.record.is_some())?;
+    let mut session = arguments.data.open(spec, arguments.record.is_some())?;
     let check_took = started.elapsed() - session.data_took;
-    let mut stepper = arguments.data.stepper(spec, &session, threads)?;
+    let built = arguments.data.build(spec, &mut session, threads)?;
+    let mut stepper = Stepper::new(&session, built)?;
     if let Some(file) = &arguments.record {
         return record(&mut stepper, arguments.steps, &arguments.data.names(spec)?, file);
     }
@@ -168,7 +168,9 @@ pub struct Stepper<'a> {
 }
 
 impl<'a> Stepper<'a> {
-    fn new(session: &'a session::Session, built: Built, build_took: Duration) -> Result<Stepper<'a>, Failure> {
+    /// Before the first step of what [`SteppedData::build`] made.
+    pub fn new(session: &'a session::Session, built: (Built, Duration)) -> Result<Stepper<'a>, Failure> {
+        let (built, build_took) = built;
         let settings = session.settings()?;
         let sampler = session.dataset.sampler(settings.seed, settings.batch);
         let training = built.training.as_ref().expect("built with its training program");
@@ -290,7 +292,8 @@ fn measure(
         times.push(begin.elapsed().as_secs_f64() / group as f64 * 1e3);
     }
     let parts = stepper.session.settings()?.parts as f64;
-    let gflop = parts * contract_flops(&stepper.session.experiment.training_graph()?) as f64 / 1e9;
+    let training = stepper.built.training.as_ref().expect("built with it");
+    let gflop = parts * training.contract_flops as f64 / 1e9;
     times.sort_by(f64::total_cmp);
     let (best, median) = (times[0], times[times.len() / 2]);
     let settings = stepper.session.settings()?;

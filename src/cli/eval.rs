@@ -43,14 +43,19 @@ enum Split {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = RunFolder::open(&arguments.run)?;
     let resolved: Resolved = folder.read_json("resolved.json")?;
-    let session = session::open(session::load_run(folder.path(), &resolved)?, None)?;
+    let mut session = session::open(session::load_run(folder.path(), &resolved)?, None)?;
     check_fitted(&session, &resolved, &folder.read_json("data.json")?)?;
     let part = match arguments.split {
         Split::Train => Part::Train,
         Split::Validation => Part::Validation,
         Split::Test => Part::Test,
     };
-    let mut built = programs::build(&session, false, &[part], threads(arguments.threads.map(usize::from)))?;
+    let mut built = programs::build(
+        &mut session,
+        false,
+        &[part],
+        threads(arguments.threads.map(usize::from)),
+    )?;
     let Some(evaluation) = built.evaluations.pop() else {
         let error = crate::data::DataError::new(
             session.experiment.data.split.span,

@@ -90,10 +90,11 @@ struct Profile {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let threads = threads(arguments.threads.map(usize::from));
-    let session = arguments.data.open(&arguments.spec, false)?;
+    let mut session = arguments.data.open(&arguments.spec, false)?;
     let graph = session.experiment.training_graph()?;
     let plan = crate::pipeline::compile(&graph, None).plan;
-    let mut stepper = arguments.data.stepper(&arguments.spec, &session, threads)?;
+    let built = arguments.data.build(&arguments.spec, &mut session, threads)?;
+    let mut stepper = Stepper::new(&session, built)?;
     let mut step_seconds = f64::INFINITY;
     for step in 0..WARM_UP + arguments.steps {
         let begin = Instant::now();

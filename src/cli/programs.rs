@@ -1,5 +1,6 @@
 //! From an experiment to a machine with all programs that a command needs.
 
+use super::compile::contract_flops;
 use super::failure::Failure;
 use super::session::Session;
 use crate::data::Part;
@@ -34,6 +35,8 @@ pub struct TrainingPrograms {
     pub main: Stage,
     /// The other programs of such a batch.
     pub parted: Option<Parted>,
+    /// Of the main program.
+    pub contract_flops: u64,
 }
 
 /// Programs that evaluate one part.
@@ -42,21 +45,24 @@ pub struct PartEvaluation {
     evaluation: Evaluation,
 }
 
-/// Compiles the training program, if asked for, and the evaluation of some parts.
-pub fn build(session: &Session, training: bool, parts: &[Part], threads: usize) -> Result<Built, Failure> {
+/// Compiles the training program, if asked for, and the evaluation of some parts. The resolved program has done its
+/// service then.
+pub fn build(session: &mut Session, training: bool, parts: &[Part], threads: usize) -> Result<Built, Failure> {
     let experiment = &session.experiment;
-    let programs = programs(
-        experiment,
-        &|part| session.dataset.samples(part),
+    let samples = |part| session.dataset.samples(part);
+    let Programs {
+        list,
         training,
-        parts,
-        threads,
-    )?;
+        evaluations,
+        ..
+    } = programs(experiment, &samples, training, parts, threads)?;
+    let declarations = experiment.declarations()?;
+    session.experiment.forget_program();
     Ok(Built {
-        machine: Machine::new(programs.list, threads)?,
-        training: programs.training,
-        evaluations: programs.evaluations,
-        declarations: experiment.declarations()?,
+        machine: Machine::new(list, threads)?,
+        training,
+        evaluations,
+        declarations,
     })
 }
 
@@ -121,9 +127,11 @@ impl Programs<'_> {
     /// The programs of a training step.
     fn of_training(&mut self, experiment: &Experiment) -> Result<TrainingPrograms, Failure> {
         let Some(accumulation) = experiment.accumulation()? else {
+            let graph = experiment.training_graph()?;
             return Ok(TrainingPrograms {
-                main: self.stage(&experiment.training_graph()?)?,
+                main: self.stage(&graph)?,
                 parted: None,
+                contract_flops: contract_flops(&graph),
             });
         };
         let main = self.stage(&accumulation.gradient)?;
@@ -151,6 +159,7 @@ impl Programs<'_> {
         Ok(TrainingPrograms {
             main,
             parted: Some(parted),
+            contract_flops: contract_flops(&accumulation.gradient),
         })
     }
 

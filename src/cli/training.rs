@@ -37,12 +37,12 @@ pub struct Asked<'a> {
 impl Prepared {
     /// Compiles, and writes first values: of parameters as `first` does, given the seed.
     pub fn new(
-        session: Session,
+        mut session: Session,
         threads: usize,
         first: impl FnOnce(&mut Built, u64) -> Result<(), Failure>,
     ) -> Result<Prepared, Failure> {
         let seed = session.settings()?.seed;
-        let mut built = programs::build(&session, true, &[Part::Validation], threads)?;
+        let mut built = programs::build(&mut session, true, &[Part::Validation], threads)?;
         let memory = Memory::of(&built.machine, &built.declarations.states);
         first(&mut built, seed)?;
         built.initialise_states();
@@ -101,9 +101,9 @@ impl Training {
         let held = folder.hold()?;
         folder.sweep()?;
         let resolved: Resolved = folder.read_json("resolved.json")?;
-        let session = session::open(session::load_run(folder.path(), &resolved)?, None)?;
+        let mut session = session::open(session::load_run(folder.path(), &resolved)?, None)?;
         check_data(&session, &resolved.fingerprints)?;
-        let mut built = programs::build(&session, true, &[Part::Validation], threads)?;
+        let mut built = programs::build(&mut session, true, &[Part::Validation], threads)?;
         let memory = Memory::of(&built.machine, &built.declarations.states);
         let loaded = checkpoint::newest(&folder.checkpoints())?;
         for reason in &loaded.damaged {
