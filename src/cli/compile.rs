@@ -5,7 +5,8 @@ use super::{SpecArguments, diagnostics, programs, session, streams, threads};
 use crate::codegen::clif::{assembly_text, clif_text};
 use crate::codegen::target::Target;
 use crate::data::{Dataset, Part};
-use crate::ir::graph::{Graph, Op, ParamDeclaration, elements};
+use crate::ir::flops;
+use crate::ir::graph::{Graph, ParamDeclaration, elements};
 use crate::machine::{MachineMemory, Program};
 use crate::pipeline::{self, Compiled, Experiment};
 use crate::resolve::Mode;
@@ -185,7 +186,7 @@ impl Summary {
         Ok(Summary {
             name: experiment.name.clone(),
             blocks,
-            contract_flops: contract_flops(&compiled.graph),
+            contract_flops: flops::of_products(&compiled.graph),
             kernels: compiled.plan.kernels.len(),
             launches: compiled.plan.launches.len(),
             nodes: compiled.graph.len(),
@@ -251,25 +252,4 @@ impl Summary {
         );
         text
     }
-}
-
-/// A multiplication and an addition for each product of each contraction.
-pub fn contract_flops(graph: &Graph) -> u64 {
-    let flops = |id| {
-        let node = graph.node(id);
-        if let Op::Scan(scan) = &node.op {
-            return scan.steps as u64 * contract_flops(&scan.body);
-        }
-        let Op::Contract { a, b, out } = &node.op else { return 0 };
-        let mut sizes: Vec<(u8, usize)> = vec![];
-        for (labels, operand) in [(a, 0), (b, 1)] {
-            let shape = &graph.node(node.operands[operand]).shape;
-            sizes.extend(labels.iter().copied().zip(shape.iter().copied()));
-        }
-        debug_assert!(out.iter().all(|l| sizes.iter().any(|s| s.0 == *l)));
-        sizes.sort_unstable();
-        sizes.dedup();
-        2 * sizes.iter().map(|s| s.1 as u64).product::<u64>()
-    };
-    graph.ids().map(flops).sum()
 }

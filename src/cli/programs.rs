@@ -1,10 +1,10 @@
 //! From an experiment to a machine with all programs that a command needs.
 
-use super::compile::contract_flops;
 use super::failure::Failure;
 use super::session::Session;
 use crate::data::Part;
 use crate::ir::experiment::{Evaluation, TrainSettings};
+use crate::ir::flops;
 use crate::ir::graph::Graph;
 use crate::ir::number::StepVariable;
 use crate::ir::plan::PersistentLayout;
@@ -131,7 +131,7 @@ impl Programs<'_> {
             return Ok(TrainingPrograms {
                 main: self.stage(&graph)?,
                 parted: None,
-                contract_flops: contract_flops(&graph),
+                contract_flops: flops::of_products(&graph),
             });
         };
         let main = self.stage(&accumulation.gradient)?;
@@ -159,7 +159,7 @@ impl Programs<'_> {
         Ok(TrainingPrograms {
             main,
             parted: Some(parted),
-            contract_flops: contract_flops(&accumulation.gradient),
+            contract_flops: flops::of_products(&accumulation.gradient),
         })
     }
 

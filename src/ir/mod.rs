@@ -10,6 +10,7 @@ pub mod ast_walk;
 pub mod corner;
 pub mod experiment;
 pub mod expression;
+pub mod flops;
 pub mod graph;
 pub mod graph_print;
 pub mod kernel;

@@ -1,9 +1,10 @@
 //! Runs compiled steps: memory, threads, and the safe interface that the trainer sees. It decides nothing about what is
-//! computed; nothing here allocates or locks while a step runs, and it calls the system only if a thread waits long.
+//! computed; nothing here allocates or locks while a step runs, and it calls the system only for the time, and if a thread waits long.
 
 mod arena;
 pub mod ceiling;
 mod freed;
+mod loaded;
 mod pace;
 mod program;
 mod step;
@@ -13,5 +14,6 @@ mod tests;
 
 pub use arena::Arena;
 pub use freed::return_freed_memory;
-pub use program::{Machine, MachineError, MachineMemory, Program, ProgramId, Values, ValuesMut};
+pub use loaded::{Machine, MachineMemory, ProgramId, Values, ValuesMut};
+pub use program::{MachineError, Program};
 pub use team::{Member, Team};
