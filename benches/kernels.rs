@@ -1,8 +1,9 @@
 //! Speed of compiled kernels and of the compiler itself: `cargo bench --bench kernels [products|rows|compile]`.
 //! Figures hold for the machine and the minute; compare them inside one run.
 
+use mspec::fuse::fuse;
 use mspec::ir::affine::{Affine, Position};
-use mspec::ir::graph::ReduceFunction;
+use mspec::ir::graph::*;
 use mspec::ir::kernel::*;
 use mspec::ir::plan::{Launch, Location, Plan, Region};
 use mspec::machine::{Machine, Program, ProgramId};
@@ -23,27 +24,38 @@ fn main() {
     }
 }
 
-/// Rows of `a`, sums, columns of `b`.
-const SHAPES: [(usize, usize, usize); 9] = [
-    (768, 128, 512),
-    (768, 512, 128),
-    (768, 128, 128),
-    (256, 768, 3072),
-    (2048, 384, 1536),
-    (1024, 1024, 1024),
-    (64, 784, 128),
-    (256, 64, 256),
-    (64, 128, 10),
+/// Independent products, rows, sums, columns: of layers, and of attention's heads.
+const SHAPES: [[usize; 4]; 14] = [
+    [1, 256, 768, 3072],
+    [1, 768, 128, 512],
+    [1, 2048, 384, 1536],
+    [1, 1024, 1024, 1024],
+    [1, 2048, 2048, 2048],
+    [1, 256, 768, 50304],
+    [1, 64, 784, 128],
+    [1, 256, 64, 256],
+    [1, 64, 128, 10],
+    [48, 64, 32, 64],
+    [48, 64, 64, 32],
+    [48, 256, 64, 256],
+    [48, 256, 256, 64],
+    [64, 256, 32, 256],
 ];
 
+/// How the operands lie: `y = x w`, `dx = dy wᵀ`, `dw = xᵀ dy`.
+const FORMS: [(&str, &str, &str); 3] = [("NN", "bmk", "bkn"), ("NT", "bmk", "bnk"), ("TN", "bkm", "bkn")];
+
+/// As the compiler makes them, with packing and the cut into tasks.
 fn products() {
-    println!("GFLOP/s            1 thread   2 threads");
-    for (m, k, n) in SHAPES {
-        for form in ["NN", "NT", "TN"] {
-            let kernel = product(m, k, n, form);
-            let flops = 2.0 * (m * k * n) as f64;
-            let [one, two] = [1, 2].map(|threads| flops / fastest(&kernel, threads) / 1e9);
-            println!("{:16} {form} {one:8.1} {two:10.1}", format!("{m}x{k}x{n}"));
+    println!("GFLOP/s               1 thread   2 threads");
+    for shape in SHAPES {
+        for (form, a, b) in FORMS {
+            let graph = contraction(shape, a, b);
+            let plan = mspec::plan::plan(&fuse(&graph), &graph, None);
+            let flops = 2.0 * shape.iter().product::<usize>() as f64;
+            let [one, two] = [1, 2].map(|threads| flops / fastest(&plan, threads) / 1e9);
+            let name = shape.map(|size| size.to_string()).join("x");
+            println!("{name:16} {form} {one:10.1} {two:10.1}");
         }
     }
 }
@@ -52,15 +64,16 @@ fn rows() {
     println!("GB/s of memory that must move   1 thread   2 threads");
     for (name, kernel) in row_kernels() {
         let bytes: usize = kernel.buffers.iter().map(|b| b.elements * 4).sum();
-        let [one, two] = [1, 2].map(|threads| bytes as f64 / fastest(&kernel, threads) / 1e9);
+        let [one, two] = [1, 2].map(|threads| bytes as f64 / fastest(&plan(vec![kernel.clone()]), threads) / 1e9);
         println!("{name:30} {one:8.2} {two:10.2}");
     }
 }
 
 fn compile() {
     let mut kernels: Vec<Kernel> = vec![];
-    for (m, k, n) in SHAPES {
-        kernels.extend(["NN", "NT", "TN"].map(|form| product(m, k, n, form)));
+    for shape in SHAPES {
+        let products = FORMS.map(|(_, a, b)| fuse(&contraction(shape, a, b)).kernels);
+        kernels.extend(products.into_iter().flatten());
     }
     while kernels.len() < 60 {
         kernels.extend(row_kernels().into_iter().map(|k| k.1));
@@ -83,8 +96,8 @@ fn compile() {
 }
 
 /// Seconds of the fastest of many runs.
-fn fastest(kernel: &Kernel, threads: usize) -> f64 {
-    let program = Program::compile(&plan(vec![kernel.clone()]), 2).expect("a correct plan");
+fn fastest(plan: &Plan, threads: usize) -> f64 {
+    let program = Program::compile(plan, 2).expect("a correct plan");
     let mut machine = Machine::new(vec![program], threads).expect("memory and threads");
     let start = Instant::now();
     let mut best = f64::INFINITY;
@@ -137,39 +150,38 @@ fn buffer(elements: usize, written: bool) -> Buffer {
     }
 }
 
-fn product(m: usize, k: usize, n: usize, form: &str) -> Kernel {
-    let matrix = |number, rows, columns, transposed: bool| Matrix {
-        buffer: BufferId(number),
-        constant: 0,
-        batch: vec![],
-        strips: vec![],
-        turns: vec![],
-        row_stride: if transposed { 1 } else { columns as i64 },
-        column_stride: if transposed { rows as i64 } else { 1 },
+/// One contraction of two inputs whose axes have these labels.
+fn contraction(shape: [usize; 4], a: &str, b: &str) -> Graph {
+    let size = |label: u8| shape[b"bmkn".iter().position(|&l| l == label).expect("one of four")];
+    let sizes = |labels: &str| labels.bytes().map(size).collect::<Vec<_>>();
+    let mut graph = Graph::default();
+    let add = |graph: &mut Graph, op: Op, operands: Vec<NodeId>, shape: Vec<usize>| {
+        graph.add(Node {
+            op,
+            operands,
+            shape,
+            element: Element::Real,
+            span: Span::NOWHERE,
+            caller: Span::NOWHERE,
+        })
     };
-    let at = Position::from(Affine::axis(0).plus(&Affine::axis(1).times(n as i64)));
-    let mut body = Builder::default();
-    let product = body.define(Instruction::Product);
-    body.store(2, at, product);
-    Kernel {
-        buffers: vec![buffer(m * k, false), buffer(k * n, false), buffer(m * n, true)],
-        body: KernelBody::Product(MatrixProduct {
-            batch: vec![],
-            m,
-            strips: vec![],
-            n,
-            k,
-            turns: vec![],
-            a: matrix(0, m, k, form.starts_with('T')),
-            b: matrix(1, k, n, form.ends_with('T')),
-            b_in_panels: false,
-            corner: None,
-            by_pairs: false,
-            epilogue: body.body,
-            rows_per_task: 64,
-            columns_per_task: 256.min(n),
-        }),
-    }
+    let operands = [a, b].map(|labels| {
+        let id = InputId(graph.inputs.len() as u32);
+        graph.inputs.push(InputDeclaration {
+            name: labels.into(),
+            shape: sizes(labels),
+            element: Element::Real,
+        });
+        add(&mut graph, Op::Input(id), vec![], sizes(labels))
+    });
+    let [a, b, out] = [a, b, "bmn"].map(|labels| labels.as_bytes().to_vec());
+    let product = Op::Contract { a, b, out };
+    let node = add(&mut graph, product, operands.to_vec(), sizes("bmn"));
+    graph.outputs.push(Output {
+        kind: OutputKind::Value("product".into()),
+        node,
+    });
+    graph
 }
 
 #[derive(Default)]

@@ -2,6 +2,7 @@
 //! It knows sizes of axes and nothing of nodes or kernels. Where a form cannot be written, the answer is `None`.
 
 use crate::ir::affine::{Affine, Digit, Guard, Position};
+use crate::ir::position::gcd;
 
 /// The indices of a tensor's axes as functions of a kernel's axes.
 pub type Index = Vec<Position>;
@@ -214,10 +215,6 @@ fn reduced(of: Affine, divide: i64, sizes: &[usize]) -> (Affine, i64) {
     }
     let (whole, _) = split(&of.into(), best);
     (whole.affine, divide / best)
-}
-
-fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 fn digit(of: Affine, divide: i64, modulo: Option<i64>) -> Position {

@@ -148,6 +148,10 @@ impl Machine {
             // which `self` holds exclusively; each member has its own scratch memory of the size that the code needs.
             unsafe { steps.run(&member, pointers.get(), scratch.of(member.index)) }
         };
+        if self.team.threads() == 1 {
+            self.team.run_alone(&job);
+            return;
+        }
         let (begin, running) = (Instant::now(), running_seconds());
         match pace.alone() {
             true => self.team.run_alone(&job),

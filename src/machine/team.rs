@@ -294,4 +294,21 @@ mod tests {
         }
         assert_eq!(count.load(Ordering::Relaxed), 6);
     }
+
+    #[test]
+    fn a_team_may_be_run_by_one_thread_after_the_other() {
+        let mut team = Team::new(2).unwrap();
+        let count = AtomicUsize::new(0);
+        // The worker keeps whoever runs the team waiting for longer than it spins.
+        let mut run = || {
+            team.run(&|member| {
+                std::thread::sleep(std::time::Duration::from_millis(20 * member.index as u64));
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+        };
+        run();
+        std::thread::scope(|scope| scope.spawn(&mut run).join()).unwrap();
+        run();
+        assert_eq!(count.load(Ordering::Relaxed), 6);
+    }
 }
