@@ -1,4 +1,4 @@
-//! Speed of compiled kernels and of the compiler itself: `cargo bench --bench kernels [products|rows|compile]`.
+//! Speed of compiled kernels and of the compiler itself: `cargo bench --bench kernels [products|rows|compile] [SHAPE...]`.
 //! Figures hold for the machine and the minute; compare them inside one run.
 
 use mspec::fuse::fuse;
@@ -14,7 +14,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
     if runs("products") {
-        products();
+        products(&wanted);
     }
     if runs("rows") {
         rows();
@@ -46,15 +46,22 @@ const SHAPES: [[usize; 4]; 14] = [
 const FORMS: [(&str, &str, &str); 3] = [("NN", "bmk", "bkn"), ("NT", "bmk", "bnk"), ("TN", "bkm", "bkn")];
 
 /// As the compiler makes them, with packing and the cut into tasks.
-fn products() {
+fn products(wanted: &[String]) {
     println!("GFLOP/s               1 thread   2 threads");
-    for shape in SHAPES {
+    let name = |shape: [usize; 4]| shape.map(|size| size.to_string()).join("x");
+    let of_name = |name: &String| {
+        let sizes = name.split('x').map(|size| size.parse().ok());
+        sizes.collect::<Option<Vec<usize>>>()?.try_into().ok()
+    };
+    let named: Vec<[usize; 4]> = wanted.iter().filter_map(of_name).collect();
+    let shapes = if named.is_empty() { SHAPES.to_vec() } else { named };
+    for shape in shapes {
         for (form, a, b) in FORMS {
             let graph = contraction(shape, a, b);
             let plan = mspec::plan::plan(&fuse(&graph), &graph, None);
             let flops = 2.0 * shape.iter().product::<usize>() as f64;
             let [one, two] = [1, 2].map(|threads| flops / fastest(&plan, threads) / 1e9);
-            let name = shape.map(|size| size.to_string()).join("x");
+            let name = name(shape);
             println!("{name:16} {form} {one:10.1} {two:10.1}");
         }
     }

@@ -5,6 +5,7 @@ use super::emitter::WORD;
 use super::routine::{Routine, TILE_COLUMNS, TILE_ROWS};
 use crate::codegen::target::{Pairs, Simd};
 use crate::codegen::wide;
+use crate::codegen::wide::ahead::LIST_BYTES;
 use crate::codegen::wide::encode_vector::Width;
 use crate::codegen::wide::multiply::Products;
 use crate::ir::corner::{CORNER_BLOCK, Corner, ProductAxis};
@@ -24,6 +25,9 @@ const FAR_TILE: usize = 1 << 16;
 const PACKED_ELEMENTS: usize = 1 << 18;
 /// Lines so far apart, or a multiple of it, fall into a sixty-fourth of the second cache's sets or less.
 const CONFLICT_BYTES: i64 = 4096;
+/// Bytes of a kernel's buffers from which on its multiplication brings nearer what comes next: less stays near anyway.
+/// In tests the small products do it too.
+const AHEAD_BYTES: usize = if cfg!(test) { 1 << 8 } else { 1 << 20 };
 /// Vectors of a row of which columns that lie in panels are multiplied at once: a panel's, or half of it.
 const PANEL_VECTORS: usize = 2;
 /// Vectors of a panel's row where a corner leaves out columns: panels divide its blocks.
@@ -54,6 +58,8 @@ pub(super) struct Blocking {
     pub a_panels: usize,
     /// The same for `b`.
     pub b_panels: usize,
+    /// The same for the list of what is brought nearer, if there is one.
+    pub ahead: Option<usize>,
     /// All of it.
     pub bytes: usize,
 }
@@ -103,7 +109,7 @@ impl Blocking {
         };
         match simd.width {
             Width::W128 => Blocking::narrow(k, products),
-            width => Blocking::wide(k, width, products, packs_rows(buffers, k, products)),
+            width => Blocking::wide(buffers, k, width, products),
         }
     }
 
@@ -130,11 +136,12 @@ impl Blocking {
             products,
             a_panels,
             b_panels,
+            ahead: None,
             bytes: b_panels + bytes(columns * length),
         }
     }
 
-    fn wide(k: &MatrixProduct, width: Width, products: Products, packs_rows: bool) -> Blocking {
+    fn wide(buffers: &[Buffer], k: &MatrixProduct, width: Width, products: Products) -> Blocking {
         let of_task = k.columns_per_task.min(k.n);
         let vectors = match k.b_in_panels {
             true => PANEL_VECTORS,
@@ -153,7 +160,7 @@ impl Blocking {
             (true, true) => even(CORNER_BLOCK, most, 1),
             (true, false) => most,
         };
-        let packed_rows = packs_rows.then(|| PACKED_VECTORS * width.lanes());
+        let packed_rows = packs_rows(buffers, k, products).then(|| PACKED_VECTORS * width.lanes());
         let row_multiple = match of_rows(k) {
             true => CORNER_BLOCK,
             false => packed_rows.unwrap_or(at_once),
@@ -171,9 +178,15 @@ impl Blocking {
         };
         let columns = whole;
         let packed_columns = if k.b_in_panels { 0 } else { columns };
+        let streams = if looks_ahead(buffers) {
+            super::ahead::streams(k).len()
+        } else {
+            0
+        };
         let tile = match all < PRODUCT_CHUNK {
             true => CACHED_TILE,
-            false => FAR_TILE,
+            // What the epilogue touches comes into the second cache too.
+            false => FAR_TILE * 2 / (1 + streams).max(2),
         };
         let rows = even(
             k.m,
@@ -182,6 +195,7 @@ impl Blocking {
         );
         let a_panels = bytes(rows * columns);
         let b_panels = a_panels + packed_rows.map_or(0, |lanes| bytes(rows.next_multiple_of(lanes) * length));
+        let list = b_panels + bytes(packed_columns * packed_steps);
         Blocking {
             tile_columns,
             columns,
@@ -193,7 +207,8 @@ impl Blocking {
             products,
             a_panels,
             b_panels,
-            bytes: b_panels + bytes(packed_columns * packed_steps),
+            ahead: (streams > 0).then_some(list),
+            bytes: list + if streams > 0 { LIST_BYTES } else { 0 },
         }
     }
 
@@ -237,6 +252,12 @@ pub(super) fn turns_follow(k: &MatrixProduct) -> bool {
         stride *= size as i64;
         follows
     })
+}
+
+/// Whether a kernel's buffers are so large that it looks ahead.
+fn looks_ahead(buffers: &[Buffer]) -> bool {
+    let bytes = buffers.iter().map(|buffer| buffer.storage.bytes(buffer.elements));
+    bytes.sum::<usize>() >= AHEAD_BYTES
 }
 
 /// How a matrix is stored.
@@ -286,6 +307,7 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> Vec<R
             turns: None,
             panel_step_bytes: bytes(TILE_COLUMNS as i64),
             tile_row_bytes: bytes(blocking.columns as i64),
+            ahead: false,
         };
         let by_pairs = kernel.by_pairs;
         return vec![
@@ -326,6 +348,7 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> Vec<R
             false => bytes(blocking.tile_columns as i64),
         },
         tile_row_bytes: bytes(blocking.columns as i64),
+        ahead: blocking.ahead.is_some(),
     };
     let pack = |matrix, vectors, lane_stride, step_stride| {
         Routine::WidePack(wide::pack::Pack {

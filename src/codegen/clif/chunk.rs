@@ -19,6 +19,8 @@ pub(super) struct Chunk {
     pub without: Option<Value>,
     pub length: Value,
     pub products: Value,
+    /// Whether no chunk of its block follows.
+    pub is_last: Value,
 }
 
 /// Rows of a block that have one stride in `a`: the address of the first one, how many rows of the block are above it,
@@ -51,7 +53,8 @@ impl Product<'_> {
                 *stride *= in_chunk as i64;
             }
         }
-        let (zero, turns) = (e.integer(0), e.integer(sizes.iter().product::<usize>() as i64));
+        let all_turns = sizes.iter().product::<usize>() as i64;
+        let (zero, turns) = (e.integer(0), e.integer(all_turns));
         e.count(zero, turns, 1, &[], &mut |e, turn, _| {
             let (mut a, mut b) = (a, b);
             if !sizes.is_empty() {
@@ -70,6 +73,11 @@ impl Product<'_> {
                     false => e.least(left, k.chunk() as i64),
                 };
                 let steps_before = self.steps(e, first);
+                let in_last_turn = e.builder.ins().icmp_imm_s(IntCC::Equal, turn, all_turns - 1);
+                let last_of_turn = e
+                    .builder
+                    .ins()
+                    .icmp_imm_s(IntCC::SignedLessThanOrEqual, left, k.chunk() as i64);
                 let chunk = Chunk {
                     a: e.builder.ins().iadd(a, a_bytes),
                     b: e.builder.ins().iadd(b, b_bytes),
@@ -77,6 +85,7 @@ impl Product<'_> {
                     without: None,
                     length: self.steps(e, products),
                     products,
+                    is_last: e.builder.ins().band(in_last_turn, last_of_turn),
                 };
                 let chunk = self.without_corner(e, chunk, first, block);
                 if !self.blocking.packs_once(k) {

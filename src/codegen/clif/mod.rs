@@ -1,6 +1,7 @@
 //! The portable emitter: kernels → Cranelift IR with vectors of 128 bits → machine code. Complete on its own, for
 //! x86-64 with FMA and for AArch64.
 
+mod ahead;
 mod blocking;
 mod body;
 mod chunk;

@@ -142,8 +142,9 @@ impl Product<'_> {
                         });
                     }),
                     _ => self.each_chunk(e, [a, b], &block, &mut |e, chunk| {
+                        let ahead = self.look_ahead(e, chunk, &block);
                         self.each_strip(e, chunk.a, &block, &mut |e, strip| {
-                            self.multiply_wide(e, chunk, strip, &block);
+                            self.multiply_wide(e, chunk, strip, &block, ahead);
                         });
                     }),
                 }
@@ -237,7 +238,7 @@ impl Product<'_> {
     }
 
     /// Multiplies some rows of a block, where they lie or packed, with the packed columns, over one chunk.
-    fn multiply_wide(&self, e: &mut Emitter, chunk: Chunk, strip: Strip, block: &Block) {
+    fn multiply_wide(&self, e: &mut Emitter, chunk: Chunk, strip: Strip, block: &Block, ahead: Option<Value>) {
         let Chunk { b, at, length, .. } = chunk;
         let rows = strip.rows;
         let a = match (self.blocking.packed_rows, self.pack_a) {
@@ -281,9 +282,11 @@ impl Product<'_> {
             for part in 0..columns / tile_columns {
                 let panel = e.builder.ins().iadd_imm_s(panel, part as i64 * width);
                 match self.blocking.packed_rows {
-                    Some(lanes) => self.multiply_panels(e, [a, panel, tile, rows, steps, at], length, lanes),
+                    Some(lanes) => self.multiply_panels(e, [a, panel, tile, rows, steps, at], length, lanes, ahead),
                     None => {
-                        e.builder.ins().call(self.multiply, &[a, panel, tile, rows, steps, at]);
+                        let arguments = [a, panel, tile, rows, steps, at];
+                        let arguments: Vec<Value> = arguments.into_iter().chain(ahead).collect();
+                        e.builder.ins().call(self.multiply, &arguments);
                     }
                 }
                 tile = e.builder.ins().iadd_imm_s(tile, width);
@@ -299,6 +302,7 @@ impl Product<'_> {
         [a, panel, tile, rows, length, at]: [Value; 6],
         packed: Value,
         lanes: usize,
+        ahead: Option<Value>,
     ) {
         let zero = e.integer(0);
         let a_bytes = e.scaled(packed, lanes as i64 * WORD);
@@ -306,9 +310,9 @@ impl Product<'_> {
         e.count(zero, rows, lanes as i64, &[a, tile], &mut |e, row, now| {
             let left = e.builder.ins().isub(rows, row);
             let live = e.least(left, lanes as i64);
-            e.builder
-                .ins()
-                .call(self.multiply, &[now[0], panel, now[1], live, length, at]);
+            let arguments = [now[0], panel, now[1], live, length, at];
+            let arguments: Vec<Value> = arguments.into_iter().chain(ahead).collect();
+            e.builder.ins().call(self.multiply, &arguments);
             let a = e.builder.ins().iadd(now[0], a_bytes);
             vec![a, e.builder.ins().iadd_imm_s(now[1], tile_bytes)]
         });

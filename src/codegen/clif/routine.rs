@@ -50,7 +50,8 @@ impl Routine {
     pub fn signature(self, convention: CallConv) -> Signature {
         let mut signature = Signature::new(convention);
         let parameters = match self {
-            Routine::Multiply { .. } | Routine::WideMultiply(_) => 6,
+            Routine::Multiply { .. } => 6,
+            Routine::WideMultiply(multiply) => 6 + usize::from(multiply.ahead),
             Routine::Pack { .. } | Routine::WidePack(_) => 4,
         };
         signature.params.extend(vec![AbiParam::new(I64); parameters]);

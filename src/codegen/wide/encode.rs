@@ -24,6 +24,8 @@ pub mod gpr {
     pub const R9: Gpr = Gpr(9);
     pub const R10: Gpr = Gpr(10);
     pub const R11: Gpr = Gpr(11);
+    pub const R14: Gpr = Gpr(14);
+    pub const R15: Gpr = Gpr(15);
 }
 
 const NAMES: [&str; 16] = [

@@ -262,11 +262,21 @@ impl Assembler {
         self.code.push(0xc3);
     }
 
-    /// Brings a cache line nearer.
+    /// Brings a cache line to the first cache.
     pub fn prefetch(&mut self, from: Memory) {
         self.line(|| format!("prefetcht0 {}", from.text()));
+        self.bring(1, from);
+    }
+
+    /// Brings a cache line to the second cache.
+    pub fn prefetch_far(&mut self, from: Memory) {
+        self.line(|| format!("prefetcht2 {}", from.text()));
+        self.bring(3, from);
+    }
+
+    fn bring(&mut self, hint: u8, from: Memory) {
         self.prefix(false, 0, from);
         self.code.extend_from_slice(&[0x0f, 0x18]);
-        self.memory(1, from, 1, 0);
+        self.memory(hint, from, 1, 0);
     }
 }

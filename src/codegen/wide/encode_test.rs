@@ -143,6 +143,7 @@ fn memory_decodes_to_itself() {
             a.mask_memory(true, 3, memory);
             a.mask_memory(false, 7, memory);
             a.prefetch(memory);
+            a.prefetch_far(memory);
             a.load_control(memory);
             a.store_control(memory);
             a.load_half(Gpr(9), memory);

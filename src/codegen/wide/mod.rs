@@ -2,6 +2,7 @@
 //! steps over variables (`code`), variables get registers (`allocate`), steps become bytes (`select`, `encode`). The
 //! loops inside a matrix product are written in registers at once (`multiply`, `pack`).
 
+pub mod ahead;
 mod allocate;
 #[cfg(test)]
 mod allocate_test;

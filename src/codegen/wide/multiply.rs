@@ -1,6 +1,7 @@
 //! The inner loops of matrix products: some rows of `a`, where they lie, times a packed panel of `b`, into a tile in
 //! scratch memory. One routine for each pair of strides; it handles any number of rows.
 
+use super::ahead::Ahead;
 use super::encode::{Alu, Assembler, Base, Condition, Gpr, Label, Memory, Shift, gpr::*};
 use super::encode_vector::{Extra, Operand, Width, op};
 
@@ -10,6 +11,9 @@ const WAY_BYTES: i32 = 4096;
 const WAYS: i32 = 8;
 /// Steps along `k` in one round of the loop.
 const UNROLL: usize = 4;
+/// The step behind which a round brings a line nearer. One in a round: more would fill the buffers for lines that are on
+/// their way from memory, and the panel's lines must pass there too.
+const AHEAD_STEP: i32 = 2;
 
 /// What a step adds to each sum.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -44,6 +48,8 @@ pub struct Multiply {
     pub panel_step_bytes: i32,
     /// Bytes of the tile from row to row.
     pub tile_row_bytes: i32,
+    /// Whether it brings lines of a list nearer meanwhile, whose address is a seventh argument.
+    pub ahead: bool,
 }
 
 /// Steps of `a` that lie in several places.
@@ -88,11 +94,12 @@ const ACCUMULATE: Gpr = R9;
 const A_NOW: Gpr = R10;
 const PANEL_NOW: Gpr = R11;
 const LEFT: Gpr = RAX;
-/// Where the control register is kept: below the stack, which no other function uses meanwhile.
+/// Where the control register is kept: below the stack, which no other function uses meanwhile, and below the return
+/// address of [`Ahead`].
 const KEPT: Memory = Memory {
     base: Base::Register(RSP),
     index: None,
-    offset: -8,
+    offset: -16,
 };
 /// MXCSR as it is at first (no exceptions, to nearest), with the bits by which subnormal results and operands are zeros.
 const FLUSHING: u32 = 0x1f80 | 0x8000 | 0x40;
@@ -101,13 +108,14 @@ impl Multiply {
     /// The whole function.
     pub fn emit(self, a: &mut Assembler) {
         let (width, most) = (self.width, self.rows_at_once);
+        let ahead = self.ahead.then(|| Ahead::enter(a));
         let flushing = a.label();
         let rest = a.label();
         a.alu_number(Alu::Compare, ROWS, most as i32);
         a.jump_if(Condition::Less, rest);
         a.align(32);
         let again = a.here();
-        self.rows(a, width, most, flushing);
+        self.rows(a, width, most, flushing, ahead);
         a.alu_number(Alu::Add, A, self.row_bytes * most as i32);
         a.alu_number(Alu::Add, TILE, self.tile_row_bytes * most as i32);
         a.alu_number(Alu::Subtract, ROWS, most as i32);
@@ -119,13 +127,19 @@ impl Multiply {
             let next = a.label();
             a.alu_number(Alu::Compare, ROWS, rows as i32);
             a.jump_if(Condition::NotEqual, next);
-            self.rows(a, width, rows, flushing);
+            self.rows(a, width, rows, flushing, None);
             a.jump(end);
             a.bind(next);
         }
         a.bind(end);
+        if let Some(ahead) = ahead {
+            ahead.leave(a);
+        }
         a.zero_upper();
         a.return_();
+        if let Some(ahead) = ahead {
+            ahead.emit_next_row(a);
+        }
         if self.products == Products::OneOfPair {
             a.align_data(4);
             a.bind(flushing);
@@ -134,7 +148,7 @@ impl Multiply {
     }
 
     /// So many rows.
-    fn rows(self, a: &mut Assembler, width: Width, rows: usize, flushing: Label) {
+    fn rows(self, a: &mut Assembler, width: Width, rows: usize, flushing: Label, ahead: Option<Ahead>) {
         for sum in 0..rows * self.vectors {
             a.zero(sum as u8);
         }
@@ -148,17 +162,17 @@ impl Multiply {
             None => {
                 a.copy(LEFT, LENGTH);
                 a.shift(Shift::Right, LEFT, UNROLL.trailing_zeros() as u8);
-                self.steps(a, width, rows, UNROLL);
+                self.steps(a, width, rows, UNROLL, ahead);
                 a.copy(LEFT, LENGTH);
                 match self.products {
                     Products::OneOfPair => self.last_pairs(a, width, rows),
                     Products::One | Products::Pair => {
                         a.alu_number(Alu::And, LEFT, UNROLL as i32 - 1);
-                        self.steps(a, width, rows, 1);
+                        self.steps(a, width, rows, 1, None);
                     }
                 }
             }
-            Some(turns) => self.turns(a, width, rows, turns),
+            Some(turns) => self.turns(a, width, rows, turns, ahead),
         }
         if self.products == Products::OneOfPair {
             a.load_control(KEPT);
@@ -167,7 +181,7 @@ impl Multiply {
     }
 
     /// A loop over turns; what would count the steps counts them.
-    fn turns(self, a: &mut Assembler, width: Width, rows: usize, turns: Turns) {
+    fn turns(self, a: &mut Assembler, width: Width, rows: usize, turns: Turns, ahead: Option<Ahead>) {
         // Turns are whole pairs.
         let few = match self.products {
             Products::OneOfPair => 2,
@@ -182,7 +196,7 @@ impl Multiply {
             };
             if left > 0 {
                 a.number(LEFT, left.into());
-                self.rounds(a, width, rows, unroll);
+                self.rounds(a, width, rows, unroll, ahead);
             }
         }
         a.alu_number(Alu::Add, A_NOW, turns.bytes - turns.length * self.step_bytes);
@@ -195,7 +209,7 @@ impl Multiply {
     fn last_pairs(self, a: &mut Assembler, width: Width, rows: usize) {
         a.shift(Shift::Right, LEFT, 1);
         a.alu_number(Alu::And, LEFT, UNROLL as i32 / 2 - 1);
-        self.steps(a, width, rows, 2);
+        self.steps(a, width, rows, 2, None);
         let end = a.label();
         a.copy(LEFT, LENGTH);
         a.alu_number(Alu::And, LEFT, 1);
@@ -210,15 +224,15 @@ impl Multiply {
     }
 
     /// A loop of rounds of some steps; perhaps none. The flags tell whether there is one.
-    fn steps(self, a: &mut Assembler, width: Width, rows: usize, unroll: usize) {
+    fn steps(self, a: &mut Assembler, width: Width, rows: usize, unroll: usize, ahead: Option<Ahead>) {
         let end = a.label();
         a.jump_if(Condition::Equal, end);
-        self.rounds(a, width, rows, unroll);
+        self.rounds(a, width, rows, unroll, ahead);
         a.bind(end);
     }
 
     /// A loop of at least one round.
-    fn rounds(self, a: &mut Assembler, width: Width, rows: usize, unroll: usize) {
+    fn rounds(self, a: &mut Assembler, width: Width, rows: usize, unroll: usize, ahead: Option<Ahead>) {
         a.align(32);
         let again = a.here();
         for step in 0..unroll as i32 {
@@ -227,6 +241,9 @@ impl Multiply {
                 Products::One | Products::Pair => step,
             };
             self.step(a, width, rows, step);
+            if let Some(ahead) = ahead.filter(|_| unroll == UNROLL && step == AHEAD_STEP) {
+                ahead.line(a);
+            }
         }
         if unroll == UNROLL {
             self.prefetch(a, rows);
