@@ -1,5 +1,5 @@
-//! What a product will soon read and write: while it multiplies the last chunk of a block, its routine brings nearer what
-//! the block's epilogue touches, which would else wait for memory while nothing is multiplied.
+//! What a product will soon read and write: while it multiplies, its routine brings nearer what the epilogue of the block
+//! touches, and what is packed for the next chunk. Both would else wait for memory while nothing is multiplied.
 
 use super::chunk::Chunk;
 use super::emitter::{Emitter, PLAIN};
@@ -41,7 +41,8 @@ pub(super) fn streams(kernel: &MatrixProduct) -> Vec<(BufferId, Position)> {
             streams.push(stream);
         }
     }
-    streams.truncate(REGIONS);
+    // And two operands.
+    streams.truncate(REGIONS - 2);
     streams
 }
 
@@ -49,7 +50,8 @@ impl Product<'_> {
     /// Writes down what the multiplication of a chunk shall bring nearer; gives where.
     pub(super) fn look_ahead(&self, e: &mut Emitter, chunk: Chunk, block: &Block) -> Option<Value> {
         let list = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.ahead? as i64);
-        let regions = self.of_epilogue(e, chunk, block);
+        let mut regions = self.of_epilogue(e, chunk, block);
+        regions.extend(self.of_next_chunk(e, chunk, block));
         let zero = e.integer(0);
         let mut fields = vec![];
         for (number, region) in regions.iter().enumerate() {
@@ -103,5 +105,48 @@ impl Product<'_> {
         let regions = regions.collect();
         e.memory.close();
         regions
+    }
+
+    /// What is packed of each operand for the chunk behind this one, if chunks are packed one by one.
+    fn of_next_chunk(&self, e: &mut Emitter, chunk: Chunk, block: &Block) -> Vec<Region> {
+        let k = self.kernel;
+        // Else the next chunk lies elsewhere, or is perhaps left out.
+        let follows = k.turns.is_empty() && k.strips.is_empty() && k.corner.is_none();
+        let packs_b = self.pack_b.is_some() && !k.b_in_panels && !self.blocking.packs_once(k);
+        let (a, b) = (&k.a, &k.b);
+        let operands = [
+            (
+                self.pack_a.is_some(),
+                a,
+                chunk.a,
+                [a.row_stride, a.column_stride],
+                block.rows,
+            ),
+            (packs_b, b, chunk.b, [b.column_stride, b.row_stride], block.columns),
+        ];
+        let none = e.integer(0);
+        let products = e.builder.ins().select(chunk.is_last, none, chunk.products);
+        let packed = operands.into_iter().filter(|operand| operand.0 && follows);
+        let regions = packed.filter_map(|(_, matrix, origin, strides, (first, end))| {
+            let unit = e.stride(matrix.buffer);
+            let [lane, step] = strides.map(|stride| stride * unit);
+            let before = e.scaled(first, lane);
+            let start = e.builder.ins().iadd(origin, before);
+            let start = e.builder.ins().iadd_imm_s(start, k.chunk() as i64 * step);
+            let lanes = e.builder.ins().isub(end, first);
+            let (of_row, stride, rows) = match (lane == unit, step == unit) {
+                (true, _) => (lanes, step, products),
+                (false, true) => (products, lane, e.builder.ins().select(chunk.is_last, none, lanes)),
+                (false, false) => return None,
+            };
+            let bytes = e.scaled(of_row, unit);
+            Some(Region {
+                start,
+                bytes,
+                stride,
+                rows,
+            })
+        });
+        regions.collect()
     }
 }

@@ -178,11 +178,8 @@ impl Blocking {
         };
         let columns = whole;
         let packed_columns = if k.b_in_panels { 0 } else { columns };
-        let streams = if looks_ahead(buffers) {
-            super::ahead::streams(k).len()
-        } else {
-            0
-        };
+        let ahead = looks_ahead(buffers);
+        let streams = if ahead { super::ahead::streams(k).len() } else { 0 };
         let tile = match all < PRODUCT_CHUNK {
             true => CACHED_TILE,
             // What the epilogue touches comes into the second cache too.
@@ -207,8 +204,8 @@ impl Blocking {
             products,
             a_panels,
             b_panels,
-            ahead: (streams > 0).then_some(list),
-            bytes: list + if streams > 0 { LIST_BYTES } else { 0 },
+            ahead: ahead.then_some(list),
+            bytes: list + if ahead { LIST_BYTES } else { 0 },
         }
     }
 

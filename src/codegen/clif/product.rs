@@ -20,9 +20,9 @@ pub(super) struct Product<'k> {
     pub blocking: Blocking,
     multiply: FuncRef,
     /// Where columns are packed: unless they lie in panels, which the wide multiplication reads.
-    pack_b: Option<FuncRef>,
+    pub pack_b: Option<FuncRef>,
     /// Where `a` is packed.
-    pack_a: Option<FuncRef>,
+    pub pack_a: Option<FuncRef>,
     /// The epilogue's function, where the wide emitter makes it.
     wide_epilogue: Option<FuncRef>,
     epilogue: Pass,
