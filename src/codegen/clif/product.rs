@@ -283,16 +283,17 @@ impl Product<'_> {
                 let panel = e.builder.ins().iadd_imm_s(panel, part as i64 * width);
                 match self.blocking.packed_rows {
                     Some(lanes) => self.multiply_panels(e, [a, panel, tile, rows, steps, at], length, lanes, ahead),
-                    None => {
-                        let arguments = [a, panel, tile, rows, steps, at];
-                        let arguments: Vec<Value> = arguments.into_iter().chain(ahead).collect();
-                        e.builder.ins().call(self.multiply, &arguments);
-                    }
+                    None => self.call_multiply(e, [a, panel, tile, rows, steps, at], ahead),
                 }
                 tile = e.builder.ins().iadd_imm_s(tile, width);
             }
             vec![tile, e.builder.ins().iadd(panel, panel_bytes)]
         });
+    }
+
+    fn call_multiply(&self, e: &mut Emitter, arguments: [Value; 6], ahead: Option<Value>) {
+        let arguments: Vec<Value> = arguments.into_iter().chain(ahead).collect();
+        e.builder.ins().call(self.multiply, &arguments);
     }
 
     /// Multiplies packed rows, so many side by side and so many steps of them `packed`, with one packed panel.
@@ -310,9 +311,7 @@ impl Product<'_> {
         e.count(zero, rows, lanes as i64, &[a, tile], &mut |e, row, now| {
             let left = e.builder.ins().isub(rows, row);
             let live = e.least(left, lanes as i64);
-            let arguments = [now[0], panel, now[1], live, length, at];
-            let arguments: Vec<Value> = arguments.into_iter().chain(ahead).collect();
-            e.builder.ins().call(self.multiply, &arguments);
+            self.call_multiply(e, [now[0], panel, now[1], live, length, at], ahead);
             let a = e.builder.ins().iadd(now[0], a_bytes);
             vec![a, e.builder.ins().iadd_imm_s(now[1], tile_bytes)]
         });

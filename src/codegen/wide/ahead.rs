@@ -129,7 +129,7 @@ impl Ahead {
         a.alu(Alu::Add, SPARE, NOW);
         a.store(field(Field::Start(0)), SPARE);
         a.alu_number(Alu::And, NOW, -LINE_BYTES);
-        // Neither flag of the last one: an address is not 0.
+        // Not equal, which would mean that there is none: no row begins at address 0.
         a.alu_number(Alu::Compare, NOW, 0);
         a.bind(end);
         a.return_();
