@@ -1,8 +1,8 @@
 //! Neighbouring calls that go over the same leading axis → bands: all calls of one sample (or head, or block of rows)
 //! before the next one, so that what they hand on stays in a cache and nobody waits in between. Attention's scores and a
-//! convolution's windows are such tensors. It changes no kernel but how it is cut into tasks, and no bit.
+//! convolution's windows are such tensors; where nobody else reads them, they are never stored whole. It changes no kernel
+//! but how it is cut into tasks, and no bit.
 
-use crate::ir::affine::{Affine, Position};
 use crate::ir::kernel::*;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -26,10 +26,7 @@ const BANDS_MOST: usize = 4096;
 
 /// Finds bands, and cuts their kernels into tasks that fit.
 pub fn banded(schedule: &mut Schedule) {
-    let mut finder = Finder {
-        schedule,
-        strides: HashMap::new(),
-    };
+    let mut finder = Finder::new(schedule);
     let mut bands = vec![];
     let mut at = 0;
     while at < finder.schedule.calls.len() {
@@ -58,8 +55,10 @@ pub fn banded(schedule: &mut Schedule) {
 
 struct Finder<'s> {
     schedule: &'s Schedule,
+    /// The first and the last call that touches each tensor; outputs are touched for ever.
+    lifetimes: Vec<Range<usize>>,
     /// Elements of a buffer from band to band, where each band keeps to its own.
-    strides: HashMap<(usize, BufferId, usize), Option<i64>>,
+    strides: HashMap<(usize, BufferId, usize), Option<usize>>,
 }
 
 /// Who touches a tensor.
@@ -72,6 +71,24 @@ struct Uses {
 }
 
 impl Finder<'_> {
+    fn new(schedule: &Schedule) -> Finder<'_> {
+        let mut lifetimes = vec![0..0; schedule.tensors.len()];
+        for (number, call) in schedule.calls.iter().enumerate().rev() {
+            for tensor in &call.tensors {
+                let range: &mut Range<usize> = &mut lifetimes[tensor.0 as usize];
+                *range = number..range.end.max(number + 1);
+            }
+        }
+        for (_, tensor) in &schedule.outputs {
+            lifetimes[tensor.0 as usize].end = usize::MAX;
+        }
+        Finder {
+            schedule,
+            lifetimes,
+            strides: HashMap::new(),
+        }
+    }
+
     /// The longest band that starts with a call.
     fn longest(&mut self, start: usize) -> Option<Band> {
         let mut best = None;
@@ -81,9 +98,31 @@ impl Finder<'_> {
             }
             let Some(count) = self.count(start..end) else { break };
             let calls = start..end;
-            best = Some(Band { calls, count });
+            let passing = vec![];
+            best = Some(Band { calls, count, passing });
         }
-        best
+        best.map(|band| Band {
+            passing: self.passing(&band),
+            ..band
+        })
+    }
+
+    /// What lives inside a band alone.
+    fn passing(&mut self, band: &Band) -> Vec<Passing> {
+        let mut passing = vec![];
+        for (tensor, uses) in self.internal(band.calls.clone()) {
+            let lifetime = &self.lifetimes[tensor.0 as usize];
+            let inside = band.calls.start <= lifetime.start && lifetime.end <= band.calls.end;
+            let temporary = self.schedule.tensors[tensor.0 as usize].kind == TensorKind::Temporary;
+            let stride = uses
+                .first()
+                .and_then(|&(kernel, buffer)| self.stride(kernel, buffer, band.count));
+            if let Some(stride) = stride.filter(|_| inside && temporary) {
+                passing.push(Passing { tensor, stride });
+            }
+        }
+        passing.sort_by_key(|p| p.tensor);
+        passing
     }
 
     /// Whether a call stands in no loop and reads a large tensor that calls before it write.
@@ -152,22 +191,15 @@ impl Finder<'_> {
     }
 
     fn keeps_to_its_own(&mut self, uses: &[(usize, BufferId)], count: usize) -> bool {
-        let mut strides = uses.iter().map(|&(kernel, buffer)| {
-            let schedule = self.schedule;
-            let known = self.strides.entry((kernel, buffer, count));
-            *known.or_insert_with(|| stride(&schedule.kernels[kernel], buffer, count))
-        });
+        let mut strides = uses.iter().map(|&(kernel, buffer)| self.stride(kernel, buffer, count));
         let first = strides.next().flatten();
         first.is_some() && strides.all(|s| s == first)
     }
-}
 
-/// Sizes of the axes that a kernel's tasks go over, outermost first.
-fn leading(kernel: &Kernel) -> Vec<usize> {
-    match &kernel.body {
-        KernelBody::Loop(k) => k.outer.clone(),
-        KernelBody::Product(k) => [&k.batch[..], &k.strips, &[k.strip_rows()]].concat(),
-        KernelBody::Scatter(_) => vec![],
+    /// [`Kernel::band_stride`], asked once.
+    fn stride(&mut self, kernel: usize, buffer: BufferId, count: usize) -> Option<usize> {
+        let known = self.strides.entry((kernel, buffer, count));
+        *known.or_insert_with(|| self.schedule.kernels[kernel].band_stride(buffer, count))
     }
 }
 
@@ -182,7 +214,7 @@ fn counts(kernel: &Kernel) -> BTreeSet<usize> {
         }
         _ => false,
     };
-    for size in leading(kernel) {
+    for size in kernel.band_axes() {
         counts.extend(
             (1..=size.min(BANDS_MOST))
                 .filter(|f| size.is_multiple_of(*f))
@@ -192,122 +224,6 @@ fn counts(kernel: &Kernel) -> BTreeSet<usize> {
     }
     counts.retain(|&count| !few_rows(count));
     counts
-}
-
-/// The axis that is cut into parts (its place among the leading ones), and into how many.
-fn cut_axis(leading: &[usize], count: usize) -> (usize, usize) {
-    let mut left = count;
-    for (at, &size) in leading.iter().enumerate() {
-        if left <= size || at + 1 == leading.len() {
-            return (at, left);
-        }
-        left /= size;
-    }
-    (0, 1)
-}
-
-/// Elements of a buffer from band to band, if each band touches nothing of another one.
-fn stride(kernel: &Kernel, buffer: BufferId, count: usize) -> Option<i64> {
-    let leading = leading(kernel);
-    let (axis, parts) = cut_axis(&leading, count);
-    let mut common = None;
-    for (at, mut sizes) in accesses(kernel, buffer)? {
-        let moves = |axis: usize| at.affine.coefficient(axis);
-        if at
-            .digits
-            .iter()
-            .any(|d| (1..=axis + 1).any(|a| d.of.coefficient(a) != 0))
-        {
-            return None;
-        }
-        let stride = moves(axis + 1) * (leading[axis] / parts) as i64;
-        let mut expected = stride * parts as i64;
-        for outer in (0..axis).rev() {
-            if moves(outer + 1) != expected {
-                return None;
-            }
-            expected *= leading[outer] as i64;
-        }
-        sizes[1..=axis].fill(1);
-        sizes[axis + 1] = leading[axis] / parts;
-        let (low, high) = at.range(&sizes);
-        if stride <= 0 || low < 0 || high >= stride || *common.get_or_insert(stride) != stride {
-            return None;
-        }
-    }
-    common
-}
-
-/// All positions at which a kernel touches a buffer, each with the sizes of its axes.
-fn accesses(kernel: &Kernel, buffer: BufferId) -> Option<Vec<(Position, Vec<usize>)>> {
-    let mut list = vec![];
-    let mut of_body = |body: &Body, sizes: &[usize]| {
-        for define in body {
-            match &define.instruction {
-                Instruction::Load { buffer: b, at, .. } | Instruction::Store { buffer: b, at, .. } if *b == buffer => {
-                    list.push((at.clone(), sizes.to_vec()));
-                }
-                Instruction::Gather { buffer: b, .. } if *b == buffer => return false,
-                _ => {}
-            }
-        }
-        true
-    };
-    match &kernel.body {
-        KernelBody::Loop(k) => {
-            for pass in &k.passes {
-                let sizes = [&[k.vector], &k.outer[..], &pass.sequential].concat();
-                if !of_body(&pass.body, &sizes) || !of_body(&pass.finish, &sizes) {
-                    return None;
-                }
-            }
-        }
-        KernelBody::Product(k) => {
-            let sizes = [&[k.n], &k.batch[..], &[k.m]].concat();
-            if !of_body(&k.epilogue, &sizes) {
-                return None;
-            }
-            // The rows' axis, told apart into strips and the rows of each.
-            let (batch, strips) = (k.batch.len(), k.strips.len());
-            let mut replacement: Vec<Position> = (0..=batch).map(Position::axis).collect();
-            let mut row = Affine::default();
-            let mut rows = 1;
-            for (axis, &size) in [&k.strips[..], &[k.strip_rows()]].concat().iter().enumerate().rev() {
-                row = row.plus(&Affine::axis(batch + 1 + axis).times(rows));
-                rows *= size as i64;
-            }
-            replacement.push(row.into());
-            let sizes = [&[k.n], &k.batch[..], &k.strips, &[k.strip_rows()]].concat();
-            // Without strips nothing changes (and axes of one index keep their strides).
-            for (at, its_sizes) in list.iter_mut().filter(|_| strips > 0) {
-                *at = at.substitute(&replacement, &sizes)?;
-                *its_sizes = sizes.clone();
-            }
-            let row = batch + strips + 1;
-            let with_sum = [&sizes[..], &k.turns, &[k.turn_length()]].concat();
-            let summed = with_sum.len() - 1;
-            let matrix = |m: &Matrix, row_axis: usize, column_axis: usize| {
-                let outer = m.batch.iter().enumerate().map(|(i, stride)| (i + 1, *stride));
-                let strips = m.strips.iter().enumerate().map(|(i, stride)| (batch + 1 + i, *stride));
-                let turns = m.turns.iter().enumerate().map(|(i, stride)| (row + 1 + i, *stride));
-                let within = [(row_axis, m.row_stride), (column_axis, m.column_stride)];
-                let terms = outer.chain(strips).chain(turns).chain(within);
-                terms.fold(Affine::constant(m.constant), |sum, (axis, stride)| {
-                    sum.plus(&Affine::axis(axis).times(stride))
-                })
-            };
-            if k.b_in_panels && k.b.buffer == buffer {
-                return None;
-            }
-            for (m, row, column) in [(&k.a, row, summed), (&k.b, summed, VECTOR_AXIS)] {
-                if m.buffer == buffer {
-                    list.push((Position::from(matrix(m, row, column)), with_sum.clone()));
-                }
-            }
-        }
-        KernelBody::Scatter(_) => return None,
-    }
-    Some(list)
 }
 
 /// The kernel with tasks none of which reaches over the end of a band.

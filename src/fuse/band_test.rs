@@ -1,4 +1,5 @@
 use super::*;
+use crate::ir::affine::{Affine, Position};
 
 /// `samples` rows of `columns` each; reads buffer 0, writes buffer 1 with an offset from sample to sample.
 fn rows(samples: usize, length: usize, shift: i64) -> Kernel {

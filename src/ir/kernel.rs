@@ -39,7 +39,7 @@ use super::graph::ReduceFunction;
 use std::fmt;
 
 pub use super::product::{Matrix, MatrixProduct};
-pub use super::schedule::{Band, Call, Decision, Loop, Schedule, Slice, Tensor, TensorId, TensorKind};
+pub use super::schedule::{Band, Call, Decision, Loop, Passing, Schedule, Slice, Tensor, TensorId, TensorKind};
 
 /// Virtual lanes of a sum along the vector axis.
 pub const LANES: usize = 16;

@@ -14,6 +14,7 @@ pub mod flops;
 pub mod graph;
 pub mod graph_print;
 pub mod kernel;
+mod kernel_bands;
 pub mod kernel_bounds;
 pub mod kernel_print;
 mod kernel_scope;

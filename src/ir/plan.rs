@@ -6,13 +6,15 @@ use super::kernel::{Band, Call, Kernel, Loop, Storage, TensorKind};
 /// Every tensor starts at a multiple of this many bytes (a cache line and a 512-bit register).
 pub const ALIGNMENT: usize = 64;
 
-/// The two parts of the arena.
+/// The parts of memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Region {
     /// Parameters and states: shared by the training and the evaluation program, kept in checkpoints.
     Persistent,
     /// Everything that lives inside a step; inputs, numbers and outputs lie here too.
     Transient,
+    /// A thread's own room for what lives inside one band.
+    Band,
 }
 
 /// An address.
@@ -66,9 +68,10 @@ pub struct PersistentLayout {
 pub struct Launch {
     /// The schedule's call.
     pub call: Call,
-    /// The address of each of the kernel's buffers, in a loop for the first round.
+    /// The address of each of the kernel's buffers, in a loop for the first round, in bands for the first one.
     pub locations: Vec<Location>,
-    /// Bytes by which each address moves from round to round; empty outside of loops.
+    /// Bytes by which each address moves from round to round, or from band to band: what lies in [`Region::Band`] moves
+    /// back, so that the part of each band comes to lie in the same room. Empty where nothing moves.
     pub steps: Vec<i64>,
 }
 
@@ -130,4 +133,6 @@ pub struct Plan {
     pub outputs: Vec<OutputSlot>,
     /// Size of the transient region.
     pub transient_bytes: usize,
+    /// Size of [`Region::Band`], for each thread.
+    pub band_bytes: usize,
 }

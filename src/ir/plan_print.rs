@@ -63,7 +63,12 @@ fn write_repetition(f: &mut Formatter<'_>, call: usize, loops: &[Loop], bands: &
         writeln!(f, "  {} times, the next {}:", found.rounds, found.calls.len())?;
     }
     if let Some(found) = bands.iter().find(|b| b.calls.start == call) {
-        writeln!(f, "  in {} bands, the next {}:", found.count, found.calls.len())?;
+        write!(f, "  in {} bands, the next {}", found.count, found.calls.len())?;
+        let passing: Vec<String> = found.passing.iter().map(|p| p.tensor.to_string()).collect();
+        match passing.is_empty() {
+            true => writeln!(f, ":")?,
+            false => writeln!(f, ", {} within one alone:", passing.join(", "))?,
+        }
     }
     Ok(())
 }
@@ -84,6 +89,7 @@ impl Display for Location {
         let region = match self.region {
             Region::Persistent => "persistent",
             Region::Transient => "transient",
+            Region::Band => "band",
         };
         write!(f, "{region}+{}", self.offset)
     }
@@ -131,11 +137,15 @@ impl Display for Launch {
 
 impl Display for Plan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(
+        write!(
             f,
             "persistent {} bytes, transient {} bytes",
             self.persistent.bytes, self.transient_bytes
         )?;
+        match self.band_bytes {
+            0 => writeln!(f)?,
+            bytes => writeln!(f, ", for bands {bytes} bytes a thread")?,
+        }
         let numbers = self.numbers.iter().chain(&self.random_key);
         for slot in self.persistent.slots.iter().chain(&self.inputs).chain(numbers) {
             writeln!(f, "  {slot}")?;

@@ -71,6 +71,17 @@ pub struct Band {
     pub calls: std::ops::Range<usize>,
     /// How many bands; it divides the tasks of every call.
     pub count: usize,
+    /// What nobody needs once a band is done: each thread needs room for the part of one band alone.
+    pub passing: Vec<Passing>,
+}
+
+/// A tensor that only the calls of a band touch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Passing {
+    /// Which.
+    pub tensor: TensorId,
+    /// Elements from the part of one band to that of the next.
+    pub stride: usize,
 }
 
 /// One call of a kernel.
@@ -103,6 +114,17 @@ impl Schedule {
     /// The loop that a call stands in.
     pub fn loop_of(&self, call: usize) -> Option<&Loop> {
         self.loops.iter().find(|l| l.calls.contains(&call))
+    }
+
+    /// Of each tensor, if it is needed within one band alone: the place of that in the list of bands, and what it is there.
+    pub fn passing(&self) -> Vec<Option<(usize, Passing)>> {
+        let mut result = vec![None; self.tensors.len()];
+        for (place, band) in self.bands.iter().enumerate() {
+            for passing in &band.passing {
+                result[passing.tensor.0 as usize] = Some((place, *passing));
+            }
+        }
+        result
     }
 
     /// The calls among which what a call touches must stay: those of its loop or bands, or itself.

@@ -1,8 +1,10 @@
 //! The safe interface: programs over one memory, and the threads that run them.
 
 use super::arena::Arena;
+use super::memory::TeamMemory;
 use super::pace::{Pace, running_seconds};
 use super::program::{Extent, MachineError, Program};
+use super::step::Steps;
 use super::team::{Member, Team};
 use crate::ir::kernel::Storage;
 use crate::ir::plan::{Location, OutputSlot, PersistentLayout, Region, Slot};
@@ -51,7 +53,7 @@ pub struct MachineMemory {
     pub persistent: usize,
     /// Of inputs, results and what lies between, in the program that needs most of it.
     pub transient: usize,
-    /// For each thread's own work.
+    /// For each thread's own work, with its room for bands.
     pub scratch: usize,
     /// Threads.
     pub threads: usize,
@@ -64,7 +66,7 @@ impl MachineMemory {
         MachineMemory {
             persistent: most(|p| p.persistent.bytes),
             transient: most(|p| p.transient_bytes),
-            scratch: most(|p| p.code.scratch_bytes).next_multiple_of(4096),
+            scratch: most(|p| p.room_offset() + p.band_bytes).next_multiple_of(4096),
             threads: threads.max(1),
         }
     }
@@ -79,7 +81,20 @@ impl MachineMemory {
 struct Loaded {
     program: Program,
     pointers: Vec<*mut u8>,
+    /// Addresses that each member has for itself.
+    own: Vec<*mut u8>,
     pace: Pace,
+}
+
+impl Loaded {
+    /// Its steps, the memory with which the team does them, with so many bytes for each member behind `scratch`, and how
+    /// fast that goes.
+    fn parts(&mut self, scratch: (NonNull<u8>, usize)) -> (&Steps, TeamMemory<'_>, &mut Pace) {
+        let steps = &self.program.steps;
+        let own = (&mut self.own[..], steps.own_pointers);
+        let memory = TeamMemory::new(&self.pointers, own, scratch, self.program.room_offset());
+        (steps, memory, &mut self.pace)
+    }
 }
 
 // SAFETY: the pointers go into the machine's own arenas.
@@ -110,12 +125,15 @@ impl Machine {
             let arena = match location.region {
                 Region::Persistent => &persistent,
                 Region::Transient => &transient,
+                // Each member has its own.
+                Region::Band => return std::ptr::null_mut(),
             };
             // SAFETY: `verify_plan` has seen that the location lies inside its region, which is no larger than the arena.
             unsafe { arena.start().add(location.offset) }.as_ptr()
         };
         let loaded = programs.into_iter().map(|program| Loaded {
             pointers: program.steps.locations.iter().map(address).collect(),
+            own: vec![std::ptr::null_mut(); program.steps.own_pointers * team.threads()],
             program,
             pace: Pace::new(team.threads()),
         });
@@ -132,21 +150,12 @@ impl Machine {
 
     /// Runs one step of a program, on all threads unless one is faster.
     pub fn run(&mut self, program: ProgramId) {
-        let Loaded {
-            program,
-            pointers,
-            pace,
-        } = &mut self.programs[program.0];
-        let scratch = Scratch {
-            start: self.scratch.start(),
-            stride: self.scratch_stride,
-        };
-        let pointers = Pointers(pointers);
-        let steps = &program.steps;
+        let scratch = (self.scratch.start(), self.scratch_stride);
+        let (steps, memory, pace) = self.programs[program.0].parts(scratch);
         let job = |member: Member| {
             // SAFETY: `verify` proved that kernels stay in their buffers, `verify_plan` that these lie in the arenas,
             // which `self` holds exclusively; each member has its own scratch memory of the size that the code needs.
-            unsafe { steps.run(&member, pointers.get(), scratch.of(member.index)) }
+            unsafe { steps.run(&member, &mut memory.of(member.index)) }
         };
         if self.team.threads() == 1 {
             self.team.run_alone(&job);
@@ -162,17 +171,12 @@ impl Machine {
 
     /// Runs one step with a meeting of the threads behind every kernel; gives the nanoseconds of each launch of the plan.
     pub fn run_timed(&mut self, program: ProgramId) -> Vec<u64> {
-        let Loaded { program, pointers, .. } = &self.programs[program.0];
-        let scratch = Scratch {
-            start: self.scratch.start(),
-            stride: self.scratch_stride,
-        };
-        let pointers = Pointers(pointers);
-        let steps = &program.steps;
+        let scratch = (self.scratch.start(), self.scratch_stride);
+        let (steps, memory, _) = self.programs[program.0].parts(scratch);
         let nanoseconds: Vec<AtomicU64> = (0..steps.launches()).map(|_| AtomicU64::new(0)).collect();
         self.team.run(&|member| {
             // SAFETY: as in `run`.
-            unsafe { steps.run_timed(&member, pointers.get(), scratch.of(member.index), &nanoseconds) }
+            unsafe { steps.run_timed(&member, &mut memory.of(member.index), &nanoseconds) }
         });
         nanoseconds.into_iter().map(AtomicU64::into_inner).collect()
     }
@@ -248,6 +252,7 @@ impl Machine {
         let arena = match extent.location.region {
             Region::Persistent => &self.persistent,
             Region::Transient => &self.transient,
+            Region::Band => unreachable!("refused by `verify_plan`"),
         };
         // SAFETY: `verify_plan` has seen that the extent lies inside its region, which is no larger than the arena.
         unsafe { arena.start().add(extent.location.offset) }
@@ -280,36 +285,5 @@ impl Machine {
                 Storage::Bf16 | Storage::F16 => unreachable!("refused by `verify_plan`"),
             }
         }
-    }
-}
-
-/// The addresses of a program's steps, as all members use them.
-#[derive(Clone, Copy)]
-struct Pointers<'a>(&'a [*mut u8]);
-
-// SAFETY: which member writes where is settled by the kernels' tasks: those of one launch write different elements, and
-// launches that touch the same memory have a barrier between them.
-unsafe impl Sync for Pointers<'_> {}
-
-impl<'a> Pointers<'a> {
-    fn get(&self) -> &'a [*mut u8] {
-        self.0
-    }
-}
-
-/// The threads' scratch memory.
-#[derive(Clone, Copy)]
-struct Scratch {
-    start: NonNull<u8>,
-    stride: usize,
-}
-
-// SAFETY: every member only takes its own part.
-unsafe impl Sync for Scratch {}
-
-impl Scratch {
-    fn of(&self, index: usize) -> *mut u8 {
-        // SAFETY: the arena has a stride for each member.
-        unsafe { self.start.add(index * self.stride) }.as_ptr()
     }
 }

@@ -5,6 +5,7 @@ mod arena;
 pub mod ceiling;
 mod freed;
 mod loaded;
+mod memory;
 mod pace;
 mod program;
 mod step;

@@ -3,7 +3,7 @@
 use super::step::{Steps, steps};
 use crate::codegen::clif::{Code, compile};
 use crate::codegen::target::{CodegenError, Target};
-use crate::ir::kernel::Storage;
+use crate::ir::kernel::{BufferId, Storage};
 use crate::ir::plan::{ALIGNMENT, Launch, Location, OutputSlot, PersistentLayout, Plan, Region, Slot};
 
 /// Why there is no machine.
@@ -49,6 +49,7 @@ pub struct Program {
     pub(super) steps: Steps,
     pub(super) persistent: PersistentLayout,
     pub(super) transient_bytes: usize,
+    pub(super) band_bytes: usize,
     pub(super) inputs: Vec<Slot>,
     pub(super) numbers: Option<Extent>,
     pub(super) random_key: Option<Extent>,
@@ -64,12 +65,18 @@ impl Program {
             steps: steps(plan, &code),
             persistent: plan.persistent.clone(),
             transient_bytes: plan.transient_bytes,
+            band_bytes: plan.band_bytes,
             inputs: plan.inputs.clone(),
             numbers: plan.numbers.as_ref().map(Extent::of_slot),
             random_key: plan.random_key.as_ref().map(Extent::of_slot),
             outputs: plan.outputs.clone(),
             code,
         })
+    }
+
+    /// Where in a thread's scratch memory its room for bands begins.
+    pub(super) fn room_offset(&self) -> usize {
+        self.code.scratch_bytes.next_multiple_of(ALIGNMENT)
     }
 
     /// Size of the machine code.
@@ -84,6 +91,7 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
         let room = match location.region {
             Region::Persistent => plan.persistent.bytes,
             Region::Transient => plan.transient_bytes,
+            Region::Band => plan.band_bytes,
         };
         let end = elements
             .checked_mul(4)
@@ -96,7 +104,8 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
             )))
         }
     };
-    let check_values = |location, storage: Storage, shape: &[usize], what: &str| match storage {
+    let check_values = |location: Location, storage: Storage, shape: &[usize], what: &str| match storage {
+        _ if location.region == Region::Band => Err(MachineError::Plan(format!("{what} in a band"))),
         Storage::F32 | Storage::I32 => check(location, storage, shape.iter().product(), ALIGNMENT, what),
         Storage::Bf16 | Storage::F16 => Err(MachineError::Plan(format!("{what} in 16 bits"))),
     };
@@ -131,14 +140,25 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
     }
     for band in &plan.bands {
         let inside = band.calls.end <= plan.launches.len() && !band.calls.is_empty() && band.count > 0;
-        let fits = |launch: &Launch| plan.kernels[launch.call.kernel].tasks().is_multiple_of(band.count);
+        let fits = |launch: &Launch| plan.kernels[launch.call.kernel].tasks_keep_to_bands(band.count);
         if !inside || !plan.launches[band.calls.clone()].iter().all(fits) {
             let message = format!("{} bands do not divide the tasks of their launches", band.count);
             return Err(MachineError::Plan(message));
         }
+        for launch in &plan.launches[band.calls.clone()] {
+            verify_passing(plan, launch, band.count, &check)?;
+        }
     }
-    for (_, launch, round) in plan.rounds() {
+    for (number, launch, round) in plan.rounds() {
+        let in_band = plan.bands.iter().any(|b| b.calls.contains(&number));
         for (at, buffer) in plan.kernels[launch.call.kernel].buffers.iter().enumerate() {
+            match (launch.locations[at].region, in_band) {
+                (Region::Band, true) => continue,
+                (Region::Band, false) => {
+                    return Err(MachineError::Plan(format!("{} is in no band", launch.call.name)));
+                }
+                _ => {}
+            }
             // The part of a tensor that a round works on starts at an element.
             let alignment = if launch.steps.is_empty() {
                 ALIGNMENT
@@ -152,6 +172,32 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
                 alignment,
                 &launch.call.name,
             )?;
+        }
+    }
+    Ok(())
+}
+
+/// Of what lies in a thread's room, a launch in bands reaches only the part of its band, and that has room.
+fn verify_passing(
+    plan: &Plan,
+    launch: &Launch,
+    bands: usize,
+    check: &dyn Fn(Location, Storage, usize, usize, &str) -> Result<(), MachineError>,
+) -> Result<(), MachineError> {
+    let kernel = &plan.kernels[launch.call.kernel];
+    for (at, buffer) in kernel.buffers.iter().enumerate() {
+        let location = launch.locations[at];
+        let moves = launch.steps.get(at).copied().unwrap_or(0);
+        let stride = match location.region {
+            Region::Band => kernel.band_stride(BufferId(at as u32), bands).unwrap_or(usize::MAX / 8),
+            _ => 0,
+        };
+        if moves != -((stride * buffer.storage.stride()) as i64) {
+            let message = format!("{} reaches beyond its bands", launch.call.name);
+            return Err(MachineError::Plan(message));
+        }
+        if location.region == Region::Band {
+            check(location, buffer.storage, stride, ALIGNMENT, &launch.call.name)?;
         }
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! The launches of a plan as a flat list of steps: which function over how many tasks, and where the team must meet in
 //! between. It meets only where a step touches what another thread may still be writing or reading.
 
+use super::memory::MemberMemory;
 use super::team::Member;
 use crate::codegen::clif::{Code, KernelFunction};
-use crate::ir::kernel::{Kernel, KernelBody};
-use crate::ir::plan::{Location, Plan, Region};
+use crate::ir::kernel::{Buffer, Kernel, KernelBody};
+use crate::ir::plan::{Launch, Location, Plan, Region};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -13,19 +14,34 @@ use std::time::Instant;
 const SMALL_STEP: usize = 1 << 14;
 
 /// A function over some tasks.
-struct Step {
+pub(super) struct Step {
     function: KernelFunction,
     tasks: usize,
     /// The work of all tasks before each task and of all, where tasks differ.
     work: Option<Vec<usize>>,
     /// Its buffers' addresses, as part of the program's list.
-    pointers: Range<usize>,
+    pub(super) pointers: Range<usize>,
+    /// Its buffers that lie in the member's room for a band, if any do.
+    pub(super) passing: Vec<PassingBuffer>,
+    /// Where its buffers' addresses begin in the member's own list, if any pass.
+    pub(super) own: usize,
     /// Member 0 does all tasks.
     alone: bool,
     /// Whether the team must meet before.
     barrier: bool,
     /// The plan's launch that it belongs to.
     launch: usize,
+}
+
+/// A buffer of which a member has room for the part of one band.
+#[derive(Clone)]
+pub(super) struct PassingBuffer {
+    /// Its number.
+    pub(super) buffer: usize,
+    /// Bytes from the start of the room, for the first band.
+    pub(super) offset: usize,
+    /// Bytes by which it moves from band to band.
+    pub(super) step: i64,
 }
 
 impl Step {
@@ -57,21 +73,24 @@ pub struct Steps {
     stretches: Vec<Stretch>,
     /// The addresses of all steps' buffers, one after the other.
     pub locations: Vec<Location>,
+    /// How many addresses a member needs for itself.
+    pub own_pointers: usize,
 }
 
 impl Steps {
     /// Does a member's part of all steps.
     ///
     /// # Safety
-    /// `pointers` are the addresses of `locations`, each with room for its kernel's buffer; `scratch` is as large as the
-    /// code needs and the member's own; all members of a team call this together, and nobody else touches the memory.
-    pub unsafe fn run(&self, member: &Member, pointers: &[*mut u8], scratch: *mut u8) {
+    /// `memory` has the addresses of `locations`, each with room for its kernel's buffer; its scratch memory is as large as
+    /// the code needs, its room as the plan says, and both are the member's own; all members of a team call this together,
+    /// and nobody else touches the memory.
+    pub unsafe fn run(&self, member: &Member, memory: &mut MemberMemory) {
         for stretch in &self.stretches {
             if self.steps[stretch.steps.start].barrier {
                 member.barrier();
             }
             // SAFETY: the caller's promise.
-            unsafe { self.run_stretch(stretch, member, pointers, scratch, &mut |_, call| call()) };
+            unsafe { self.run_stretch(stretch, member, memory, &mut |_, call| call()) };
         }
     }
 
@@ -83,15 +102,15 @@ impl Steps {
         &self,
         stretch: &Stretch,
         member: &Member,
-        pointers: &[*mut u8],
-        scratch: *mut u8,
+        memory: &mut MemberMemory,
         around: &mut dyn FnMut(&Step, &dyn Fn()),
     ) {
-        let mut call = |step: &Step, tasks: Range<usize>| {
-            let buffers = pointers[step.pointers.clone()].as_ptr();
+        let mut call = |step: &Step, memory: &MemberMemory, tasks: Range<usize>| {
+            let (buffers, scratch) = (memory.buffers(step), memory.scratch);
             // SAFETY: the function was compiled for a kernel with these buffers; shares of members are disjoint, steps that
             // touch the same memory have a barrier between them, and a band touches only its own part of what others of
-            // its bands write.
+            // its bands write. Of a buffer in the member's room it reaches no more than the part of its band
+            // (`verify_plan`), for which there is room.
             around(step, &|| unsafe {
                 (step.function)(buffers, scratch, tasks.start as i64, tasks.end as i64)
             });
@@ -105,14 +124,15 @@ impl Steps {
                 (false, _) => step.share(member),
             };
             if !share.is_empty() {
-                call(step, share);
+                call(step, memory, share);
             }
             return;
         };
         for band in member.share(bands) {
             for step in steps {
                 let tasks = step.tasks / bands;
-                call(step, band * tasks..(band + 1) * tasks);
+                memory.enter(step, band);
+                call(step, memory, band * tasks..(band + 1) * tasks);
             }
         }
     }
@@ -126,7 +146,7 @@ impl Steps {
     ///
     /// # Safety
     /// As for [`Steps::run`]; `nanoseconds` has an entry for each launch.
-    pub unsafe fn run_timed(&self, member: &Member, pointers: &[*mut u8], scratch: *mut u8, nanoseconds: &[AtomicU64]) {
+    pub unsafe fn run_timed(&self, member: &Member, memory: &mut MemberMemory, nanoseconds: &[AtomicU64]) {
         for stretch in &self.stretches {
             member.barrier();
             let first = &self.steps[stretch.steps.start];
@@ -140,7 +160,7 @@ impl Steps {
                 }
             };
             // SAFETY: the caller's promise; the meetings around each stretch keep their order.
-            unsafe { self.run_stretch(stretch, member, pointers, scratch, &mut timed) };
+            unsafe { self.run_stretch(stretch, member, memory, &mut timed) };
             member.barrier();
             if member.index == 0 && stretch.bands.is_none() {
                 let took = begin.elapsed().as_nanos() as u64;
@@ -158,10 +178,11 @@ struct Touched {
 }
 
 impl Touched {
-    /// What a kernel touches with its buffers at these addresses.
+    /// What a kernel touches with its buffers at these addresses; what lies in a member's own room is nobody else's.
     fn of(kernel: &Kernel, locations: &[Location], alone: bool) -> Touched {
         let (mut read, mut written) = (vec![], vec![]);
-        for (buffer, location) in kernel.buffers.iter().zip(locations) {
+        let shared = |(_, location): &(&Buffer, &Location)| location.region != Region::Band;
+        for (buffer, location) in kernel.buffers.iter().zip(locations).filter(shared) {
             let bytes = buffer.storage.stride() * buffer.elements;
             let range = (location.region, location.offset..location.offset + bytes);
             match buffer.written {
@@ -193,6 +214,7 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
         steps: vec![],
         stretches: vec![],
         locations: vec![],
+        own_pointers: 0,
     };
     let mut since_barrier: Vec<Touched> = vec![];
     // A loop is only a longer list of addresses: its code is there once.
@@ -202,6 +224,9 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
         let pointers = result.locations.len()..result.locations.len() + launch.locations.len();
         let locations = (0..launch.locations.len()).map(|buffer| launch.location(buffer, round));
         result.locations.extend(locations);
+        let passing = passing_buffers(launch);
+        let own = result.own_pointers;
+        result.own_pointers += if passing.is_empty() { 0 } else { pointers.len() };
         let phases = &code.kernels[launch.call.kernel].phases;
         let small = work(kernel) < SMALL_STEP || phases.iter().all(|phase| phase.tasks == 1);
         let alone = band.is_none() && small;
@@ -234,6 +259,8 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
                 tasks: phase.tasks,
                 work: work_before_tasks(kernel).filter(|work| work.len() == phase.tasks + 1),
                 pointers: pointers.clone(),
+                passing: passing.clone(),
+                own,
                 alone,
                 barrier,
                 launch: number,
@@ -241,6 +268,18 @@ pub fn steps(plan: &Plan, code: &Code) -> Steps {
         }
     }
     result
+}
+
+/// The buffers of a launch that lie in a member's room.
+fn passing_buffers(launch: &Launch) -> Vec<PassingBuffer> {
+    let places = launch.locations.iter().enumerate();
+    let passing = places.filter(|(_, location)| location.region == Region::Band);
+    let described = passing.map(|(buffer, location)| PassingBuffer {
+        buffer,
+        offset: location.offset,
+        step: launch.steps[buffer],
+    });
+    described.collect()
 }
 
 /// The elements of a product in all tasks before each one, and in all, if tasks are not equally large.

@@ -158,6 +158,43 @@ fn folding(elements: usize) -> Kernel {
     }
 }
 
+/// Copies `count` rows from so many elements behind their place.
+fn rows(count: usize, length: usize, shift: i64) -> Kernel {
+    let at = |shift: i64| {
+        let affine = Affine::axis(0).plus(&Affine::axis(1).times(length as i64));
+        Position::from(affine.plus(&Affine::constant(shift)))
+    };
+    let load = Instruction::Load {
+        buffer: BufferId(0),
+        at: at(shift),
+        guards: vec![],
+        fill: 0.0,
+    };
+    let store = Instruction::Store {
+        buffer: BufferId(1),
+        at: at(0),
+        value: ValueId(0),
+    };
+    let define = |(i, instruction)| Define {
+        value: ValueId(i),
+        instruction,
+    };
+    let buffer = |written| Buffer {
+        storage: Storage::I32,
+        elements: count * length + shift as usize,
+        written,
+    };
+    Kernel {
+        buffers: vec![buffer(false), buffer(true)],
+        body: KernelBody::Loop(LoopKernel::straight(
+            vec![count],
+            length,
+            (0..).zip([load, store]).map(define).collect(),
+            1,
+        )),
+    }
+}
+
 #[test]
 fn launches_wait_for_what_they_read() {
     let elements = 20_001;
@@ -192,10 +229,47 @@ fn a_plan_that_reaches_beyond_its_regions_is_refused() {
     plan.launches[0].locations[1].offset = 4;
     assert_eq!(refused(&plan), "kernel 0 of 100 elements at transient+4 in 448 bytes");
     plan.launches[0].locations[1] = place;
-    plan.bands.push(Band { calls: 0..1, count: 64 });
+    plan.bands.push(Band {
+        calls: 0..1,
+        count: 64,
+        passing: vec![],
+    });
     assert_eq!(refused(&plan), "64 bands do not divide the tasks of their launches");
     plan.launches[0].locations.pop();
     assert_eq!(refused(&plan), "kernel 0 has other buffers than its kernel");
+}
+
+#[test]
+fn what_reaches_beyond_its_band_is_refused() {
+    // 16 rows of 64; a band reads its own rows, or also the first one of the next band.
+    let compile = |shift: i64, step: i64, in_band: bool| {
+        let mut plan = Plan::default();
+        let place = slot(&mut plan, 1024 + shift as usize);
+        let room = Location {
+            region: Region::Band,
+            offset: 0,
+        };
+        plan.band_bytes = 4 * 64 * 4;
+        plan.kernels.push(rows(16, 64, shift));
+        plan.launches.push(launch(0, vec![room, place]));
+        plan.launches[0].steps = vec![step, 0];
+        if in_band {
+            plan.bands.push(Band {
+                calls: 0..1,
+                count: 4,
+                passing: vec![],
+            });
+        }
+        match Program::compile(&plan, 1) {
+            Err(MachineError::Plan(message)) => message,
+            Err(other) => other.to_string(),
+            Ok(_) => "accepted".into(),
+        }
+    };
+    assert_eq!(compile(0, -1024, true), "accepted");
+    assert_eq!(compile(0, -1020, true), "kernel 0 reaches beyond its bands");
+    assert_eq!(compile(64, -1024, true), "kernel 0 reaches beyond its bands");
+    assert_eq!(compile(0, -1024, false), "kernel 0 is in no band");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The schedule → addresses: parameters and states in the persistent region, everything else in one transient region
-//! whose places are used again as soon as nothing reads them. It changes no kernel and no order.
+//! whose places are used again as soon as nothing reads them; of what lives inside one band, the part of one band lies in
+//! a room that each thread has. It changes no kernel and no order.
 
 mod lifetime;
 mod reuse;
 
 use crate::ir::graph::{Graph, OutputKind};
-use crate::ir::kernel::{Schedule, Slice, Storage, TensorId, TensorKind};
+use crate::ir::kernel::{Passing, Schedule, Slice, Storage, TensorId, TensorKind};
 use crate::ir::plan::*;
 use lifetime::{Interval, offsets};
 use std::collections::HashMap;
@@ -31,17 +32,14 @@ pub(crate) fn planned(
         Some(layout) => layout.clone(),
         None => persistent_layout(graph),
     };
-    let (transient, transient_bytes) = transient_offsets(schedule, sharing_from);
+    let places = Places::of(schedule, sharing_from);
     let by_path: HashMap<&str, Location> = persistent.slots.iter().map(|s| (s.name.as_str(), s.location)).collect();
     let location = |id: TensorId| match schedule.tensors[id.0 as usize].kind {
         TensorKind::Param(p) => by_path[graph.params[p.0 as usize].path.as_str()],
         TensorKind::State(s) => by_path[graph.states[s.0 as usize].path.as_str()],
-        _ => Location {
-            region: Region::Transient,
-            offset: transient[id.0 as usize],
-        },
+        _ => places.locations[id.0 as usize],
     };
-    let launches = schedule.calls.iter().map(|call| {
+    let launches = schedule.calls.iter().enumerate().map(|(number, call)| {
         let part = |(buffer, &tensor): (usize, &TensorId)| {
             let Location { region, offset } = location(tensor);
             let first = call.slice(buffer).first as usize * schedule.tensors[tensor.0 as usize].storage.stride();
@@ -51,10 +49,19 @@ pub(crate) fn planned(
         let step = |(slice, tensor): (&Slice, &TensorId)| {
             slice.step * schedule.tensors[tensor.0 as usize].storage.stride() as i64
         };
+        let mut steps: Vec<i64> = call.slices.iter().zip(&call.tensors).map(step).collect();
+        if let Some(band) = schedule.bands.iter().find(|b| b.calls.contains(&number)) {
+            let back = |tensor: &TensorId| {
+                let passing = band.passing.iter().find(|p| p.tensor == *tensor);
+                let storage = schedule.tensors[tensor.0 as usize].storage;
+                passing.map_or(0, |p| -((p.stride * storage.stride()) as i64))
+            };
+            steps = call.tensors.iter().map(back).collect();
+        }
         Launch {
             call: call.clone(),
             locations: call.tensors.iter().enumerate().map(part).collect(),
-            steps: call.slices.iter().zip(&call.tensors).map(step).collect(),
+            steps,
         }
     });
     let slot = |kind: TensorKind, name: &str, shape: Vec<usize>| {
@@ -89,7 +96,8 @@ pub(crate) fn planned(
         outputs: outputs.collect(),
         kernels: schedule.kernels.clone(),
         persistent,
-        transient_bytes,
+        transient_bytes: places.transient_bytes,
+        band_bytes: places.band_bytes,
     }
 }
 
@@ -142,8 +150,58 @@ fn is_update(kind: &OutputKind) -> bool {
     matches!(kind, OutputKind::ParamUpdate(_) | OutputKind::StateUpdate(_))
 }
 
-/// Inputs, numbers and the key live from before the first call, outputs to behind the last one.
-fn transient_offsets(schedule: &Schedule, sharing_from: usize) -> (Vec<usize>, usize) {
+/// Where everything lies but parameters and states.
+struct Places {
+    /// Of each tensor.
+    locations: Vec<Location>,
+    transient_bytes: usize,
+    band_bytes: usize,
+}
+
+impl Places {
+    fn of(schedule: &Schedule, sharing_from: usize) -> Places {
+        let passing = schedule.passing();
+        let mut intervals = intervals(schedule, &passing);
+        // A tensor that takes over the place of another one lives in its interval.
+        let first = first_in_place(schedule, sharing_from);
+        for tensor in 0..intervals.len() {
+            if first[tensor] != tensor
+                && let Some(later) = intervals[tensor].take()
+                && let Some(interval) = &mut intervals[first[tensor]]
+            {
+                interval.last = interval.last.max(later.last);
+            }
+        }
+        let (mut whole, mut of_bands) = (intervals.clone(), intervals);
+        for tensor in 0..passing.len() {
+            match passing[tensor] {
+                Some(_) => whole[tensor] = None,
+                None => of_bands[tensor] = None,
+            }
+        }
+        let (whole, transient_bytes) = offsets(&whole);
+        let (of_bands, band_bytes) = offsets(&of_bands);
+        let location = |tensor: &usize| match passing[*tensor] {
+            Some(_) => Location {
+                region: Region::Band,
+                offset: of_bands[*tensor],
+            },
+            None => Location {
+                region: Region::Transient,
+                offset: whole[*tensor],
+            },
+        };
+        Places {
+            locations: first.iter().map(location).collect(),
+            transient_bytes,
+            band_bytes,
+        }
+    }
+}
+
+/// When each tensor is needed, and the room that it takes: inputs, numbers and the key from before the first call, outputs
+/// to behind the last one, and what passes within a band only from call to call.
+fn intervals(schedule: &Schedule, passing: &[Option<(usize, Passing)>]) -> Vec<Option<Interval>> {
     let end = schedule.calls.len();
     let mut intervals: Vec<Option<Interval>> = schedule
         .tensors
@@ -161,16 +219,19 @@ fn transient_offsets(schedule: &Schedule, sharing_from: usize) -> (Vec<usize>, u
     for (time, call) in schedule.calls.iter().enumerate() {
         // What a loop touches is needed in all of its rounds, and what bands touch in all of them.
         let together = schedule.together(time);
-        let (first, last) = (together.start, together.end - 1);
         for tensor in &call.tensors {
             let described = &schedule.tensors[tensor.0 as usize];
             if described.kind == TensorKind::Temporary {
+                let (calls, elements) = match passing[tensor.0 as usize] {
+                    Some((_, passing)) => (time..time + 1, passing.stride),
+                    None => (together.clone(), described.elements),
+                };
                 let interval = intervals[tensor.0 as usize].get_or_insert(Interval {
-                    first,
-                    last,
-                    bytes: bytes(described.storage, described.elements),
+                    first: calls.start,
+                    last: calls.end - 1,
+                    bytes: bytes(described.storage, elements),
                 });
-                interval.last = interval.last.max(last);
+                interval.last = interval.last.max(calls.end - 1);
             }
         }
     }
@@ -179,22 +240,11 @@ fn transient_offsets(schedule: &Schedule, sharing_from: usize) -> (Vec<usize>, u
             interval.last = end;
         }
     }
-    // A tensor that takes over the place of another one lives in its interval.
-    let place = places(schedule, sharing_from);
-    for tensor in 0..intervals.len() {
-        if place[tensor] != tensor
-            && let Some(later) = intervals[tensor].take()
-            && let Some(interval) = &mut intervals[place[tensor]]
-        {
-            interval.last = interval.last.max(later.last);
-        }
-    }
-    let (offsets, bytes) = offsets(&intervals);
-    (place.iter().map(|&first| offsets[first]).collect(), bytes)
+    intervals
 }
 
 /// For each tensor the first one in whose place it lies: itself, or one that it takes over from.
-fn places(schedule: &Schedule, sharing_from: usize) -> Vec<usize> {
+fn first_in_place(schedule: &Schedule, sharing_from: usize) -> Vec<usize> {
     let predecessor = reuse::taken_over(schedule, sharing_from);
     let first = |tensor: usize| {
         let mut at = tensor;

@@ -7,6 +7,9 @@ use crate::ir::kernel::{BufferId, Call, Schedule, TensorId, TensorKind};
 /// places of their own.
 pub fn taken_over(schedule: &Schedule, least: usize) -> Vec<Option<TensorId>> {
     let uses = Uses::of(schedule, least);
+    // Both are stored whole, or both for one band at a time and alike.
+    let passing = schedule.passing();
+    let room = |tensor: TensorId| passing[tensor.0 as usize].map(|(band, passing)| (band, passing.stride));
     let mut predecessor: Vec<Option<TensorId>> = vec![None; schedule.tensors.len()];
     let mut given_away = vec![false; schedule.tensors.len()];
     for (number, call) in schedule.calls.iter().enumerate() {
@@ -17,7 +20,9 @@ pub fn taken_over(schedule: &Schedule, least: usize) -> Vec<Option<TensorId>> {
             if !uses.begins(tensor, number) {
                 continue;
             }
-            let ends_here = |&(_, old): &(usize, &TensorId)| !given_away[old.0 as usize] && uses.ends(*old, number);
+            let ends_here = |&(_, old): &(usize, &TensorId)| {
+                !given_away[old.0 as usize] && uses.ends(*old, number) && room(*old) == room(tensor)
+            };
             let fits = |&(buffer, _): &(usize, &TensorId)| may_overwrite(schedule, call, buffer, new);
             let old = call.tensors.iter().enumerate().filter(ends_here).find(fits);
             if let Some((_, old)) = old {

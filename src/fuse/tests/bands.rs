@@ -25,8 +25,14 @@ fn bands_give_the_bits_of_whole_calls() {
     let banded = plan(&schedule, &graph, None);
     assert_eq!(banded.bands.len(), 1, "{schedule}");
     assert!(banded.bands[0].calls.len() >= 3, "{schedule}");
-    let mut whole = banded.clone();
+    assert!(
+        !banded.bands[0].passing.is_empty() && banded.band_bytes > 0,
+        "{schedule}"
+    );
+    let mut whole = schedule.clone();
     whole.bands.clear();
+    let whole = plan(&whole, &graph, None);
+    assert!(whole.transient_bytes > banded.transient_bytes + 3 * banded.band_bytes);
     let given = given(&graph);
     let run = |plan, threads| {
         let program = Program::compile(plan, 2).unwrap();
