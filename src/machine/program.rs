@@ -87,22 +87,8 @@ impl Program {
 
 /// Everything that a program can reach lies in the arenas.
 fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
-    let check = |location: Location, storage: Storage, elements: usize, alignment: usize, what: &str| {
-        let room = match location.region {
-            Region::Persistent => plan.persistent.bytes,
-            Region::Transient => plan.transient_bytes,
-            Region::Band => plan.band_bytes,
-        };
-        let end = elements
-            .checked_mul(4)
-            .and_then(|_| storage.bytes(elements).checked_add(location.offset));
-        if end.is_some_and(|end| end <= room) && location.offset.is_multiple_of(alignment) {
-            Ok(())
-        } else {
-            Err(MachineError::Plan(format!(
-                "{what} of {elements} elements at {location} in {room} bytes"
-            )))
-        }
+    let check = |location, storage, elements, alignment, what: &str| {
+        verify_room(plan, location, (storage, elements), alignment, what)
     };
     let check_values = |location: Location, storage: Storage, shape: &[usize], what: &str| match storage {
         _ if location.region == Region::Band => Err(MachineError::Plan(format!("{what} in a band"))),
@@ -146,7 +132,7 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
             return Err(MachineError::Plan(message));
         }
         for launch in &plan.launches[band.calls.clone()] {
-            verify_passing(plan, launch, band.count, &check)?;
+            verify_passing(plan, launch, band.count)?;
         }
     }
     for (number, launch, round) in plan.rounds() {
@@ -177,13 +163,33 @@ fn verify_plan(plan: &Plan) -> Result<(), MachineError> {
     Ok(())
 }
 
-/// Of what lies in a thread's room, a launch in bands reaches only the part of its band, and that has room.
-fn verify_passing(
+/// So many elements at a location lie inside its region, at a multiple of an alignment.
+fn verify_room(
     plan: &Plan,
-    launch: &Launch,
-    bands: usize,
-    check: &dyn Fn(Location, Storage, usize, usize, &str) -> Result<(), MachineError>,
+    location: Location,
+    (storage, elements): (Storage, usize),
+    alignment: usize,
+    what: &str,
 ) -> Result<(), MachineError> {
+    let room = match location.region {
+        Region::Persistent => plan.persistent.bytes,
+        Region::Transient => plan.transient_bytes,
+        Region::Band => plan.band_bytes,
+    };
+    let end = elements
+        .checked_mul(4)
+        .and_then(|_| storage.bytes(elements).checked_add(location.offset));
+    if end.is_some_and(|end| end <= room) && location.offset.is_multiple_of(alignment) {
+        Ok(())
+    } else {
+        Err(MachineError::Plan(format!(
+            "{what} of {elements} elements at {location} in {room} bytes"
+        )))
+    }
+}
+
+/// Of what lies in a thread's room, a launch in bands reaches only the part of its band, and that has room.
+fn verify_passing(plan: &Plan, launch: &Launch, bands: usize) -> Result<(), MachineError> {
     let kernel = &plan.kernels[launch.call.kernel];
     for (at, buffer) in kernel.buffers.iter().enumerate() {
         let location = launch.locations[at];
@@ -197,7 +203,7 @@ fn verify_passing(
             return Err(MachineError::Plan(message));
         }
         if location.region == Region::Band {
-            check(location, buffer.storage, stride, ALIGNMENT, &launch.call.name)?;
+            verify_room(plan, location, (buffer.storage, stride), ALIGNMENT, &launch.call.name)?;
         }
     }
     Ok(())
