@@ -3,9 +3,9 @@
 //! patterns: softmax, layer norm or an optimizer become one kernel because of what they read. It never sees addresses,
 //! threads or machine code.
 //!
-//! In the order of processing: `normalise` with `window` → `again` → `program` (what may be stored) → `walk` and `group` (which
+//! In the order of processing: `normalise` with `readers` and `window` → `again` → `program` (what may be stored) → `walk` and `group` (which
 //! kernels) → `lower` with `layout`, `emit`, `product`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` →
-//! `schedule` with `scan` and `pack` → `join` → `band`.
+//! `schedule` with `scan` and `pack` → `join` → `band` with `reorder`.
 
 mod again;
 mod band;
@@ -28,7 +28,9 @@ mod position;
 mod product;
 mod program;
 mod random;
+mod readers;
 mod reason;
+mod reorder;
 mod scan;
 mod schedule;
 mod sort;

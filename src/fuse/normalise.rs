@@ -4,6 +4,7 @@
 
 use super::contract::{Obstacle, arranged, below_views, groups, size_of};
 use super::position::composed;
+use super::readers::Readers;
 use crate::ir::affine::Position;
 use crate::ir::graph::{Graph, InputId, MapFunction, Node, NodeId, Op, ParamId, ReduceFunction, StateId, elements};
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ pub fn normalised(graph: &Graph) -> Normal {
             graph.node(id).operands.iter().for_each(|o| needed[o.0 as usize] = true);
         }
     }
+    let readers = Readers::of(graph, &needed);
     let mut normal = Normal::empty(graph);
     let mut new: Vec<Option<NodeId>> = vec![None; graph.len()];
     for id in graph.ids().filter(|id| needed[id.0 as usize]) {
@@ -46,7 +48,14 @@ pub fn normalised(graph: &Graph) -> Normal {
         for operand in &mut node.operands {
             *operand = new[operand.0 as usize].expect("operands come first");
         }
-        new[id.0 as usize] = Some(normal.add(node, id));
+        let order = match node.op {
+            Op::Contract { .. } => readers.order(id),
+            _ => None,
+        };
+        new[id.0 as usize] = Some(match order {
+            Some(order) => normal.add_ordered(node, id, &order),
+            None => normal.add(node, id),
+        });
     }
     for output in &graph.outputs {
         let mut output = output.clone();
@@ -114,6 +123,28 @@ impl Normal {
             }
             _ => self.push(node, origin),
         }
+    }
+
+    /// Adds a contraction whose result has its axes in an order, and gives it as it was.
+    fn add_ordered(&mut self, node: Node, origin: NodeId, order: &[usize]) -> NodeId {
+        let mut ordered = node.clone();
+        ordered.shape = order.iter().map(|&axis| node.shape[axis]).collect();
+        if let Op::Contract { out, .. } = &mut ordered.op {
+            *out = order.iter().map(|&axis| out[axis]).collect();
+        }
+        let positions = order.iter().map(|&axis| Position::axis(axis)).collect();
+        let view = Op::View {
+            positions,
+            guards: vec![],
+            fill: 0.0,
+        };
+        let contraction = self.add(ordered, origin);
+        let node = Node {
+            op: view,
+            operands: vec![contraction],
+            ..node
+        };
+        self.add(node, origin)
     }
 
     fn reduces_nothing(&self, node: &Node, axes: &[usize]) -> bool {
