@@ -3,7 +3,7 @@
 //! patterns: softmax, layer norm or an optimizer become one kernel because of what they read. It never sees addresses,
 //! threads or machine code.
 //!
-//! In the order of processing: `normalise` with `readers` and `window` → `again` → `program` (what may be stored) → `walk` and `group` (which
+//! In the order of processing: `normalise` with `fold`, `readers` and `window` → `again` → `program` (what may be stored) → `walk` and `group` (which
 //! kernels) → `lower` with `layout`, `emit`, `product`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` →
 //! `schedule` with `scan` and `pack` → `join` → `band` with `reorder`.
 
@@ -13,6 +13,7 @@ mod body;
 mod contract;
 mod corner;
 mod emit;
+mod fold;
 mod group;
 mod join;
 mod layout;

@@ -3,6 +3,7 @@
 //! or else products and sums. Never decides what is stored.
 
 use super::contract::{Obstacle, arranged, below_views, groups, size_of};
+use super::fold::folded;
 use super::position::composed;
 use super::readers::Readers;
 use crate::ir::affine::Position;
@@ -47,6 +48,10 @@ pub fn normalised(graph: &Graph) -> Normal {
         let mut node = graph.node(id).clone();
         for operand in &mut node.operands {
             *operand = new[operand.0 as usize].expect("operands come first");
+        }
+        if let Some(value) = folded(&normal.graph, &node) {
+            node.op = Op::Constant(value);
+            node.operands.clear();
         }
         let order = match node.op {
             Op::Contract { .. } => readers.order(id),

@@ -8,6 +8,11 @@ use super::reason;
 use crate::ir::graph::{Element, GatherPosition, Graph, MapFunction, Node, NodeId, Op, elements};
 use crate::ir::kernel::{Decision, Storage};
 
+/// Elements of a computed table from which on it should not be kept for the few that are gathered from it.
+const LARGE_TABLE: usize = 1 << 12;
+/// How many times fewer are few.
+const PICKED: usize = 16;
+
 /// The normal graph with what was decided about its nodes.
 pub struct Program {
     /// Normal.
@@ -188,7 +193,14 @@ impl Program {
                         node.operands.iter().for_each(|&o| self.require(o, reason::OPERAND));
                     }
                 }
-                Op::Gather { .. } => self.require(node.operands[0], reason::TABLE),
+                Op::Gather { .. } => {
+                    let table = node.operands[0];
+                    self.require(table, reason::TABLE);
+                    let large = elements(&self.node(table).shape);
+                    if !self.is_leaf(table) && large >= LARGE_TABLE && elements(&node.shape) * PICKED <= large {
+                        self.require(id, reason::PICKED);
+                    }
+                }
                 Op::Scan(scan) => {
                     self.require(id, reason::SCAN);
                     for (number, &operand) in node.operands.iter().enumerate() {

@@ -8,6 +8,7 @@ pub const ALL: &[&str] = &[
     PRODUCT,
     OPERAND,
     TABLE,
+    PICKED,
     SCATTER,
     CHAIN,
     MANY_READS,
@@ -36,11 +37,13 @@ pub const ALL: &[&str] = &[
     NOT_IN_PLACE,
 ];
 
+
 pub const OUTPUT: &str = "stored: an output";
 pub const REDUCTION: &str = "computed once: a reduction";
 pub const PRODUCT: &str = "computed once: a matrix product";
 pub const OPERAND: &str = "stored: an operand of a matrix product or scatter";
 pub const TABLE: &str = "stored: a table that is gathered from";
+pub const PICKED: &str = "stored: little of a large tensor, which need not be kept for it";
 pub const SCATTER: &str = "stored: a scatter";
 pub const CHAIN: &str = "stored in place of what it is computed from";
 pub const MANY_READS: &str = "stored: computing it again would read many tensors";

@@ -16,7 +16,7 @@ pub mod generate;
 mod index;
 pub mod interpret;
 mod leaf;
-mod map;
+pub(crate) mod map;
 mod map_gradient;
 pub mod random;
 mod reduce;
