@@ -5,7 +5,8 @@
 //!
 //! In the order of processing: `normalise` with `fold`, `readers` and `window` → `again` → `program` (what may be stored) → `walk` and `group` (which
 //! kernels) → `lower` with `layout`, `emit`, `product`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` →
-//! `schedule` with `scan` and `pack` → `join` → `band` with `reorder`.
+//! `schedule` with `scan` and `pack` → `join` → `rounds` with `sum_part` and
+//! `reorder` → `band` with `reorder`.
 
 mod again;
 mod band;
@@ -32,9 +33,11 @@ mod random;
 mod readers;
 mod reason;
 mod reorder;
+mod rounds;
 mod scan;
 mod schedule;
 mod sort;
+mod sum_part;
 #[cfg(test)]
 mod tests;
 mod tidy;
@@ -58,6 +61,7 @@ fn fused(graph: &Graph, in_16_bits: bool, kept_min: usize) -> Schedule {
     let groups = group::grouped(&mut program);
     let mut schedule = schedule::scheduled(&program, &groups);
     join::joined(&mut schedule);
+    rounds::in_rounds(&mut schedule);
     band::banded(&mut schedule);
     debug_assert_eq!(verify::verify(&schedule), Ok(()));
     schedule

@@ -37,7 +37,6 @@ pub const ALL: &[&str] = &[
     NOT_IN_PLACE,
 ];
 
-
 pub const OUTPUT: &str = "stored: an output";
 pub const REDUCTION: &str = "computed once: a reduction";
 pub const PRODUCT: &str = "computed once: a matrix product";

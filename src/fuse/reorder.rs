@@ -21,7 +21,7 @@ impl Touched {
         }
     }
 
-    /// Whether a call must stay behind these.
+    /// Whether a call must stay on its side of these.
     fn binds(&self, schedule: &Schedule, call: usize) -> bool {
         let mut touched = tensors(schedule, call);
         touched.any(|(tensor, written)| self.written.contains(&tensor) || written && self.read.contains(&tensor))
@@ -35,22 +35,33 @@ fn tensors(schedule: &Schedule, call: usize) -> impl Iterator<Item = (TensorId, 
     call.tensors.iter().zip(buffers).map(|(t, b)| (*t, b.written))
 }
 
-/// Of calls in their order, those between the first and the last one of `chosen` that can be made before all of these, and
-/// the others, which can be made behind them; `None` if one of these must wait for such a one.
+/// Of calls in their order, those between the first and the last one of `chosen` for which one of these must wait, and the
+/// others, which can be made behind them; `None` if one of the former must wait for such a one itself.
 pub fn side_by_side(schedule: &Schedule, calls: &[usize], chosen: &[usize]) -> Option<(Vec<usize>, Vec<usize>)> {
-    let (mut before, mut after) = (vec![], vec![]);
-    // What the chosen ones touch, and those behind them.
-    let (mut of_chosen, mut of_after) = (Touched::default(), Touched::default());
-    let last = calls.iter().position(|c| Some(c) == chosen.last())?;
-    for &call in calls[..=last].iter().skip_while(|c| Some(*c) != chosen.first()) {
-        match (chosen.contains(&call), of_after.binds(schedule, call)) {
-            (true, true) => return None,
-            (true, false) => of_chosen.add(schedule, call),
-            (false, waits) if waits || of_chosen.binds(schedule, call) => {
-                of_after.add(schedule, call);
-                after.push(call);
-            }
-            (false, _) => before.push(call),
+    let place = |call: Option<&usize>| calls.iter().position(|c| Some(c) == call);
+    let between = &calls[place(chosen.first())?..=place(chosen.last())?];
+    // Those that are waited for, and what they and the chosen ones behind them touch.
+    let mut before = vec![];
+    let mut later = Touched::default();
+    for &call in between.iter().rev() {
+        let is_chosen = chosen.contains(&call);
+        let waited_for = !is_chosen && later.binds(schedule, call);
+        if is_chosen || waited_for {
+            later.add(schedule, call);
+        }
+        before.extend(waited_for.then_some(call));
+    }
+    before.reverse();
+    let mut after = vec![];
+    let mut earlier = Touched::default();
+    for &call in between {
+        let waited_for = before.contains(&call);
+        if waited_for && earlier.binds(schedule, call) {
+            return None;
+        }
+        if !waited_for {
+            earlier.add(schedule, call);
+            after.extend((!chosen.contains(&call)).then_some(call));
         }
     }
     Some((before, after))

@@ -45,7 +45,8 @@ pub fn each_argument(instruction: &mut Instruction, f: &mut dyn FnMut(&mut Value
     }
 }
 
-fn each_buffer(kernel: &mut KernelBody, f: &mut dyn FnMut(&mut BufferId)) {
+/// Calls a function with every buffer that a body names.
+pub fn each_buffer(kernel: &mut KernelBody, f: &mut dyn FnMut(&mut BufferId)) {
     if let KernelBody::Product(k) = kernel {
         f(&mut k.a.buffer);
         f(&mut k.b.buffer);
@@ -109,6 +110,11 @@ pub fn written(body: &mut KernelBody) -> Vec<BufferId> {
     list
 }
 
+/// Whether two kernels are equal, constants that are no numbers too.
+fn same(a: &Kernel, b: &Kernel) -> bool {
+    a == b || a.to_string() == b.to_string()
+}
+
 /// Distinct kernels.
 #[derive(Default)]
 pub struct Kernels {
@@ -130,7 +136,7 @@ impl Kernels {
     /// The number of an equal kernel, or a new one.
     pub fn number(&mut self, kernel: Kernel) -> usize {
         let alike = self.known.entry(fingerprint(&kernel)).or_default();
-        if let Some(&at) = alike.iter().find(|&&at| self.list[at] == kernel) {
+        if let Some(&at) = alike.iter().find(|&&at| same(&self.list[at], &kernel)) {
             return at;
         }
         alike.push(self.list.len());

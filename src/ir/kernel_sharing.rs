@@ -58,7 +58,7 @@ impl Kernel {
     }
 
     /// All bodies, with the number of their pass and whether they are its `finish`.
-    fn bodies(&self) -> Vec<(usize, bool, &Body)> {
+    pub(super) fn bodies(&self) -> Vec<(usize, bool, &Body)> {
         match &self.body {
             KernelBody::Loop(k) => k.passes.iter().enumerate().flat_map(pass_bodies).collect(),
             KernelBody::Product(k) => vec![(0, false, &k.epilogue)],

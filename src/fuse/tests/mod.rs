@@ -7,6 +7,7 @@ mod classic;
 mod corners;
 mod generated;
 pub mod oracle;
+mod rounds;
 mod windows;
 
 use crate::codegen::interpret::interpret;
