@@ -16,8 +16,9 @@ const WORTH: usize = if cfg!(test) { 1 << 10 } else { 1 << 24 };
 const WIDE: usize = if cfg!(test) { 1 << 6 } else { 1 << 13 };
 /// Rows of a block: so many that reading the weights and their gradient again for each is little work beside them.
 const ROWS: usize = if cfg!(test) { 16 } else { 512 };
-/// The least, where the rows can't be cut so.
+/// The least, where the rows can't be cut so, and the most, where a sum goes over so many that follow each other.
 const ROWS_LEAST: usize = ROWS / 2;
+const ROWS_MOST: usize = 4 * ROWS;
 
 /// Lets what is around very large tensors go in rounds.
 pub fn in_rounds(schedule: &mut Schedule) {
@@ -82,17 +83,9 @@ impl Rounds {
         if calls.len() < 2 || is_output || !of_rows || !calls.iter().all(|&c| simple(c)) {
             return None;
         }
-        let rounds = writer.m / rows_of_block(writer.m)?;
-        let mut parts = BTreeMap::new();
-        for &number in &calls {
-            let call = &schedule.calls[number];
-            let kernel = &schedule.kernels[call.kernel];
-            let part = match kernel.band_part(rounds) {
-                Some((kernel, strides)) => Part::Rows(Box::new(kernel), strides),
-                None => Part::Sums(Box::new(SumParts::of(kernel, &call.tensors, rounds)?)),
-            };
-            parts.insert(number, part);
-        }
+        let rows = blocks_of(writer.m).find(|rows| parts(schedule, &calls, writer.m / rows).is_some())?;
+        let rounds = writer.m / rows;
+        let parts = parts(schedule, &calls, rounds)?;
         let mut result = Rounds {
             rounds,
             blocks,
@@ -313,8 +306,22 @@ fn in_place(kernel: &Kernel, old: u32, new: u32) -> Kernel {
     kernel
 }
 
-/// Rows of a block, if rows can be cut into several blocks.
-fn rows_of_block(rows: usize) -> Option<usize> {
-    let fits = |block: &usize| rows.is_multiple_of(*block) && rows / block > 1;
-    (ROWS_LEAST..=ROWS).rev().find(fits)
+/// What calls do in a round of so many.
+fn parts(schedule: &Schedule, calls: &BTreeSet<usize>, rounds: usize) -> Option<BTreeMap<usize, Part>> {
+    let part = |&number: &usize| {
+        let call = &schedule.calls[number];
+        let kernel = &schedule.kernels[call.kernel];
+        let part = match kernel.band_part(rounds) {
+            Some((kernel, strides)) => Part::Rows(Box::new(kernel), strides),
+            None => Part::Sums(Box::new(SumParts::of(kernel, &call.tensors, rounds)?)),
+        };
+        Some((number, part))
+    };
+    calls.iter().map(part).collect()
+}
+
+/// Rows of a block that cut so many rows into several equal blocks, the best first.
+fn blocks_of(rows: usize) -> impl Iterator<Item = usize> {
+    let sizes = (ROWS_LEAST..=ROWS).rev().chain(ROWS + 1..=ROWS_MOST);
+    sizes.filter(move |block| rows.is_multiple_of(*block) && rows / block > 1)
 }
