@@ -7,6 +7,7 @@ mod classic;
 mod corners;
 mod generated;
 pub mod oracle;
+mod readers;
 mod rounds;
 mod windows;
 
