@@ -150,6 +150,11 @@ impl Rounds {
                     }
                 }
                 Part::Sums(parts) => {
+                    // What comes behind all rounds can't touch a block.
+                    let behind = |t: &TensorId| self.blocks.contains(t) && !parts.operands.contains(t);
+                    if call.tensors.iter().any(behind) {
+                        return false;
+                    }
                     for (operand, stride) in parts.operands.iter().zip(parts.strides) {
                         let reaches = parts.first.buffers[usize::from(*operand != parts.operands[0])].elements;
                         if reaches > stride {
