@@ -2,6 +2,7 @@
 
 pub mod analysis;
 pub mod clif;
+mod dot_speed;
 #[cfg(test)]
 pub(crate) mod generate;
 pub mod interpret;

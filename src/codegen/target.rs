@@ -1,5 +1,6 @@
 //! What code is made for: an instruction set and a register width. It finds out what the CPU can do; it makes no code.
 
+use super::dot_speed::dot_products_are_faster;
 use super::wide::encode_vector::Width;
 use crate::ir::kernel_verify::Violation;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
@@ -74,11 +75,18 @@ pub struct Target {
 }
 
 impl Target {
-    /// This machine, with registers as wide as it has, or as `MSPEC_SIMD` says (128, 256 or 512).
+    /// This machine, with registers as wide as it has, or as `MSPEC_SIMD` says (128, 256 or 512, the latter with dot products
+    /// of bfloat16 numbers if it has such; else only where they are faster).
     pub fn native() -> Result<Target, CodegenError> {
         let widest = *Target::widths().last().expect("128 bits are always there");
         match std::env::var("MSPEC_SIMD") {
-            Err(_) => Target::native_with(widest),
+            Err(_) => {
+                let target = Target::native_with(widest)?;
+                Ok(match target.simd.pairs {
+                    Pairs::Dot if !dot_products_are_faster() => target.without_dot_products(),
+                    _ => target,
+                })
+            }
             Ok(wanted) => match wanted.parse() {
                 Ok(bits @ (128 | 256 | 512)) => Target::native_with(bits),
                 _ => Err(CodegenError::Machine(format!(
