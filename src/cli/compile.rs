@@ -106,9 +106,10 @@ fn emit(experiment: &Experiment, stage: Stage) -> Result<String, Failure> {
         Stage::Plan => compiled()?.plan.to_string(),
         Stage::Dot => compiled()?.graph.dot(),
         Stage::Clif | Stage::Asm => {
-            let target = Target::native().map_err(crate::machine::MachineError::from)?;
+            let kernels = compiled()?.plan.kernels;
+            let target = Target::native(&kernels).map_err(crate::machine::MachineError::from)?;
             let mut text = String::new();
-            for kernel in &compiled()?.plan.kernels {
+            for kernel in &kernels {
                 let code = match stage {
                     Stage::Clif => clif_text(kernel, &target),
                     _ => assembly_text(kernel, &target),

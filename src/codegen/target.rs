@@ -2,6 +2,7 @@
 
 use super::dot_speed::dot_products_are_faster;
 use super::wide::encode_vector::Width;
+use crate::ir::kernel::{Kernel, KernelBody};
 use crate::ir::kernel_verify::Violation;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
@@ -75,24 +76,24 @@ pub struct Target {
 }
 
 impl Target {
-    /// This machine, with registers as wide as it has, or as `MSPEC_SIMD` says (128, 256 or 512, the latter with dot products
-    /// of bfloat16 numbers if it has such; else only where they are faster).
-    pub fn native() -> Result<Target, CodegenError> {
+    /// This machine, with registers as wide as it has, or as `MSPEC_SIMD` says (128, 256 or 512). Where it has dot products
+    /// of bfloat16 numbers and the kernels could use them, it does if they are faster, or if 512 bits are asked for.
+    pub fn native(kernels: &[Kernel]) -> Result<Target, CodegenError> {
         let widest = *Target::widths().last().expect("128 bits are always there");
-        match std::env::var("MSPEC_SIMD") {
-            Err(_) => {
-                let target = Target::native_with(widest)?;
-                Ok(match target.simd.pairs {
-                    Pairs::Dot if !dot_products_are_faster() => target.without_dot_products(),
-                    _ => target,
-                })
-            }
-            Ok(wanted) => match wanted.parse() {
-                Ok(bits @ (128 | 256 | 512)) => Target::native_with(bits),
-                _ => Err(CodegenError::Machine(format!(
-                    "MSPEC_SIMD is `{wanted}`, not 128, 256 or 512"
-                ))),
-            },
+        let Ok(wanted) = std::env::var("MSPEC_SIMD") else {
+            let target = Target::native_with(widest)?;
+            let by_pairs = |kernel: &Kernel| matches!(&kernel.body, KernelBody::Product(k) if k.by_pairs);
+            let asked = target.simd.pairs == Pairs::Dot && kernels.iter().any(by_pairs);
+            return Ok(match asked && !dot_products_are_faster() {
+                true => target.without_dot_products(),
+                false => target,
+            });
+        };
+        match wanted.parse() {
+            Ok(bits @ (128 | 256 | 512)) => Target::native_with(bits),
+            _ => Err(CodegenError::Machine(format!(
+                "MSPEC_SIMD is `{wanted}`, not 128, 256 or 512"
+            ))),
         }
     }
 

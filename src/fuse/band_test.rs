@@ -1,37 +1,9 @@
 use super::*;
-use crate::ir::affine::{Affine, Position};
+use crate::codegen::generate::shifted_rows;
 
-/// `samples` rows of `columns` each; reads buffer 0, writes buffer 1 with an offset from sample to sample.
-fn rows(samples: usize, length: usize, shift: i64) -> Kernel {
-    let at = |shift: i64| {
-        let affine = Affine::axis(0).plus(&Affine::axis(1).times(length as i64));
-        Position::from(affine.plus(&Affine::constant(shift)))
-    };
-    let load = Instruction::Load {
-        buffer: BufferId(0),
-        at: at(shift),
-        guards: vec![],
-        fill: 0.0,
-    };
-    let store = Instruction::Store {
-        buffer: BufferId(1),
-        at: at(0),
-        value: ValueId(0),
-    };
-    let body = [load, store].into_iter().enumerate();
-    let body = body.map(|(i, instruction)| Define {
-        value: ValueId(i as u32),
-        instruction,
-    });
-    let buffer = |written| Buffer {
-        storage: Storage::F32,
-        elements: samples * length + shift as usize,
-        written,
-    };
-    Kernel {
-        buffers: vec![buffer(false), buffer(true)],
-        body: KernelBody::Loop(LoopKernel::straight(vec![samples], length, body.collect(), 5)),
-    }
+/// So many rows, five in a task; read from so many elements behind their place.
+fn rows(samples: usize, length: usize, shift: usize) -> Kernel {
+    shifted_rows(samples, length, shift, 5)
 }
 
 fn chain(kernels: Vec<Kernel>) -> Schedule {

@@ -3,9 +3,9 @@
 //! patterns: softmax, layer norm or an optimizer become one kernel because of what they read. It never sees addresses,
 //! threads or machine code.
 //!
-//! In the order of processing: `normalise` with `fold`, `readers` and `window` → `again` → `program` (what may be stored) → `walk` and `group` (which
-//! kernels) → `lower` with `layout`, `emit`, `product`, `body`, `mathematics`, `random` (their bodies) → `partition` → `tidy` →
-//! `schedule` with `scan` and `pack` → `join` → `rounds` with `sum_part` and
+//! In the order of processing: `normalise` with `fold`, `readers` and `window` → `again` → `program` (what may be stored) →
+//! `walk` and `group` (which kernels) → `lower` with `layout`, `emit`, `product`, `body`, `mathematics`, `random` (their
+//! bodies) → `partition` → `tidy` → `schedule` with `scan` and `pack` → `join` → `rounds` with `row_part`, `sum_part` and
 //! `reorder` → `band` with `reorder`.
 
 mod again;
@@ -34,6 +34,7 @@ mod readers;
 mod reason;
 mod reorder;
 mod rounds;
+mod row_part;
 mod scan;
 mod schedule;
 mod sort;

@@ -5,6 +5,7 @@
 //! share; here all threads share each call.)
 
 use super::reorder::side_by_side;
+use super::row_part::RowParts;
 use super::sum_part::SumParts;
 use super::tidy::{Kernels, each_buffer};
 use crate::ir::kernel::*;
@@ -34,8 +35,8 @@ pub fn in_rounds(schedule: &mut Schedule) {
 
 /// One call's part in a round.
 enum Part {
-    /// Of its rows: the kernel, and elements from round to round of each buffer.
-    Rows(Box<Kernel>, Vec<usize>),
+    /// Of its rows.
+    Rows(Box<RowParts>),
     /// Of its sums.
     Sums(Box<SumParts>),
 }
@@ -83,9 +84,10 @@ impl Rounds {
         if calls.len() < 2 || is_output || !of_rows || !calls.iter().all(|&c| simple(c)) {
             return None;
         }
-        let rows = blocks_of(writer.m).find(|rows| parts(schedule, &calls, writer.m / rows).is_some())?;
-        let rounds = writer.m / rows;
-        let parts = parts(schedule, &calls, rounds)?;
+        let counts = blocks_of(writer.m).map(|rows| writer.m / rows);
+        let (rounds, parts) = counts
+            .filter_map(|rounds| Some((rounds, parts(schedule, &calls, rounds)?)))
+            .next()?;
         let mut result = Rounds {
             rounds,
             blocks,
@@ -106,7 +108,8 @@ impl Rounds {
     fn overwrite(&mut self, schedule: &Schedule) {
         for (number, part) in &mut self.parts {
             let call = &schedule.calls[*number];
-            let Part::Rows(kernel, strides) = part else { continue };
+            let Part::Rows(part) = part else { continue };
+            let RowParts { kernel, strides } = &mut **part;
             let touching = |tensor: TensorId| {
                 (0..schedule.calls.len()).filter(move |&c| schedule.calls[c].tensors.contains(&tensor))
             };
@@ -122,7 +125,7 @@ impl Rounds {
                 .find(|&at| block(at, true) && touching(call.tensors[at]).next() == Some(*number));
             let (Some(old), Some(new)) = (old, new) else { continue };
             if kernel.may_overwrite(BufferId(old as u32), BufferId(new as u32)) {
-                **kernel = in_place(kernel, old as u32, new as u32);
+                *kernel = in_place(kernel, old as u32, new as u32);
                 strides.remove(old);
                 self.overwritten.insert(*number, old);
                 let place = self.place.get(&call.tensors[old]).copied();
@@ -134,7 +137,7 @@ impl Rounds {
     fn sums(&self) -> impl Iterator<Item = &SumParts> {
         self.parts.values().filter_map(|part| match part {
             Part::Sums(parts) => Some(&**parts),
-            Part::Rows(..) => None,
+            Part::Rows(_) => None,
         })
     }
 
@@ -144,8 +147,9 @@ impl Rounds {
         for (number, part) in &self.parts {
             let call = &schedule.calls[*number];
             match part {
-                Part::Rows(kernel, of_buffers) => {
-                    for ((tensor, stride), buffer) in call.tensors.iter().zip(of_buffers).zip(&kernel.buffers) {
+                Part::Rows(part) => {
+                    let buffers = part.strides.iter().zip(&part.kernel.buffers);
+                    for (tensor, (stride, buffer)) in call.tensors.iter().zip(buffers) {
                         strides.entry(*tensor).or_default().push((*stride, buffer.written));
                     }
                 }
@@ -174,68 +178,23 @@ impl Rounds {
 
     /// The schedule in which they do.
     fn arranged(&self, schedule: &Schedule) -> Option<Schedule> {
-        let mut split = schedule.clone();
-        let mut kernels = Kernels::of(std::mem::take(&mut split.kernels));
-        let (mut calls, mut origin, mut first_of) = (vec![], vec![], BTreeMap::new());
-        for (number, call) in schedule.calls.iter().enumerate() {
-            first_of.insert(number, calls.len());
-            let Some(Part::Sums(parts)) = self.parts.get(&number) else {
-                calls.push(self.without_overwritten(number, call));
-                origin.push(self.parts.get(&number));
-                continue;
-            };
-            // The sums, and behind them what the epilogue does.
-            split.tensors.push(Tensor {
-                kind: TensorKind::Temporary,
-                storage: Storage::F32,
-                elements: parts.sums,
-                node: call.nodes.first().copied(),
-            });
-            let sums = TensorId(split.tensors.len() as u32 - 1);
-            calls.push(Call {
-                kernel: kernels.number(parts.first.clone()),
-                tensors: [&parts.operands[..], &[sums]].concat(),
-                name: "product".into(),
-                ..call.clone()
-            });
-            origin.push(self.parts.get(&number));
-            let (kernel, tensors) = parts.behind(&call.tensors, sums);
-            calls.push(Call {
-                kernel: kernels.number(kernel),
-                tensors,
-                name: format!("{}, behind", call.name),
-                ..call.clone()
-            });
-            origin.push(None);
-        }
-        split.kernels = kernels.list;
-        split.calls = calls;
-        for (call, part) in split.calls.iter_mut().zip(&origin) {
-            // In the place of the other one it has the kernel that knows that.
-            if let Some(Part::Rows(kernel, _)) = part {
-                split.kernels.push((**kernel).clone());
-                call.kernel = split.kernels.len() - 1;
-            }
-        }
-        let chosen: Vec<usize> = (0..split.calls.len()).filter(|c| origin[*c].is_some()).collect();
+        let (mut split, parts) = self.split(schedule);
+        let chosen: Vec<usize> = (0..split.calls.len()).filter(|c| parts[*c].is_some()).collect();
         let all: Vec<usize> = (0..split.calls.len()).collect();
         let (before, after) = side_by_side(&split, &all, &chosen)?;
         let (first, last) = (*chosen.first()?, *chosen.last()?);
-        for found in &mut split.loops {
-            found.calls = first_of[&found.calls.start]..first_of[&(found.calls.end - 1)] + 1;
-        }
         if split.loops.iter().any(|l| l.calls.start <= last && l.calls.end > first) {
             return None;
         }
         let mut kernels = Kernels::of(std::mem::take(&mut split.kernels));
         let mut round = |call: usize, is_first: bool| {
-            let part = origin[call].expect("chosen calls have parts");
+            let part = parts[call].expect("chosen calls have parts");
             self.part_of_round(part, &split.calls[call], is_first, &mut kernels)
         };
         let beginning: Vec<Call> = chosen.iter().map(|&c| round(c, true)).collect();
         let others: Vec<Call> = chosen.iter().map(|&c| round(c, false)).collect();
         let plain = |list: &[usize]| list.iter().map(|&c| split.calls[c].clone()).collect::<Vec<Call>>();
-        let start = first + before.len() + chosen.len();
+        let (start, added) = (first + before.len() + chosen.len(), chosen.len());
         let calls = [
             plain(&all[..first]),
             plain(&before),
@@ -243,28 +202,76 @@ impl Rounds {
             others,
             plain(&after),
             plain(&all[last + 1..]),
-        ]
-        .concat();
+        ];
+        split.calls = calls.concat();
+        split.kernels = kernels.list;
         for behind in split.loops.iter_mut().filter(|l| l.calls.start > last) {
-            behind.calls = behind.calls.start + chosen.len()..behind.calls.end + chosen.len();
+            behind.calls = behind.calls.start + added..behind.calls.end + added;
         }
         split.loops.push(Loop {
-            calls: start..start + chosen.len(),
+            calls: start..start + added,
             rounds: self.rounds - 1,
         });
         split.loops.sort_by_key(|l| l.calls.start);
-        split.calls = calls;
-        split.kernels = kernels.list;
         for block in &self.blocks {
             split.tensors[block.0 as usize].elements /= self.rounds;
         }
         Some(split)
     }
 
+    /// The schedule in which a call that sums is followed by what is done behind all sums, and what each call does in a
+    /// round, if it goes in rounds.
+    fn split(&self, schedule: &Schedule) -> (Schedule, Vec<Option<&Part>>) {
+        let mut split = schedule.clone();
+        split.calls.clear();
+        let mut kernels = Kernels::of(std::mem::take(&mut split.kernels));
+        let (mut parts, mut numbers) = (vec![], vec![]);
+        for (number, call) in schedule.calls.iter().enumerate() {
+            numbers.push(split.calls.len());
+            let part = self.parts.get(&number);
+            parts.push(part);
+            match part {
+                None => split.calls.push(call.clone()),
+                Some(Part::Rows(part)) => split.calls.push(Call {
+                    kernel: kernels.number(part.kernel.clone()),
+                    ..self.without_overwritten(number, call)
+                }),
+                Some(Part::Sums(part)) => {
+                    split.tensors.push(Tensor {
+                        kind: TensorKind::Temporary,
+                        storage: Storage::F32,
+                        elements: part.sums,
+                        node: call.nodes.first().copied(),
+                    });
+                    let sums = TensorId(split.tensors.len() as u32 - 1);
+                    split.calls.push(Call {
+                        kernel: kernels.number(part.first.clone()),
+                        tensors: [&part.operands[..], &[sums]].concat(),
+                        name: "product".into(),
+                        ..call.clone()
+                    });
+                    let (kernel, tensors) = part.behind(&call.tensors, sums);
+                    split.calls.push(Call {
+                        kernel: kernels.number(kernel),
+                        tensors,
+                        name: call.name.replacen("product", "elements", 1),
+                        ..call.clone()
+                    });
+                    parts.push(None);
+                }
+            }
+        }
+        split.kernels = kernels.list;
+        for found in &mut split.loops {
+            found.calls = numbers[found.calls.start]..numbers[found.calls.end - 1] + 1;
+        }
+        (split, parts)
+    }
+
     /// A call in the first round, or in the loop over the others.
     fn part_of_round(&self, part: &Part, call: &Call, is_first: bool, kernels: &mut Kernels) -> Call {
         let (kernel, strides) = match part {
-            Part::Rows(kernel, strides) => (&**kernel, strides.clone()),
+            Part::Rows(part) => (&part.kernel, part.strides.clone()),
             Part::Sums(parts) if is_first => (&parts.first, [&parts.strides[..], &[0]].concat()),
             Part::Sums(parts) => (&parts.next, [&parts.strides[..], &[0]].concat()),
         };
@@ -316,8 +323,8 @@ fn parts(schedule: &Schedule, calls: &BTreeSet<usize>, rounds: usize) -> Option<
     let part = |&number: &usize| {
         let call = &schedule.calls[number];
         let kernel = &schedule.kernels[call.kernel];
-        let part = match kernel.band_part(rounds) {
-            Some((kernel, strides)) => Part::Rows(Box::new(kernel), strides),
+        let part = match RowParts::of(kernel, rounds) {
+            Some(parts) => Part::Rows(Box::new(parts)),
             None => Part::Sums(Box::new(SumParts::of(kernel, &call.tensors, rounds)?)),
         };
         Some((number, part))

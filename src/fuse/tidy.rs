@@ -110,9 +110,16 @@ pub fn written(body: &mut KernelBody) -> Vec<BufferId> {
     list
 }
 
-/// Whether two kernels are equal, constants that are no numbers too.
-fn same(a: &Kernel, b: &Kernel) -> bool {
-    a == b || a.to_string() == b.to_string()
+/// A kernel without its constants, and these by their bits: so a NaN equals itself.
+fn by_bits(kernel: &Kernel) -> (Kernel, Vec<u32>) {
+    let mut kernel = kernel.clone();
+    let mut constants = vec![];
+    for define in bodies(&mut kernel.body).into_iter().flatten() {
+        if let Instruction::Constant(number) = &mut define.instruction {
+            constants.push(std::mem::take(number).to_bits());
+        }
+    }
+    (kernel, constants)
 }
 
 /// Distinct kernels.
@@ -136,7 +143,10 @@ impl Kernels {
     /// The number of an equal kernel, or a new one.
     pub fn number(&mut self, kernel: Kernel) -> usize {
         let alike = self.known.entry(fingerprint(&kernel)).or_default();
-        if let Some(&at) = alike.iter().find(|&&at| same(&self.list[at], &kernel)) {
+        if let Some(&at) = alike
+            .iter()
+            .find(|&&at| self.list[at] == kernel || by_bits(&self.list[at]) == by_bits(&kernel))
+        {
             return at;
         }
         alike.push(self.list.len());

@@ -49,7 +49,7 @@ impl Kernel {
     }
 
     /// Whether a product multiplies it, or a scatter reads it.
-    fn is_operand(&self, buffer: BufferId) -> bool {
+    pub fn is_operand(&self, buffer: BufferId) -> bool {
         match &self.body {
             KernelBody::Loop(_) => false,
             KernelBody::Product(k) => k.a.buffer == buffer || k.b.buffer == buffer,
@@ -58,7 +58,7 @@ impl Kernel {
     }
 
     /// All bodies, with the number of their pass and whether they are its `finish`.
-    pub(super) fn bodies(&self) -> Vec<(usize, bool, &Body)> {
+    pub fn bodies(&self) -> Vec<(usize, bool, &Body)> {
         match &self.body {
             KernelBody::Loop(k) => k.passes.iter().enumerate().flat_map(pass_bodies).collect(),
             KernelBody::Product(k) => vec![(0, false, &k.epilogue)],

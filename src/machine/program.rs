@@ -60,7 +60,7 @@ impl Program {
     /// Compiles a plan for this machine, on up to `threads` threads.
     pub fn compile(plan: &Plan, threads: usize) -> Result<Program, MachineError> {
         verify_plan(plan)?;
-        let code = compile(&plan.kernels, &Target::native()?, threads)?;
+        let code = compile(&plan.kernels, &Target::native(&plan.kernels)?, threads)?;
         Ok(Program {
             steps: steps(plan, &code),
             persistent: plan.persistent.clone(),

@@ -1,7 +1,7 @@
 //! Whole steps: the same bits as the interpreter on any number of threads.
 
 use super::*;
-use crate::codegen::generate::{Case, Generator};
+use crate::codegen::generate::{Case, Generator, shifted_rows};
 use crate::codegen::interpret::interpret;
 use crate::ir::affine::{Affine, Position};
 use crate::ir::graph::InputId;
@@ -158,43 +158,6 @@ fn folding(elements: usize) -> Kernel {
     }
 }
 
-/// Copies `count` rows from so many elements behind their place.
-fn rows(count: usize, length: usize, shift: i64) -> Kernel {
-    let at = |shift: i64| {
-        let affine = Affine::axis(0).plus(&Affine::axis(1).times(length as i64));
-        Position::from(affine.plus(&Affine::constant(shift)))
-    };
-    let load = Instruction::Load {
-        buffer: BufferId(0),
-        at: at(shift),
-        guards: vec![],
-        fill: 0.0,
-    };
-    let store = Instruction::Store {
-        buffer: BufferId(1),
-        at: at(0),
-        value: ValueId(0),
-    };
-    let define = |(i, instruction)| Define {
-        value: ValueId(i),
-        instruction,
-    };
-    let buffer = |written| Buffer {
-        storage: Storage::I32,
-        elements: count * length + shift as usize,
-        written,
-    };
-    Kernel {
-        buffers: vec![buffer(false), buffer(true)],
-        body: KernelBody::Loop(LoopKernel::straight(
-            vec![count],
-            length,
-            (0..).zip([load, store]).map(define).collect(),
-            1,
-        )),
-    }
-}
-
 #[test]
 fn launches_wait_for_what_they_read() {
     let elements = 20_001;
@@ -242,15 +205,15 @@ fn a_plan_that_reaches_beyond_its_regions_is_refused() {
 #[test]
 fn what_reaches_beyond_its_band_is_refused() {
     // 16 rows of 64; a band reads its own rows, or also the first one of the next band.
-    let compile = |shift: i64, step: i64, in_band: bool| {
+    let compile = |shift: usize, step: i64, in_band: bool| {
         let mut plan = Plan::default();
-        let place = slot(&mut plan, 1024 + shift as usize);
+        let place = slot(&mut plan, 1024 + shift);
         let room = Location {
             region: Region::Band,
             offset: 0,
         };
         plan.band_bytes = 4 * 64 * 4;
-        plan.kernels.push(rows(16, 64, shift));
+        plan.kernels.push(shifted_rows(16, 64, shift, 1));
         plan.launches.push(launch(0, vec![room, place]));
         plan.launches[0].steps = vec![step, 0];
         if in_band {

@@ -20,6 +20,39 @@ pub struct Case {
     pub binding: Vec<usize>,
 }
 
+/// A kernel of so many rows, each of so many elements and read from so many elements behind its place.
+pub fn shifted_rows(rows: usize, length: usize, shift: usize, rows_per_task: usize) -> Kernel {
+    let at = |shift: usize| {
+        let row = Affine::axis(1).times(length as i64);
+        Position::from(Affine::axis(0).plus(&row).plus(&Affine::constant(shift as i64)))
+    };
+    let load = Instruction::Load {
+        buffer: BufferId(0),
+        at: at(shift),
+        guards: vec![],
+        fill: 0.0,
+    };
+    let store = Instruction::Store {
+        buffer: BufferId(1),
+        at: at(0),
+        value: ValueId(0),
+    };
+    let define = |(value, instruction)| Define {
+        value: ValueId(value),
+        instruction,
+    };
+    let body = (0..).zip([load, store]).map(define).collect();
+    let buffer = |written| Buffer {
+        storage: Storage::F32,
+        elements: rows * length + shift,
+        written,
+    };
+    Kernel {
+        buffers: vec![buffer(false), buffer(true)],
+        body: KernelBody::Loop(LoopKernel::straight(vec![rows], length, body, rows_per_task)),
+    }
+}
+
 /// Draws cases.
 pub struct Generator {
     state: u64,
