@@ -6,10 +6,20 @@ use crate::ir::arithmetic::calculate;
 use crate::ir::graph::ReduceFunction;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::{ValueKind, ValueKinds, verify};
+use crate::ir::product::TILE_PRODUCTS;
 
 /// Runs all tasks of a verified kernel. `memory` holds a word for each element of each piece of memory (of 16 bits in its
 /// lower half), `binding` says which piece each buffer is (two buffers may be the same).
 pub fn interpret(kernel: &Kernel, memory: &mut [Vec<u32>], binding: &[usize]) {
+    interpret_on(kernel, memory, binding, false);
+}
+
+/// The same, as on a machine that has tiles.
+pub fn interpret_in_tiles(kernel: &Kernel, memory: &mut [Vec<u32>], binding: &[usize]) {
+    interpret_on(kernel, memory, binding, true);
+}
+
+fn interpret_on(kernel: &Kernel, memory: &mut [Vec<u32>], binding: &[usize], tiles: bool) {
     let mut machine = Interpreter {
         kinds: verify(kernel).expect("only verified kernels are interpreted"),
         buffers: &kernel.buffers,
@@ -21,7 +31,9 @@ pub fn interpret(kernel: &Kernel, memory: &mut [Vec<u32>], binding: &[usize]) {
     };
     match &kernel.body {
         KernelBody::Loop(k) => machine.run_loop(k),
-        KernelBody::Product(k) => machine.run_product(k),
+        KernelBody::Product(k) if tiles && k.fits_tiles(&kernel.buffers) => machine.run_product(k, Sums::InTiles),
+        KernelBody::Product(k) if k.by_pairs => machine.run_product(k, Sums::ByPairs),
+        KernelBody::Product(k) => machine.run_product(k, Sums::OneByOne),
         KernelBody::Scatter(k) => machine.run_scatter(k),
     }
 }
@@ -149,7 +161,7 @@ impl Interpreter<'_> {
         }
     }
 
-    fn run_product(&mut self, k: &MatrixProduct) {
+    fn run_product(&mut self, k: &MatrixProduct, sums: Sums) {
         row_major(&k.batch, |batch| {
             let moved = |indices: &[usize], strides: &[i64]| -> i64 {
                 indices.iter().zip(strides).map(|(&i, stride)| i as i64 * stride).sum()
@@ -162,7 +174,6 @@ impl Interpreter<'_> {
                 let (mut total, mut sum) = (None, 0.0f32);
                 let (length, in_chunk) = (k.turn_length(), k.turns_in_chunk());
                 let mut turns = 0;
-                let step = if k.by_pairs { 2 } else { 1 };
                 row_major(&k.turns, |turn| {
                     let start = |m: &Matrix| moved(batch, &m.batch) + moved(turn, &m.turns);
                     let of_strip = moved(strip, &k.a.strips) + *of_strip as i64 * k.a.row_stride;
@@ -173,16 +184,21 @@ impl Interpreter<'_> {
                         let b = self.factor(k.b.buffer, b_start + k.b_element(i, *column));
                         (a, b)
                     };
-                    for i in (0..length).step_by(step) {
+                    for i in (0..length).step_by(sums.step()) {
                         let left_out = k.corner.is_some_and(|c| c.leaves_out(row, *column, i));
-                        sum = match k.by_pairs {
+                        let inside = |i: usize| (i < length).then(|| factors(i));
+                        sum = match sums {
                             _ if left_out => sum,
-                            true => add_pair(factors(i), (i + 1 < length).then(|| factors(i + 1)), sum),
-                            false => factors(i).0.mul_add(factors(i).1, sum),
+                            Sums::InTiles => add_block(inside, i, sum),
+                            Sums::ByPairs => add_pair(factors(i), inside(i + 1), sum),
+                            Sums::OneByOne => factors(i).0.mul_add(factors(i).1, sum),
                         };
-                        let end = i + step;
+                        let end = i + sums.step();
                         let turn_ends = end >= length && turns % in_chunk == 0;
-                        if turn_ends || (in_chunk == 1 && end % k.chunk() == 0) {
+                        let chunk_ends = turn_ends || (in_chunk == 1 && end % k.chunk() == 0);
+                        if sums == Sums::InTiles {
+                            total = Some(sum);
+                        } else if chunk_ends {
                             total = Some(total.map_or(sum, |before: f32| before + sum));
                             sum = 0.0;
                         }
@@ -315,6 +331,38 @@ impl Interpreter<'_> {
             }
         }
     }
+}
+
+/// How a product adds up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sums {
+    OneByOne,
+    ByPairs,
+    InTiles,
+}
+
+impl Sums {
+    /// Products that are added together.
+    fn step(self) -> usize {
+        match self {
+            Sums::OneByOne => 1,
+            Sums::ByPairs => 2,
+            Sums::InTiles => TILE_PRODUCTS,
+        }
+    }
+}
+
+/// Adds a block of products from `first` on to a sum, each of which has factors if it exists: the even ones in a chain,
+/// the odd ones in another.
+fn add_block(factors: impl Fn(usize) -> Option<(f32, f32)>, first: usize, sum: f32) -> f32 {
+    let chain = |first: usize| {
+        let products = (first..first + TILE_PRODUCTS)
+            .step_by(2)
+            .map(|i| factors(i).unwrap_or((0.0, 0.0)));
+        products.fold(0.0, |sum, (a, b)| flushed_multiply_add(a, b, sum))
+    };
+    let of_block = flushed_multiply_add(1.0, chain(first + 1), chain(first));
+    flushed_multiply_add(1.0, of_block, sum)
 }
 
 /// Adds two products to a sum, the second one first; +0 · +0 if there is none.

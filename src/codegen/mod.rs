@@ -7,4 +7,5 @@ mod dot_speed;
 pub(crate) mod generate;
 pub mod interpret;
 pub mod target;
+mod tiles;
 pub mod wide;

@@ -1,8 +1,9 @@
 //! What code is made for: an instruction set and a register width. It finds out what the CPU can do; it makes no code.
 
 use super::dot_speed::dot_products_are_faster;
+use super::tiles::have_tiles;
 use super::wide::encode_vector::Width;
-use crate::ir::kernel::{Kernel, KernelBody};
+use crate::ir::kernel::{Buffer, Kernel, KernelBody, MatrixProduct};
 use crate::ir::kernel_verify::Violation;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
@@ -52,6 +53,8 @@ pub struct Simd {
     pub width: Width,
     /// What is done with products by pairs.
     pub pairs: Pairs,
+    /// Whether those that [fit](crate::ir::kernel::MatrixProduct::fits_tiles) are multiplied in tiles instead, at 512 bits.
+    pub tiles: bool,
 }
 
 impl Simd {
@@ -64,6 +67,7 @@ impl Simd {
         Simd {
             width: Width::W128,
             pairs,
+            tiles: false,
         }
     }
 }
@@ -77,13 +81,21 @@ pub struct Target {
 
 impl Target {
     /// This machine, with registers as wide as it has, or as `MSPEC_SIMD` says (128, 256 or 512). Where it has dot products
-    /// of bfloat16 numbers and the kernels could use them, it does if they are faster, or if 512 bits are asked for.
+    /// of bfloat16 numbers and the kernels could use them, it does if they are faster, or if 512 bits are asked for. Where
+    /// it has tiles and the kernels could use them, it does unless a number of bits is asked for: then the bits of all
+    /// sums are those of machines that have none.
     pub fn native(kernels: &[Kernel]) -> Result<Target, CodegenError> {
         let widest = *Target::widths().last().expect("128 bits are always there");
         let Ok(wanted) = std::env::var("MSPEC_SIMD") else {
-            let target = Target::native_with(widest)?;
-            let by_pairs = |kernel: &Kernel| matches!(&kernel.body, KernelBody::Product(k) if k.by_pairs);
-            let asked = target.simd.pairs == Pairs::Dot && kernels.iter().any(by_pairs);
+            let mut target = Target::native_with(widest)?;
+            let products = |wanted: fn(&MatrixProduct, &[Buffer]) -> bool| {
+                let mut kernels = kernels.iter();
+                kernels.any(|kernel| matches!(&kernel.body, KernelBody::Product(k) if wanted(k, &kernel.buffers)))
+            };
+            if products(MatrixProduct::fits_tiles) {
+                target = target.with_tiles();
+            }
+            let asked = target.simd.pairs == Pairs::Dot && products(|k, _| k.by_pairs);
             return Ok(match asked && !dot_products_are_faster() {
                 true => target.without_dot_products(),
                 false => target,
@@ -115,13 +127,20 @@ impl Target {
             Width::W512 if has_bf16_dot_products() => Pairs::Dot,
             _ => target.simd.pairs,
         };
-        let simd = Simd { width, pairs };
+        let tiles = false;
+        let simd = Simd { width, pairs, tiles };
         Ok(Target { simd, ..target })
     }
 
     /// The same, but a CPU that has no dot products of bfloat16 numbers.
     pub fn without_dot_products(mut self) -> Target {
         self.simd.pairs = self.simd.narrow().pairs;
+        self
+    }
+
+    /// The same, with tiles where the machine has them and registers of 512 bits.
+    pub fn with_tiles(mut self) -> Target {
+        self.simd.tiles = self.simd.width == Width::W512 && have_tiles();
         self
     }
 
@@ -211,6 +230,7 @@ impl Target {
                 "x64" => Pairs::Flushed,
                 _ => Pairs::Plain,
             },
+            tiles: false,
         };
         Ok(Target { isa, simd })
     }

@@ -2,8 +2,10 @@
 //! their bits is said at the head of [`kernel`](super::kernel).
 
 use super::corner::Corner;
-use super::kernel::{Body, BufferId, PANEL_COLUMNS, PRODUCT_CHUNK};
+use super::kernel::{Body, Buffer, BufferId, PANEL_COLUMNS, PRODUCT_CHUNK, Storage};
 
+/// Products along `k` that one instruction of a machine with tiles adds to a sum.
+pub const TILE_PRODUCTS: usize = 32;
 /// A matrix in a buffer: element `(row, column)` of batch index `(i, j, …)` is at
 /// `constant + Σ batch · i + Σ strips · s + Σ turns · t + row_stride · row + column_stride · column`, where `row` and
 /// `column` count inside their strip or turn. The elements of several rows may be the same: a window that slides.
@@ -92,6 +94,25 @@ impl MatrixProduct {
         } else {
             PRODUCT_CHUNK
         }
+    }
+
+    /// Whether a machine with tiles (x86-64's AMX, the instruction TDPBF16PS) multiplies with them, where it is asked to: by
+    /// pairs, of operands that are stored in bfloat16 and [lie near](Self::lies_near), in turns of whole blocks. Then the sum is another one. The products
+    /// of a turn are taken [`TILE_PRODUCTS`] by as many, the last block filled up with +0 · +0. In a block, the first of all
+    /// pairs are added in one chain and the second in another, ascending, each from +0; then the second chain's sum is added
+    /// to the first one's, and that to the sum so far, which starts from +0 and knows no chunks. Subnormal numbers count as
+    /// zeros as above, in all of these. A block of which a corner leaves out all is not there.
+    pub fn fits_tiles(&self, buffers: &[Buffer]) -> bool {
+        let halves = [&self.a, &self.b].map(|m| buffers[m.buffer.0 as usize].storage == Storage::Bf16);
+        let in_blocks = self.turns.is_empty() || self.turn_length().is_multiple_of(TILE_PRODUCTS);
+        self.by_pairs && halves == [true; 2] && in_blocks && self.lies_near()
+    }
+
+    /// Whether the elements of `a` lie so near to each other that offsets in instructions reach them.
+    pub fn lies_near(&self) -> bool {
+        let turn = self.a.turns.last().copied().unwrap_or(0);
+        let strides = [self.a.row_stride, self.a.column_stride];
+        strides.iter().all(|s| s.abs() < 1 << 22) && turn.abs() < 1 << 28
     }
 
     /// Elements from panel to panel of `b`, where it lies in panels.

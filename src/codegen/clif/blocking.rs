@@ -8,8 +8,10 @@ use crate::codegen::wide;
 use crate::codegen::wide::ahead::LIST_BYTES;
 use crate::codegen::wide::encode_vector::Width;
 use crate::codegen::wide::multiply::Products;
+use crate::codegen::wide::multiply_tiles as tiles;
 use crate::ir::corner::{CORNER_BLOCK, Corner, ProductAxis};
 use crate::ir::kernel::*;
+use crate::ir::product::TILE_PRODUCTS;
 
 /// Columns of a block, at most.
 const BLOCK_COLUMNS: usize = 512;
@@ -34,6 +36,8 @@ const PANEL_VECTORS: usize = 2;
 const CORNER_VECTORS: usize = 2;
 /// Vectors of rows that are packed side by side: a multiple of the rows at once of every panel.
 const PACKED_VECTORS: usize = 3;
+/// The same where tiles are multiplied.
+const PACKED_TILES: usize = 4;
 
 /// How a product is blocked, and where its parts lie in scratch memory.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +107,7 @@ impl Blocking {
     pub fn of(buffers: &[Buffer], k: &MatrixProduct, simd: Simd) -> Blocking {
         let halves = [&k.a, &k.b].map(|matrix| storage(buffers, matrix) == Storage::Bf16);
         let products = match simd.pairs {
+            _ if simd.tiles && k.fits_tiles(buffers) => Products::Tile,
             _ if !k.by_pairs => Products::One,
             Pairs::Dot if halves == [true; 2] => Products::Pair,
             _ => Products::OneOfPair,
@@ -146,6 +151,7 @@ impl Blocking {
         let vectors = match k.b_in_panels {
             true => PANEL_VECTORS,
             false if k.corner.is_some_and(of_columns) => CORNER_VECTORS,
+            false if products == Products::Tile => of_task.div_ceil(width.lanes()).min(tiles::SIDE),
             false => vectors_of_panel(of_task, width),
         };
         let tile_columns = vectors * width.lanes();
@@ -153,32 +159,34 @@ impl Blocking {
         let unit = if k.b_in_panels { PANEL_COLUMNS } else { LANES };
         let multiple = (1..).map(|i| i * tile_columns).find(|c| c.is_multiple_of(unit));
         let multiple = multiple.expect("some multiple is one");
-        let most = wide::multiply::rows_at_once(width, vectors);
+        let most = match products {
+            Products::Tile => tiles::SIDE * tiles::ROWS,
+            _ => wide::multiply::rows_at_once(width, vectors),
+        };
         // A strip in equal parts, rather than full tiles and a thin one.
         let at_once = match (k.strips.is_empty(), of_rows(k)) {
             (false, _) => even(k.strip_rows(), most, 1),
             (true, true) => even(CORNER_BLOCK, most, 1),
             (true, false) => most,
         };
-        let packed_rows = packs_rows(buffers, k, products).then(|| PACKED_VECTORS * width.lanes());
+        let packed_rows = packs_rows(buffers, k, products).then(|| packed_vectors(products) * width.lanes());
         let row_multiple = match of_rows(k) {
             true => CORNER_BLOCK,
             false => packed_rows.unwrap_or(at_once),
         };
         let [most_rows, most_columns] = self::most(k, [usize::MAX, BLOCK_COLUMNS / multiple * multiple]);
         let whole = even(of_task, most_columns, multiple);
-        let step = products_of_step(products);
-        let length = chunk_products(k).div_ceil(step);
-        let all = k.k.div_ceil(step);
+        let length = steps(products, chunk_products(k));
+        let all = steps(products, k.k);
         // No step has products of two turns.
-        let follow = turns_follow(k) && (k.turns.is_empty() || k.turn_length().is_multiple_of(step));
+        let follow = turns_follow(k) && (k.turns.is_empty() || k.turn_length().is_multiple_of(unit_of_steps(products)));
         let packed_steps = match all * whole <= PACKED_ELEMENTS && follow {
             true => all,
             false => length,
         };
         let columns = whole;
         let packed_columns = if k.b_in_panels { 0 } else { columns };
-        let ahead = looks_ahead(buffers);
+        let ahead = products != Products::Tile && looks_ahead(buffers);
         let streams = if ahead { super::ahead::streams(k).len() } else { 0 };
         let tile = match all < PRODUCT_CHUNK {
             true => CACHED_TILE,
@@ -200,7 +208,7 @@ impl Blocking {
             rows_at_once: at_once,
             packed_rows,
             packed_steps,
-            turn_steps: (k.turns_in_chunk() * k.turn_length()).div_ceil(step),
+            turn_steps: steps(products, k.turns_in_chunk() * k.turn_length()),
             products,
             a_panels,
             b_panels,
@@ -216,23 +224,51 @@ impl Blocking {
 
     /// Products along `k` of a step.
     pub fn step(self) -> usize {
-        products_of_step(self.products)
+        match self.products {
+            Products::Pair | Products::Tile => 2,
+            Products::One | Products::OneOfPair => 1,
+        }
+    }
+
+    /// Products that are multiplied at once, or not at all: a chunk is filled up to a multiple of it.
+    pub fn unit(self) -> usize {
+        unit_of_steps(self.products)
     }
 }
 
-fn products_of_step(products: Products) -> usize {
+fn unit_of_steps(products: Products) -> usize {
     match products {
         Products::Pair => 2,
         Products::One | Products::OneOfPair => 1,
+        Products::Tile => TILE_PRODUCTS,
+    }
+}
+
+/// The steps of so many products that follow each other.
+fn steps(products: Products, count: usize) -> usize {
+    let unit = unit_of_steps(products);
+    match products {
+        Products::Tile => count.div_ceil(unit) * unit / 2,
+        _ => count.div_ceil(unit),
+    }
+}
+
+fn packed_vectors(products: Products) -> usize {
+    match products {
+        Products::Tile => PACKED_TILES,
+        _ => PACKED_VECTORS,
     }
 }
 
 /// Whether the rows of `a` are packed too: where a step is another cache line that holds many rows, and the lines of
 /// the steps of a chunk are so far apart that they fall into a few sets of a cache and drive each other out. And where
-/// they have 16 bits: they are widened on the way, or joined to pairs unless they lie so.
+/// they have 16 bits: they are widened on the way, or joined to pairs or tiles unless they lie so.
 fn packs_rows(buffers: &[Buffer], k: &MatrixProduct, products: Products) -> bool {
-    if products == Products::Pair && k.a.column_stride == 1 && k.turn_length().is_multiple_of(2) {
-        return false;
+    let lies_so = k.a.column_stride == 1 && k.turn_length().is_multiple_of(unit_of_steps(products));
+    match products {
+        Products::Pair if lies_so => return false,
+        Products::Tile => return !lies_so || k.turns_in_chunk() > 1,
+        _ => {}
     }
     if storage(buffers, &k.a) != Storage::F32 {
         return true;
@@ -282,7 +318,7 @@ pub fn tile_row_bytes(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) ->
     Blocking::of(buffers, kernel, simd).columns as i64 * WORD
 }
 
-/// The routines that a product calls: multiply, pack `b`, and pack `a` where that is packed.
+/// The routines that a product calls: multiply, what tiles need beside it, pack `b`, and pack `a` where that is packed.
 pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> Vec<Routine> {
     let (a, b, width) = (&kernel.a, &kernel.b, simd.width);
     let blocking = Blocking::of(buffers, kernel, simd);
@@ -317,6 +353,9 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> Vec<R
         ];
     }
     let vectors = blocking.tile_columns / width.lanes();
+    if blocking.products == Products::Tile {
+        return tile_routines(buffers, kernel, blocking, vectors);
+    }
     let in_pairs = blocking.products == Products::Pair;
     let (row_bytes, step_bytes) = match blocking.packed_rows {
         Some(rows) => (bytes(1), bytes(rows as i64)),
@@ -366,9 +405,41 @@ pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> Vec<R
     routines
 }
 
-/// Whether the wide routines reach all of a product's operands with their offsets.
-pub fn reached_wide(kernel: &MatrixProduct) -> bool {
-    let a = &kernel.a;
-    let turn = a.turns.last().copied().unwrap_or(0);
-    [a.row_stride, a.column_stride].iter().all(|s| s.abs() < 1 << 22) && turn.abs() < 1 << 28
+/// The same where tiles are multiplied; behind the multiplication what begins and ends the use of tiles.
+fn tile_routines(buffers: &[Buffer], kernel: &MatrixProduct, blocking: Blocking, vectors: usize) -> Vec<Routine> {
+    let (a, b) = (&kernel.a, &kernel.b);
+    let multiply = tiles::MultiplyTiles {
+        vectors,
+        row_bytes: match blocking.packed_rows {
+            Some(_) => tiles::ROW_BYTES,
+            None => a.row_stride as i32 * Storage::Bf16.stride() as i32,
+        },
+        block_bytes: match blocking.packed_rows {
+            Some(rows) => rows as i32 * tiles::ROW_BYTES,
+            None => tiles::ROW_BYTES,
+        },
+        panel_step_bytes: (blocking.tile_columns * WORD as usize) as i32,
+        tile_row_bytes: (blocking.columns * WORD as usize) as i32,
+    };
+    let pack_b = wide::pack::Pack {
+        storage: storage(buffers, b),
+        vectors,
+        lane_stride: b.column_stride,
+        step_stride: b.row_stride,
+        in_pairs: true,
+    };
+    let mut routines = vec![
+        Routine::TileMultiply(multiply),
+        Routine::Tiles { begins: true },
+        Routine::Tiles { begins: false },
+        Routine::WidePack(pack_b),
+    ];
+    if blocking.packed_rows.is_some() {
+        routines.push(Routine::TilePack(wide::pack_tiles::PackTiles {
+            vectors: PACKED_TILES,
+            lane_stride: a.row_stride,
+            step_stride: a.column_stride,
+        }));
+    }
+    routines
 }

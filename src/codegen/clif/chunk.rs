@@ -167,12 +167,15 @@ impl Product<'_> {
 
     /// The steps of so many products.
     pub(super) fn steps(&self, e: &mut Emitter, products: Value) -> Value {
-        match self.blocking.step() {
-            1 => products,
-            step => {
-                let products = e.builder.ins().iadd_imm_s(products, step as i64 - 1);
-                e.builder.ins().ushr_imm_u(products, i64::from(step.trailing_zeros()))
-            }
+        let (step, unit) = (self.blocking.step(), self.blocking.unit());
+        if unit == 1 {
+            return products;
+        }
+        let above = e.builder.ins().iadd_imm_s(products, unit as i64 - 1);
+        let steps = e.builder.ins().ushr_imm_u(above, i64::from(step.trailing_zeros()));
+        match unit / step {
+            1 => steps,
+            of_unit => e.builder.ins().band_imm_s(steps, -(of_unit as i64)),
         }
     }
 

@@ -3,12 +3,13 @@
 
 use super::blocking::{Blocking, turns_follow};
 use super::chunk::{Chunk, Strip, greater, lesser};
-use super::emitter::{Emitter, WORD};
+use super::emitter::{Emitter, PLAIN, QUAD, WORD};
 use super::loops::{Span, VectorPass};
 use super::routine::{TILE_COLUMNS, TILE_ROWS};
 use crate::codegen::analysis::{Levels, Varies};
 use crate::codegen::target::{Pairs, Simd};
 use crate::codegen::wide::encode_vector::Width;
+use crate::codegen::wide::multiply::Products;
 use crate::ir::kernel::*;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
@@ -41,13 +42,19 @@ pub(super) struct Block {
 pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, simd: Simd, routines: &[FuncRef], wide_epilogue: Option<FuncRef>) {
     let mut routines = routines.iter().copied();
     let multiply = routines.next().expect("every product multiplies");
+    let blocking = Blocking::of(e.buffers, kernel, simd);
+    // What begins and ends the use of tiles.
+    let tiles = (blocking.products == Products::Tile).then(|| {
+        let mut next = || routines.next().expect("tiles have a begin and an end");
+        [next(), next()]
+    });
     let packs_b = !kernel.b_in_panels || simd.width == Width::W128;
     let mut levels = Levels::default();
     levels.enter(&kernel.epilogue, usize::MAX);
     let product = Product {
         kernel,
         simd,
-        blocking: Blocking::of(e.buffers, kernel, simd),
+        blocking,
         multiply,
         pack_b: if packs_b { routines.next() } else { None },
         pack_a: routines.next(),
@@ -65,7 +72,13 @@ pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, simd: Simd, routines: &[Fun
     if wide_epilogue.is_none() {
         e.lay_out_fills(&kernel.epilogue);
     }
+    if let Some([begin, _]) = tiles {
+        e.builder.ins().call(begin, &[]);
+    }
     product.emit_tasks(e);
+    if let Some([_, end]) = tiles {
+        e.builder.ins().call(end, &[]);
+    }
 }
 
 impl Product<'_> {
@@ -220,6 +233,9 @@ impl Product<'_> {
             match (self.kernel.turns_in_chunk(), in_turns) {
                 (1, _) | (_, None) => {
                     e.builder.ins().call(pack, &[panel[0], source, products, live]);
+                    if Some(pack) == self.pack_b {
+                        self.fill_block(e, panel[0], products, length, width);
+                    }
                 }
                 (turns, Some(matrix)) => {
                     let of_turn = self.kernel.turn_length();
@@ -234,6 +250,26 @@ impl Product<'_> {
                 }
             }
             vec![e.builder.ins().iadd(panel[0], panel_bytes)]
+        });
+    }
+
+    /// Fills up the last block of a packed panel of `b` with zeros, where tiles are multiplied and it may lack steps.
+    fn fill_block(&self, e: &mut Emitter, panel: Value, products: Value, length: Value, width: usize) {
+        let k = self.kernel;
+        if self.blocking.products != Products::Tile || k.turn_length().is_multiple_of(self.blocking.unit()) {
+            return;
+        }
+        let bytes = width as i64 * WORD;
+        let above = e.builder.ins().iadd_imm_s(products, 1);
+        let first = e.builder.ins().ushr_imm_u(above, 1);
+        let before = e.scaled(first, bytes);
+        let panel = e.builder.ins().iadd(panel, before);
+        let zero = e.zeros();
+        e.count(first, length, 1, &[panel], &mut |e, _, now| {
+            for offset in (0..bytes as i32).step_by(QUAD * WORD as usize) {
+                e.builder.ins().store(PLAIN.with_aligned(), zero, now[0], offset);
+            }
+            vec![e.builder.ins().iadd_imm_s(now[0], bytes)]
         });
     }
 

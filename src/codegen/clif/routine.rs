@@ -43,6 +43,15 @@ pub enum Routine {
     WideMultiply(wide::multiply::Multiply),
     /// The wide emitter's: `fn(panel, source, length, live)`.
     WidePack(wide::pack::Pack),
+    /// The wide emitter's, of bfloat16 numbers in tiles: `fn(a, panel, tile, rows, length, accumulate)`.
+    TileMultiply(wide::multiply_tiles::MultiplyTiles),
+    /// The wide emitter's: `fn(panel, source, length, live)`.
+    TilePack(wide::pack_tiles::PackTiles),
+    /// The wide emitter's: `fn()`, before the first tile and behind the last one.
+    Tiles {
+        /// Which of the two.
+        begins: bool,
+    },
 }
 
 impl Routine {
@@ -50,9 +59,10 @@ impl Routine {
     pub fn signature(self, convention: CallConv) -> Signature {
         let mut signature = Signature::new(convention);
         let parameters = match self {
-            Routine::Multiply { .. } => 6,
+            Routine::Multiply { .. } | Routine::TileMultiply(_) => 6,
             Routine::WideMultiply(multiply) => 6 + usize::from(multiply.ahead),
-            Routine::Pack { .. } | Routine::WidePack(_) => 4,
+            Routine::Pack { .. } | Routine::WidePack(_) | Routine::TilePack(_) => 4,
+            Routine::Tiles { .. } => 0,
         };
         signature.params.extend(vec![AbiParam::new(I64); parameters]);
         signature
@@ -64,6 +74,10 @@ impl Routine {
             Routine::Multiply { .. } | Routine::Pack { .. } => return false,
             Routine::WideMultiply(multiply) => multiply.emit(a),
             Routine::WidePack(pack) => pack.emit(a, width),
+            Routine::TileMultiply(multiply) => multiply.emit(a),
+            Routine::TilePack(pack) => pack.emit(a),
+            Routine::Tiles { begins: true } => wide::multiply_tiles::emit_begin(a),
+            Routine::Tiles { begins: false } => wide::multiply_tiles::emit_end(a),
         }
         true
     }
@@ -92,7 +106,11 @@ impl Routine {
                 };
                 pack(&mut e, &parameters, width, source);
             }
-            Routine::WideMultiply(_) | Routine::WidePack(_) => unreachable!("encoded by the wide emitter"),
+            Routine::WideMultiply(_)
+            | Routine::WidePack(_)
+            | Routine::TileMultiply(_)
+            | Routine::TilePack(_)
+            | Routine::Tiles { .. } => unreachable!("encoded by the wide emitter"),
         }
         e.finish(config);
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codegen::generate::{Case, Generator};
-use crate::codegen::interpret::interpret;
+use crate::codegen::interpret::{interpret, interpret_in_tiles};
 use crate::codegen::target::Target;
 use crate::ir::affine::Position;
 use crate::ir::kernel::*;
@@ -70,31 +70,42 @@ fn canonical(word: u32) -> u32 {
     }
 }
 
-fn expected(case: &Case) -> Vec<Vec<u32>> {
-    let mut pieces = case.memory.clone();
-    interpret(&case.kernel, &mut pieces, &case.binding);
-    pieces
+/// The memory of each case behind its kernel.
+fn expected(cases: &[Case], tiles: bool) -> Vec<Vec<Vec<u32>>> {
+    let run = |case: &Case| {
+        let mut pieces = case.memory.clone();
+        match tiles {
+            false => interpret(&case.kernel, &mut pieces, &case.binding),
+            true => interpret_in_tiles(&case.kernel, &mut pieces, &case.binding),
+        }
+        pieces
+    };
+    cases.iter().map(run).collect()
 }
 
 /// At every register width of the machine: compiles all cases, runs each with its tasks cut in `shares` ways, last share
 /// first, and compares.
 fn check(cases: &[Case]) {
+    let wanted = expected(cases, false);
     for bits in Target::widths() {
         let target = Target::native_with(bits).unwrap();
-        check_on(cases, &target);
+        check_on(cases, &target, &wanted);
         let plainer = target.clone().without_dot_products();
         if plainer.simd != target.simd {
-            check_on(cases, &plainer);
+            check_on(cases, &plainer, &wanted);
+        }
+        let tiled = target.clone().with_tiles();
+        if tiled.simd != target.simd {
+            check_on(cases, &tiled, &expected(cases, true));
         }
     }
 }
 
-fn check_on(cases: &[Case], target: &Target) {
-    let (bits, pairs) = (target.bits(), target.simd.pairs);
+fn check_on(cases: &[Case], target: &Target, wanted: &[Vec<Vec<u32>>]) {
+    let (bits, pairs, tiles) = (target.bits(), target.simd.pairs, target.simd.tiles);
     let kernels: Vec<Kernel> = cases.iter().map(|c| c.kernel.clone()).collect();
     let code = compile(&kernels, target, 2).unwrap();
-    for (number, case) in cases.iter().enumerate() {
-        let expected = expected(case);
+    for (number, (case, expected)) in cases.iter().zip(wanted).enumerate() {
         for shares in [1, 2, 3] {
             let mut memory = Memory::new(case);
             let scratch = Arena::new(code.scratch_bytes).unwrap();
@@ -114,7 +125,7 @@ fn check_on(cases: &[Case], target: &Target) {
                     assert_eq!(
                         canonical(found),
                         canonical(*word),
-                        "case {number}, {bits} bits, {pairs:?}, {shares} shares: piece {piece}[{i}] is {} ({found:#x}), not {} ({word:#x}), in\n{}",
+                        "case {number}, {bits} bits, {pairs:?}, tiles {tiles}, {shares} shares: piece {piece}[{i}] is {} ({found:#x}), not {} ({word:#x}), in\n{}",
                         f32::from_bits(found),
                         f32::from_bits(*word),
                         case.kernel
@@ -144,6 +155,12 @@ fn loops_have_the_interpreters_bits() {
 fn products_have_the_interpreters_bits() {
     let mut generator = Generator::new(2);
     check(&(0..60).map(|_| generator.product_case()).collect::<Vec<_>>());
+}
+
+#[test]
+fn products_in_tiles_have_the_interpreters_bits() {
+    let mut generator = Generator::new(7);
+    check(&(0..40).map(|_| generator.tiles_case()).collect::<Vec<_>>());
 }
 
 #[test]

@@ -239,6 +239,10 @@ impl<'k> Units<'k> {
             }) => format!("pack {width} lanes of {storage}, strides {lane_stride} and {step_stride}"),
             Unit::Routine(Routine::WideMultiply(m)) => format!("multiply {m:?}"),
             Unit::Routine(Routine::WidePack(p)) => format!("pack {p:?}"),
+            Unit::Routine(Routine::TileMultiply(m)) => format!("multiply {m:?}"),
+            Unit::Routine(Routine::TilePack(p)) => format!("pack {p:?}"),
+            Unit::Routine(Routine::Tiles { begins: true }) => "begin with tiles".into(),
+            Unit::Routine(Routine::Tiles { begins: false }) => "end with tiles".into(),
             Unit::Epilogue(at) => format!("kernel {at}, epilogue"),
             Unit::Kernel(at) => format!("kernel {at}"),
             Unit::Clearing(at) => format!("kernel {at}, clearing"),
@@ -257,11 +261,7 @@ fn bodies(kernel: &Kernel) -> Vec<&Define> {
 
 /// The registers of a product's routines.
 fn simd_of(kernel: &MatrixProduct, simd: Simd) -> Simd {
-    if blocking::reached_wide(kernel) {
-        simd
-    } else {
-        simd.narrow()
-    }
+    if kernel.lies_near() { simd } else { simd.narrow() }
 }
 
 /// The code of a product's epilogue, if the wide emitter makes it.

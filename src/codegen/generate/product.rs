@@ -90,6 +90,8 @@ impl Generator {
         let (m, n) = (side(self), side(self));
         let k = if self.chance(6) {
             self.pick(&[255, 256, 257, 513, 700, 1025])
+        } else if by_pairs && self.chance(2) {
+            self.pick(&[32, 64, 160])
         } else {
             side(self)
         };
@@ -194,6 +196,16 @@ impl Generator {
             other,
             other_is_greater: self.chance(2),
             by,
+        }
+    }
+
+    /// A product that tiles can do.
+    pub fn tiles_case(&mut self) -> Case {
+        loop {
+            let case = self.product_case();
+            if matches!(&case.kernel.body, KernelBody::Product(k) if k.fits_tiles(&case.kernel.buffers)) {
+                return case;
+            }
         }
     }
 

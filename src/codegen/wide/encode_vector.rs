@@ -166,7 +166,7 @@ impl Assembler {
         ]);
     }
 
-    fn vex_prefix(&mut self, op: Vector, width: Width, field: u8, second: u8, operand: Operand) {
+    pub(super) fn vex_prefix(&mut self, op: Vector, width: Width, field: u8, second: u8, operand: Operand) {
         let (index, base) = match operand {
             Operand::Register(register) => (0, register >> 3 & 1),
             Operand::Memory(memory) | Operand::Spread(memory) => {

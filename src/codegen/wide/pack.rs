@@ -3,6 +3,7 @@
 
 use super::encode::{Alu, Assembler, Condition, Gpr, Index, Label, Memory, Shift, gpr::*};
 use super::encode_vector::{Extra, Width, op};
+use super::square::store_turned_512;
 use crate::ir::kernel::Storage;
 
 /// `fn(panel, source, length, live)`: what lanes from `live` on become does not matter, but nothing is read for them.
@@ -316,38 +317,12 @@ impl Pack {
 
     /// Sixteen lanes by sixteen steps.
     fn square_512(self, a: &mut Assembler, lanes: Label) {
-        let (width, none) = (Width::W512, Extra::default());
+        let width = Width::W512;
         for lane in 0..16u8 {
             let from = Memory::at(SOURCE_NOW, (i64::from(lane) * self.lane_stride * self.stride()) as i32);
             self.load(a, (width, lanes), lane, from, 16);
         }
-        // Pairs of lanes, then fours: register 16 + i, then i, of each group of four holds the steps i mod 4.
-        for pair in 0..8u8 {
-            a.vector(op::UNPACK_LOW, width, 16 + 2 * pair, 2 * pair, 2 * pair + 1, none);
-            a.vector(op::UNPACK_HIGH, width, 17 + 2 * pair, 2 * pair, 2 * pair + 1, none);
-        }
-        for four in 0..4u8 {
-            let (from, to) = (16 + 4 * four, 4 * four);
-            a.vector(op::SHUFFLE, width, to, from, from + 2, Extra::immediate(0x44));
-            a.vector(op::SHUFFLE, width, to + 1, from, from + 2, Extra::immediate(0xee));
-            a.vector(op::SHUFFLE, width, to + 2, from + 1, from + 3, Extra::immediate(0x44));
-            a.vector(op::SHUFFLE, width, to + 3, from + 1, from + 3, Extra::immediate(0xee));
-        }
-        // Register 4 · f + i: lanes of four f, quads q hold step 4 · q + i. Quads go to their steps.
-        for i in 0..4u8 {
-            let [low, high] = [0x88, 0xdd].map(Extra::immediate);
-            a.vector(op::SHUFFLE_QUADS, width, 16 + 4 * i, i, 4 + i, low);
-            a.vector(op::SHUFFLE_QUADS, width, 17 + 4 * i, i, 4 + i, high);
-            a.vector(op::SHUFFLE_QUADS, width, 18 + 4 * i, 8 + i, 12 + i, low);
-            a.vector(op::SHUFFLE_QUADS, width, 19 + 4 * i, 8 + i, 12 + i, high);
-            for (quad, (from, number)) in [(16, 0x88), (17, 0x88), (16, 0xdd), (17, 0xdd)].into_iter().enumerate() {
-                let from = from + 4 * i;
-                a.vector(op::SHUFFLE_QUADS, width, i, from, from + 2, Extra::immediate(number));
-                let step = 4 * quad as i32 + i32::from(i);
-                let to = Memory::at(PANEL_NOW, step * self.panel_bytes(width));
-                a.vector(op::STORE, width, i, 0, to, none);
-            }
-        }
+        store_turned_512(a, |step| Memory::at(PANEL_NOW, step * self.panel_bytes(width)));
     }
 
     /// Eight lanes by eight steps.
