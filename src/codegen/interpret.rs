@@ -195,7 +195,7 @@ impl Interpreter<'_> {
                         };
                         let end = i + sums.step();
                         let turn_ends = end >= length && turns % in_chunk == 0;
-                        let chunk_ends = turn_ends || (in_chunk == 1 && end % k.chunk() == 0);
+                        let chunk_ends = turn_ends || (in_chunk == 1 && end.is_multiple_of(k.chunk()));
                         if sums == Sums::InTiles {
                             total = Some(sum);
                         } else if chunk_ends {

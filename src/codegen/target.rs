@@ -161,6 +161,11 @@ impl Target {
         widths
     }
 
+    /// Whether products that [fit](MatrixProduct::fits_tiles) are multiplied in tiles.
+    pub fn has_tiles(&self) -> bool {
+        self.simd.tiles
+    }
+
     /// Bits of the vector registers.
     pub fn bits(&self) -> usize {
         self.simd.width.bytes() * 8

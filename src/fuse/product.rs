@@ -61,7 +61,8 @@ fn whole(arranged: &Arrangement, operands: [BufferId; 2], by_pairs: bool) -> Mat
         extent(&arranged.columns),
         extent(&arranged.turns) * extent(&arranged.summed),
     );
-    let (rows_per_task, columns_per_task) = product_cut(extent(&arranged.batch), m, n, k);
+    let least = if by_pairs { LEAST_BY_PAIRS } else { LEAST };
+    let (rows_per_task, columns_per_task) = product_cut(extent(&arranged.batch), [m, n, k], least);
     MatrixProduct {
         batch: sizes(&arranged.batch),
         m,
@@ -84,27 +85,27 @@ fn whole(arranged: &Arrangement, operands: [BufferId; 2], by_pairs: bool) -> Mat
 const TASK_PRODUCTS: usize = 1 << 23;
 /// Tasks that a matrix product should have, if each keeps at least [`TASK_PRODUCTS_LEAST`].
 const TASKS_WANTED: usize = 16;
-/// Rows of a task at least, a multiple of what tiles have; half of it where there are few tasks.
-const ROWS: usize = 48;
+/// Rows of a task at least, a multiple of what tiles have (half of it where there are few tasks), and its columns, below
+/// which it is not cut.
+const LEAST: [usize; 2] = [48, 192];
+/// The same of products by pairs: multiplied so fast that every packing of an operand counts.
+const LEAST_BY_PAIRS: [usize; 2] = [64, 512];
 /// Tasks that are few.
 const TASKS_FEW: usize = 6;
 /// Products below which a task is not cut again.
 const TASK_PRODUCTS_LEAST: usize = 1 << 19;
 
-/// Columns of a task below which it is not cut.
-const COLUMNS: usize = 192;
-
 /// Rows and columns of a product's tasks: halved until they are small enough, in multiples that tiles divide.
-fn product_cut(batch: usize, m: usize, n: usize, k: usize) -> (usize, usize) {
+fn product_cut(batch: usize, [m, n, k]: [usize; 3], [least_rows, least_columns]: [usize; 2]) -> (usize, usize) {
     // So few tasks would not share out evenly.
-    let few = batch * m.div_ceil(ROWS) * n.div_ceil(COLUMNS) < TASKS_FEW;
-    let least = if few { ROWS / 2 } else { ROWS };
+    let few = batch * m.div_ceil(least_rows) * n.div_ceil(least_columns) < TASKS_FEW;
+    let least = if few { least_rows / 2 } else { least_rows };
     let (mut rows, mut columns, mut column_parts) = (m, n, 1);
     loop {
         let products = rows * columns * k;
         let tasks = batch * m.div_ceil(rows) * n.div_ceil(columns);
         let enough = products <= TASK_PRODUCTS && (tasks >= TASKS_WANTED || products <= TASK_PRODUCTS_LEAST);
-        let (can_cut_rows, can_cut_columns) = (rows > least, columns > COLUMNS);
+        let (can_cut_rows, can_cut_columns) = (rows > least, columns > least_columns);
         if enough || !(can_cut_rows || can_cut_columns) {
             return (rows, columns);
         }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::codegen::generate::{Case, Generator, shifted_rows};
-use crate::codegen::interpret::interpret;
+use crate::codegen::interpret::{interpret, interpret_in_tiles};
+use crate::codegen::target::Target;
 use crate::ir::affine::{Affine, Position};
 use crate::ir::graph::InputId;
 use crate::ir::kernel::*;
@@ -106,9 +107,15 @@ fn kernels_have_the_same_bits_on_any_number_of_threads() {
         let locations = case.binding.iter().map(|piece| places[*piece]).collect();
         plan.launches.push(launch(plan.kernels.len(), locations));
         plan.kernels.push(case.kernel.clone());
-        let mut pieces = case.memory.clone();
         memory.extend(before);
-        interpret(&case.kernel, &mut pieces, &case.binding);
+    }
+    let tiles = Target::native(&plan.kernels).unwrap().has_tiles();
+    for case in &cases {
+        let mut pieces = case.memory.clone();
+        match tiles {
+            false => interpret(&case.kernel, &mut pieces, &case.binding),
+            true => interpret_in_tiles(&case.kernel, &mut pieces, &case.binding),
+        }
         expected.extend(packed(case, &pieces));
     }
     for threads in [1, 2, 3, 7] {

@@ -25,6 +25,8 @@ const CACHED_TILE: usize = 8192;
 const FAR_TILE: usize = 1 << 16;
 /// Elements of `b` that are packed at once, at most: they stay in the second cache.
 const PACKED_ELEMENTS: usize = 1 << 18;
+/// The same of pairs: packing again takes longer than reading from the third cache.
+const PACKED_PAIRS: usize = 1 << 19;
 /// Lines so far apart, or a multiple of it, fall into a sixty-fourth of the second cache's sets or less.
 const CONFLICT_BYTES: i64 = 4096;
 /// Bytes of a kernel's buffers from which on its multiplication brings nearer what comes next: less stays near anyway.
@@ -180,13 +182,17 @@ impl Blocking {
         let all = steps(products, k.k);
         // No step has products of two turns.
         let follow = turns_follow(k) && (k.turns.is_empty() || k.turn_length().is_multiple_of(unit_of_steps(products)));
-        let packed_steps = match all * whole <= PACKED_ELEMENTS && follow {
+        let most_packed = match products {
+            Products::Pair | Products::Tile => PACKED_PAIRS,
+            Products::One | Products::OneOfPair => PACKED_ELEMENTS,
+        };
+        let packed_steps = match all * whole <= most_packed && follow {
             true => all,
             false => length,
         };
         let columns = whole;
         let packed_columns = if k.b_in_panels { 0 } else { columns };
-        let ahead = products != Products::Tile && looks_ahead(buffers);
+        let ahead = looks_ahead(buffers);
         let streams = if ahead { super::ahead::streams(k).len() } else { 0 };
         let tile = match all < PRODUCT_CHUNK {
             true => CACHED_TILE,
@@ -420,6 +426,7 @@ fn tile_routines(buffers: &[Buffer], kernel: &MatrixProduct, blocking: Blocking,
         },
         panel_step_bytes: (blocking.tile_columns * WORD as usize) as i32,
         tile_row_bytes: (blocking.columns * WORD as usize) as i32,
+        ahead: blocking.ahead.is_some(),
     };
     let pack_b = wide::pack::Pack {
         storage: storage(buffers, b),

@@ -59,8 +59,9 @@ impl Routine {
     pub fn signature(self, convention: CallConv) -> Signature {
         let mut signature = Signature::new(convention);
         let parameters = match self {
-            Routine::Multiply { .. } | Routine::TileMultiply(_) => 6,
+            Routine::Multiply { .. } => 6,
             Routine::WideMultiply(multiply) => 6 + usize::from(multiply.ahead),
+            Routine::TileMultiply(multiply) => 6 + usize::from(multiply.ahead),
             Routine::Pack { .. } | Routine::WidePack(_) | Routine::TilePack(_) => 4,
             Routine::Tiles { .. } => 0,
         };

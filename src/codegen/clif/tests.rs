@@ -102,7 +102,7 @@ fn check(cases: &[Case]) {
 }
 
 fn check_on(cases: &[Case], target: &Target, wanted: &[Vec<Vec<u32>>]) {
-    let (bits, pairs, tiles) = (target.bits(), target.simd.pairs, target.simd.tiles);
+    let (bits, pairs, tiles) = (target.bits(), target.simd.pairs, target.has_tiles());
     let kernels: Vec<Kernel> = cases.iter().map(|c| c.kernel.clone()).collect();
     let code = compile(&kernels, target, 2).unwrap();
     for (number, (case, expected)) in cases.iter().zip(wanted).enumerate() {

@@ -310,3 +310,25 @@ fn distances_lead_to_their_labels() {
         assert!(line.contains("[rip+"), "{line}");
     }
 }
+
+#[test]
+fn tiles_decode_to_themselves() {
+    let mut a = Assembler::new(true);
+    for (base, index) in [(0, 1), (4, 9), (5, 0), (12, 12), (13, 5), (7, 10)] {
+        for offset in [0, 64, -128, 4096] {
+            let memory = Memory::indexed(Gpr(base), Gpr(index), 0, offset);
+            for tile in [0, 3, 7] {
+                a.load_tile(tile, memory);
+                a.store_tile(memory, tile);
+            }
+            a.configure_tiles(memory);
+            a.configure_tiles(Memory::at(Gpr(base), offset));
+        }
+    }
+    for tile in 0..8 {
+        a.zero_tile(tile);
+        a.multiply_tiles(tile, (tile + 3) % 8, (tile + 5) % 8);
+    }
+    a.release_tiles();
+    check(a, false);
+}

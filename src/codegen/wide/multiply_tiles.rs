@@ -1,6 +1,7 @@
 //! The inner loops of matrix products of bfloat16 numbers on a machine with tiles (AMX): some rows of `a`, in place or packed
 //! in tiles, times a packed panel of `b`, into a block of binary32 in scratch memory.
 
+use super::ahead::Ahead;
 use super::encode::{Alu, Assembler, Condition, Gpr, Label, Memory, Shift, gpr::*};
 
 /// Rows of a tile.
@@ -28,6 +29,8 @@ pub struct MultiplyTiles {
     pub panel_step_bytes: i32,
     /// Bytes of the block of sums from row to row.
     pub tile_row_bytes: i32,
+    /// Whether it brings lines of a list nearer meanwhile, whose address is a seventh argument.
+    pub ahead: bool,
 }
 
 const A: Gpr = RDI;
@@ -41,8 +44,9 @@ const A_STRIDE: Gpr = RAX;
 const PANEL_STRIDE: Gpr = R10;
 /// Of the block of sums; in the loop the rounds that are left.
 const STRIDE_OR_LEFT: Gpr = R11;
-/// Where `a` and the panel begin: below the stack, which no other function uses meanwhile.
-const KEPT: [(Gpr, i32); 2] = [(A, -8), (PANEL, -16)];
+/// Where `a` and the panel begin: below the stack, which no other function uses meanwhile, and below the return address
+/// of [`Ahead`].
+const KEPT: [(Gpr, i32); 2] = [(A, -16), (PANEL, -24)];
 
 /// The tiles: sums at `2 · below + beside`, then those of `a` and of the panel.
 const OF_A: u8 = 4;
@@ -79,6 +83,7 @@ pub fn emit_end(a: &mut Assembler) {
 impl MultiplyTiles {
     /// The whole function.
     pub fn emit(self, a: &mut Assembler) {
+        let ahead = self.ahead.then(|| Ahead::enter(a));
         let (rest, end, sizes) = (a.label(), a.label(), a.label());
         a.number(A_STRIDE, self.row_bytes.into());
         a.number(PANEL_STRIDE, self.panel_step_bytes.into());
@@ -89,7 +94,7 @@ impl MultiplyTiles {
         a.alu_number(Alu::Compare, LEFT_ROWS, two);
         a.jump_if(Condition::Less, rest);
         let again = a.here();
-        self.sum(a, SIDE);
+        self.sum(a, SIDE, ahead);
         a.alu_number(Alu::Add, A, self.row_bytes * two);
         a.store(Memory::at(RSP, KEPT[0].1), A);
         a.alu_number(Alu::Add, BLOCK, self.tile_row_bytes * two);
@@ -101,7 +106,7 @@ impl MultiplyTiles {
         let one = ROWS as i32;
         a.alu_number(Alu::Compare, LEFT_ROWS, one);
         a.jump_if(Condition::Less, few);
-        self.sum(a, 1);
+        self.sum(a, 1, None);
         a.alu_number(Alu::Add, A, self.row_bytes * one);
         a.store(Memory::at(RSP, KEPT[0].1), A);
         a.alu_number(Alu::Add, BLOCK, self.tile_row_bytes * one);
@@ -113,10 +118,16 @@ impl MultiplyTiles {
         a.address(STRIDE_OR_LEFT, Memory::place(sizes, -ROW_BYTES));
         a.shift(Shift::Left, LEFT_ROWS, ROW_BYTES.trailing_zeros() as u8);
         a.configure_tiles(Memory::indexed(STRIDE_OR_LEFT, LEFT_ROWS, 0, 0));
-        self.sum(a, 1);
+        self.sum(a, 1, None);
         a.configure_tiles(Memory::place(sizes, (ROWS as i32 - 1) * ROW_BYTES));
         a.bind(end);
+        if let Some(ahead) = ahead {
+            ahead.leave(a);
+        }
         a.return_();
+        if let Some(ahead) = ahead {
+            ahead.emit_next_row(a);
+        }
         a.align_data(64);
         a.bind(sizes);
         for rows in 1..=ROWS {
@@ -125,7 +136,7 @@ impl MultiplyTiles {
     }
 
     /// All steps of so many tiles one below the other.
-    fn sum(self, a: &mut Assembler, below: usize) {
+    fn sum(self, a: &mut Assembler, below: usize, ahead: Option<Ahead>) {
         let (zeros, start, end) = (a.label(), a.label(), a.label());
         a.number(STRIDE_OR_LEFT, self.tile_row_bytes.into());
         a.alu_number(Alu::Compare, ACCUMULATE, 0);
@@ -140,7 +151,7 @@ impl MultiplyTiles {
         a.copy(STRIDE_OR_LEFT, LENGTH);
         a.shift(Shift::Right, STRIDE_OR_LEFT, STEPS.trailing_zeros() as u8);
         a.jump_if(Condition::Equal, end);
-        self.rounds(a, below);
+        self.rounds(a, below, ahead);
         for (register, below) in KEPT {
             a.load(register, Memory::at(RSP, below));
         }
@@ -162,7 +173,7 @@ impl MultiplyTiles {
     }
 
     /// The loop over 16 steps at a time, at least once. Loads stand before the first product that needs them.
-    fn rounds(self, a: &mut Assembler, below: usize) {
+    fn rounds(self, a: &mut Assembler, below: usize, ahead: Option<Ahead>) {
         let again: Label = a.here();
         for down in 0..below {
             let of_a = OF_A + down as u8;
@@ -177,6 +188,9 @@ impl MultiplyTiles {
                     );
                 }
                 a.multiply_tiles((SIDE * down + beside) as u8, of_a, of_panel);
+                if let Some(ahead) = ahead {
+                    ahead.line(a);
+                }
             }
         }
         a.alu_number(Alu::Add, A, self.block_bytes);
