@@ -1,9 +1,11 @@
 //! Neighbouring element-wise kernels over the same elements → one, where the second reads what the first one reads or
 //! writes: it is loaded once, computed once, and what only the two hand on is never stored. Grouping joins what is one
 //! chain of the graph; this joins what became alike only in kernels, such as the parts of a value that is put together of
-//! parts. Changes no bit.
+//! parts. And element-wise kernels that mostly do again what the epilogue of a matrix product shortly before does → into
+//! that epilogue: an activation that is computed again for the gradient, beside its own derivative. Changes no bit.
 
 use super::body::{Key, key};
+use super::reorder::side_by_side as brought_together;
 use super::tidy::{Kernels, canonical, each_argument, without_unused_in, written};
 use crate::ir::affine::{Affine, Guard, Position};
 use crate::ir::kernel::*;
@@ -12,30 +14,100 @@ use std::collections::HashMap;
 
 /// Instructions beyond which kernels stay apart: more would only wait for each other's registers.
 const LONGEST: usize = 1200;
+/// Calls before an element-wise one among which a product is looked for.
+const REACH: usize = 8;
 
 /// Joins what can be joined, outside of loops: inside of one it has been done before it became a loop.
 pub fn joined(schedule: &mut Schedule) {
+    neighbours_joined(schedule);
+    epilogues_joined(schedule);
+}
+
+fn neighbours_joined(schedule: &mut Schedule) {
     let mut kernels = Kernels::of(std::mem::take(&mut schedule.kernels));
     let mut at = 0;
     while at + 1 < schedule.calls.len() {
         let in_loops = [at, at + 1].iter().any(|&call| schedule.loop_of(call).is_some());
-        match if in_loops {
+        let behind_product = matches!(&kernels.list[schedule.calls[at].kernel].body, KernelBody::Product(_));
+        match if in_loops || behind_product {
             None
         } else {
-            join(schedule, &kernels.list, at)
+            join(schedule, &kernels.list, [at, at + 1])
         } {
             None => at += 1,
             Some((kernel, call)) => {
                 let kernel = kernels.number(kernel);
-                schedule.calls[at] = Call { kernel, ..call };
-                schedule.calls.remove(at + 1);
-                for behind in schedule.loops.iter_mut().filter(|l| l.calls.start > at) {
-                    behind.calls = behind.calls.start - 1..behind.calls.end - 1;
-                }
+                replace(schedule, [at, at + 1], Call { kernel, ..call });
             }
         }
     }
     schedule.kernels = kernels.list;
+}
+
+/// Element-wise kernels → into the epilogues of products, where nothing between the two is in the way.
+fn epilogues_joined(schedule: &mut Schedule) {
+    let mut at = 0;
+    while at < schedule.calls.len() {
+        let reached = at.saturating_sub(REACH)..at;
+        let found = reached
+            .rev()
+            .find_map(|product| Some((product, into_epilogue(schedule, [product, at])?)));
+        match found {
+            None => at += 1,
+            Some((product, (kernel, call))) => {
+                // The numbers of other kernels stay; one that nobody calls any more goes below.
+                schedule.kernels.push(kernel);
+                let kernel = schedule.kernels.len() - 1;
+                replace(schedule, [product, at], Call { kernel, ..call });
+            }
+        }
+    }
+    let mut kernels = Kernels::default();
+    let list = std::mem::take(&mut schedule.kernels);
+    for call in &mut schedule.calls {
+        call.kernel = kernels.number(list[call.kernel].clone());
+    }
+    schedule.kernels = kernels.list;
+}
+
+/// Puts one call in the place of the first of two.
+fn replace(schedule: &mut Schedule, [first, second]: [usize; 2], call: Call) {
+    schedule.calls[first] = call;
+    schedule.calls.remove(second);
+    for behind in schedule.loops.iter_mut().filter(|l| l.calls.start > first) {
+        behind.calls = behind.calls.start - 1..behind.calls.end - 1;
+    }
+}
+
+/// The kernel and the call that do what a product and an element-wise call behind it do, if they have most of the latter's
+/// instructions in common.
+fn into_epilogue(schedule: &Schedule, [product, at]: [usize; 2]) -> Option<(Kernel, Call)> {
+    let kernel = |call: usize| &schedule.kernels[schedule.calls[call].kernel];
+    let (KernelBody::Product(of_product), KernelBody::Loop(k)) = (&kernel(product).body, &kernel(at).body) else {
+        return None;
+    };
+    if of_product.corner.is_some() || !elementwise(k) || (product..=at).any(|c| schedule.loop_of(c).is_some()) {
+        return None;
+    }
+    let operands = [&of_product.a, &of_product.b].map(|m| schedule.calls[product].tensors[m.buffer.0 as usize]);
+    let mut written = schedule.calls[at]
+        .tensors
+        .iter()
+        .zip(&kernel(at).buffers)
+        .filter(|(_, b)| b.written);
+    if written.any(|(tensor, _)| operands.contains(tensor)) {
+        return None;
+    }
+    let between: Vec<usize> = (product..=at).collect();
+    let (before, _) = brought_together(schedule, &between, &[product, at])?;
+    let (joined, call) = before
+        .is_empty()
+        .then(|| join(schedule, &schedule.kernels, [product, at]))??;
+    let KernelBody::Product(both) = &joined.body else {
+        return None;
+    };
+    let more = both.epilogue.len() - of_product.epilogue.len().min(both.epilogue.len());
+    (more * 2 <= k.passes[0].body.len()).then_some((joined, call))
 }
 
 /// One kernel that does what some do that have the same buffers and go over the same elements, unless it is too long.
@@ -186,16 +258,26 @@ impl Writer {
     }
 }
 
-/// The kernel and the call that do what a call and the next one do.
-fn join(schedule: &Schedule, kernels: &[Kernel], at: usize) -> Option<(Kernel, Call)> {
-    let [first, second] = [&schedule.calls[at], &schedule.calls[at + 1]];
+/// Element-wise loops, or a product's epilogue as such.
+fn loops(kernel: &Kernel) -> Option<LoopKernel> {
+    match &kernel.body {
+        KernelBody::Loop(k) => elementwise(k).then(|| k.clone()),
+        KernelBody::Product(k) => {
+            let outer = k.batch.iter().chain([&k.m]).copied().collect();
+            Some(LoopKernel::straight(outer, k.n, k.epilogue.clone(), k.rows_per_task))
+        }
+        KernelBody::Scatter(_) => None,
+    }
+}
+
+/// The kernel and the call that do what two calls do, of which the second one goes over elements.
+fn join(schedule: &Schedule, kernels: &[Kernel], at: [usize; 2]) -> Option<(Kernel, Call)> {
+    let [first, second] = at.map(|at| &schedule.calls[at]);
     let [a, b] = [&kernels[first.kernel], &kernels[second.kernel]];
-    let (KernelBody::Loop(of_a), KernelBody::Loop(of_b)) = (&a.body, &b.body) else {
-        return None;
-    };
-    if !elementwise(of_a) || !elementwise(of_b) {
+    if !matches!(b.body, KernelBody::Loop(_)) {
         return None;
     }
+    let (of_a, of_b) = (&loops(a)?, &loops(b)?);
     let (of_a, of_b) = (&in_rows_of(of_a, of_b), &in_rows_of(of_b, of_a));
     if !same_loops(of_a, of_b) {
         return None;
@@ -237,14 +319,25 @@ fn join(schedule: &Schedule, kernels: &[Kernel], at: usize) -> Option<(Kernel, C
         _ => None,
     });
     let elsewhere = |tensor: TensorId| {
-        let mut others = schedule.calls[..at].iter().chain(&schedule.calls[at + 2..]);
+        let others = schedule
+            .calls
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| !at.contains(number));
+        let mut others = others.map(|(_, call)| call);
         schedule.tensors[tensor.0 as usize].kind != TensorKind::Temporary
             || schedule.outputs.iter().any(|o| o.1 == tensor)
             || others.any(|call| call.tensors.contains(&tensor))
     };
     let stored = |buffer: BufferId| !handed_on.contains_key(&buffer) || elsewhere(tensors[buffer.0 as usize]);
-    let body = with_body(of_a, &[of_a.clone(), of_b.clone()], writer.finish(&stored));
-    let mut body = KernelBody::Loop(body);
+    let body = writer.finish(&stored);
+    let mut body = match &a.body {
+        KernelBody::Product(k) => KernelBody::Product(MatrixProduct {
+            epilogue: body,
+            ..k.clone()
+        }),
+        _ => KernelBody::Loop(with_body(of_a, &[of_a.clone(), of_b.clone()], body)),
+    };
     let tensors = canonical(&mut body, &tensors);
     let writes = written(&mut body);
     let buffers = tensors.iter().enumerate().map(|(i, t)| Buffer {
@@ -256,7 +349,8 @@ fn join(schedule: &Schedule, kernels: &[Kernel], at: usize) -> Option<(Kernel, C
         buffers: buffers.collect(),
         body,
     };
-    let longer = if of_a.passes[0].body.len() < of_b.passes[0].body.len() {
+    let is_loop = matches!(a.body, KernelBody::Loop(_));
+    let longer = if is_loop && of_a.passes[0].body.len() < of_b.passes[0].body.len() {
         second
     } else {
         first

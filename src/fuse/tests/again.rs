@@ -74,3 +74,23 @@ fn little_is_kept_as_it_is() {
     let [plain, small] = [usize::MAX, super::super::again::KEPT_MIN].map(|kept_min| fused(&graph, true, kept_min));
     assert_eq!(plain.to_string(), small.to_string());
 }
+
+#[test]
+fn an_activation_that_is_computed_again_goes_with_its_derivative() {
+    use crate::ir::kernel::{Instruction, KernelBody};
+    let schedule = fused(&graph(), true, 0);
+    let is_gelu = |instruction: &Instruction| matches!(instruction, Instruction::Constant(c) if *c == 0.044_715);
+    let mut products = 0;
+    for call in &schedule.calls {
+        match &schedule.kernels[call.kernel].body {
+            KernelBody::Product(k) => products += usize::from(k.epilogue.iter().any(|d| is_gelu(&d.instruction))),
+            KernelBody::Loop(k) => {
+                let mut bodies = k.passes.iter().flat_map(|pass| pass.body.iter().chain(&pass.finish));
+                assert!(!bodies.any(|d| is_gelu(&d.instruction)), "{}", call.name);
+            }
+            KernelBody::Scatter(_) => {}
+        }
+    }
+    // In each of two layers the activation, and its derivative with the activation.
+    assert_eq!(products, 4);
+}
