@@ -153,8 +153,8 @@ impl Blocking {
         let vectors = match k.b_in_panels {
             true => PANEL_VECTORS,
             false if k.corner.is_some_and(of_columns) => CORNER_VECTORS,
-            false if products == Products::Tile => of_task.div_ceil(width.lanes()).min(tiles::SIDE),
-            false => vectors_of_panel(of_task, width),
+            false if products == Products::Tile => vectors_of_panel(of_task, width, tiles::BESIDE),
+            false => vectors_of_panel(of_task, width, wide::multiply::most_vectors(width)),
         };
         let tile_columns = vectors * width.lanes();
         // Whole panels and whole turns of the virtual lanes.
@@ -162,7 +162,7 @@ impl Blocking {
         let multiple = (1..).map(|i| i * tile_columns).find(|c| c.is_multiple_of(unit));
         let multiple = multiple.expect("some multiple is one");
         let most = match products {
-            Products::Tile => tiles::SIDE * tiles::ROWS,
+            Products::Tile => tiles::BELOW * tiles::ROWS,
             _ => wide::multiply::rows_at_once(width, vectors),
         };
         // A strip in equal parts, rather than full tiles and a thin one.
@@ -304,14 +304,13 @@ fn storage(buffers: &[Buffer], matrix: &Matrix) -> Storage {
     buffers[matrix.buffer.0 as usize].storage
 }
 
-/// Vectors of a panel's row: few columns without use, and few loads for each product.
-fn vectors_of_panel(columns: usize, width: Width) -> usize {
+/// Vectors of a panel's row, at most so many: few columns without use, and few loads for each product.
+fn vectors_of_panel(columns: usize, width: Width, most: usize) -> usize {
     let cost = |vectors: &usize| {
         let padded = columns.div_ceil(vectors * width.lanes()) * vectors;
         padded * [0, 115, 103, 101, 100][*vectors]
     };
-    let all = 1..=wide::multiply::most_vectors(width);
-    all.min_by_key(cost).expect("there is a least one")
+    (1..=most).min_by_key(cost).expect("there is a least one")
 }
 
 /// Bytes of scratch memory that a product needs.

@@ -8,9 +8,12 @@ use super::encode::{Alu, Assembler, Condition, Gpr, Label, Memory, Shift, gpr::*
 pub const ROWS: usize = 16;
 /// Bytes of a row of a tile: 16 sums, or 16 pairs.
 pub const ROW_BYTES: i32 = 64;
-/// Tiles side by side, and one below the other, that are summed up together: with two loaded for each side, all eight are
-/// in use.
-pub const SIDE: usize = 2;
+/// Tiles one below the other that are summed up together.
+pub const BELOW: usize = 2;
+/// Tiles side by side at most. With two, all eight tiles are in use: four sums and two of each factor, each loaded once.
+/// With three there is one of each factor; the panel's are loaded twice, the second time from the first cache, for sums of
+/// which there are half as many again.
+pub const BESIDE: usize = 3;
 /// Steps of a tile: of `a` along its rows, of the panel its rows.
 const STEPS: i32 = 16;
 
@@ -19,7 +22,7 @@ const STEPS: i32 = 16;
 /// as [`emit_begin`] leaves them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MultiplyTiles {
-    /// Tiles side by side in a panel's row, 1 or 2.
+    /// Tiles side by side in a panel's row, at most [`BESIDE`].
     pub vectors: usize,
     /// Bytes of `a` from row to row.
     pub row_bytes: i32,
@@ -48,17 +51,17 @@ const STRIDE_OR_LEFT: Gpr = R11;
 /// of [`Ahead`].
 const KEPT: [(Gpr, i32); 2] = [(A, -16), (PANEL, -24)];
 
-/// The tiles: sums at `2 · below + beside`, then those of `a` and of the panel.
-const OF_A: u8 = 4;
-const OF_PANEL: u8 = 6;
+/// All tiles.
+const TILES: u8 = 8;
 
 /// Sizes of all tiles, as LDTILECFG reads them: of `rows` rows those that hold sums and `a`, of 16 those of the panel.
-fn configuration(rows: usize) -> Vec<u32> {
+fn configuration(rows: usize, first_of_panel: u8) -> Vec<u32> {
     let mut bytes = [0u8; 64];
     bytes[0] = 1;
-    for tile in 0..8 {
-        bytes[16 + 2 * tile] = ROW_BYTES as u8;
-        bytes[48 + tile] = if tile < usize::from(OF_PANEL) { rows } else { ROWS } as u8;
+    for tile in 0..TILES {
+        let number = usize::from(tile);
+        bytes[16 + 2 * number] = ROW_BYTES as u8;
+        bytes[48 + number] = if tile < first_of_panel { rows } else { ROWS } as u8;
     }
     let words = bytes.chunks(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
     words.collect()
@@ -71,7 +74,7 @@ pub fn emit_begin(a: &mut Assembler) {
     a.return_();
     a.align_data(64);
     a.bind(sizes);
-    a.words(&configuration(ROWS));
+    a.words(&configuration(ROWS, TILES));
 }
 
 /// `fn()`: gives up all tiles, so that nobody saves them when threads change.
@@ -90,11 +93,11 @@ impl MultiplyTiles {
         for (register, below) in KEPT {
             a.store(Memory::at(RSP, below), register);
         }
-        let two = (SIDE * ROWS) as i32;
+        let two = (BELOW * ROWS) as i32;
         a.alu_number(Alu::Compare, LEFT_ROWS, two);
         a.jump_if(Condition::Less, rest);
         let again = a.here();
-        self.sum(a, SIDE, ahead);
+        self.sum(a, BELOW, ahead);
         a.alu_number(Alu::Add, A, self.row_bytes * two);
         a.store(Memory::at(RSP, KEPT[0].1), A);
         a.alu_number(Alu::Add, BLOCK, self.tile_row_bytes * two);
@@ -131,7 +134,7 @@ impl MultiplyTiles {
         a.align_data(64);
         a.bind(sizes);
         for rows in 1..=ROWS {
-            a.words(&configuration(rows));
+            a.words(&configuration(rows, self.of_panel(0)));
         }
     }
 
@@ -167,27 +170,58 @@ impl MultiplyTiles {
         for down in 0..below {
             for beside in 0..self.vectors {
                 let offset = (down * ROWS) as i32 * self.tile_row_bytes + beside as i32 * ROW_BYTES;
-                each((SIDE * down + beside) as u8, offset);
+                each(self.of_sum(down, beside), offset);
             }
+        }
+    }
+
+    /// The tiles: first the sums, then those of `a`, and of the panel.
+    fn of_sum(self, down: usize, beside: usize) -> u8 {
+        (down * self.vectors + beside) as u8
+    }
+
+    fn of_a(self, down: usize) -> u8 {
+        let first = (BELOW * self.vectors) as u8;
+        if self.vectors == BESIDE {
+            first
+        } else {
+            first + down as u8
+        }
+    }
+
+    fn of_panel(self, beside: usize) -> u8 {
+        let first = self.of_a(BELOW - 1) + 1;
+        if self.vectors == BESIDE {
+            first
+        } else {
+            first + beside as u8
         }
     }
 
     /// The loop over 16 steps at a time, at least once. Loads stand before the first product that needs them.
     fn rounds(self, a: &mut Assembler, below: usize, ahead: Option<Ahead>) {
         let again: Label = a.here();
+        // What each tile of a panel holds.
+        let mut held = [None; TILES as usize];
         for down in 0..below {
-            let of_a = OF_A + down as u8;
+            let of_a = self.of_a(down);
             let offset = (down * ROWS) as i32 * self.row_bytes;
             a.load_tile(of_a, Memory::indexed(A, A_STRIDE, 0, offset));
-            for beside in 0..self.vectors {
-                let of_panel = OF_PANEL + beside as u8;
-                if down == 0 {
+            for number in 0..self.vectors {
+                // Back from where the tiles above ended.
+                let beside = if down % 2 == 0 {
+                    number
+                } else {
+                    self.vectors - 1 - number
+                };
+                let of_panel = self.of_panel(beside);
+                if held[usize::from(of_panel)].replace(beside) != Some(beside) {
                     a.load_tile(
                         of_panel,
                         Memory::indexed(PANEL, PANEL_STRIDE, 0, beside as i32 * ROW_BYTES),
                     );
                 }
-                a.multiply_tiles((SIDE * down + beside) as u8, of_a, of_panel);
+                a.multiply_tiles(self.of_sum(down, beside), of_a, of_panel);
                 if let Some(ahead) = ahead {
                     ahead.line(a);
                 }
