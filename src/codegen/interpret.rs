@@ -409,3 +409,7 @@ fn combine(function: ReduceFunction, so_far: f32, element: f32) -> f32 {
     };
     f32::from_bits(calculate(function, so_far.to_bits(), element.to_bits()))
 }
+
+#[cfg(test)]
+#[path = "interpret_test.rs"]
+mod tests;
