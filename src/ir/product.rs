@@ -97,11 +97,13 @@ impl MatrixProduct {
     }
 
     /// Whether a machine with tiles (x86-64's AMX, the instruction TDPBF16PS) multiplies with them, where it is asked to: by
-    /// pairs, of operands that are stored in bfloat16 and [lie near](Self::lies_near), in turns of whole blocks. Then the sum is another one. The products
-    /// of a turn are taken [`TILE_PRODUCTS`] by as many, the last block filled up with +0 · +0. In a block, the first of all
-    /// pairs are added in one chain and the second in another, ascending, each from +0; then the second chain's sum is added
-    /// to the first one's, and that to the sum so far, which starts from +0 and knows no chunks. Subnormal numbers count as
-    /// zeros as above, in all of these. A block of which a corner leaves out all is not there.
+    /// pairs, of operands that are stored in bfloat16 and [lie near](Self::lies_near), in turns of whole blocks.
+    ///
+    /// Then the sum is another one. The products of a turn are taken [`TILE_PRODUCTS`] by as many, the last block filled up
+    /// with +0 · +0. In a block, the first of all pairs are added in one chain and the second in another, ascending, each
+    /// from +0; then the two chains' sums are added, and that to the sum so far, which starts from +0 and knows no chunks.
+    /// Subnormal numbers count as zeros in all of these, as in other products by pairs. A block of which a corner leaves out
+    /// all is not there.
     pub fn fits_tiles(&self, buffers: &[Buffer]) -> bool {
         let halves = [&self.a, &self.b].map(|m| buffers[m.buffer.0 as usize].storage == Storage::Bf16);
         let in_blocks = self.turns.is_empty() || self.turn_length().is_multiple_of(TILE_PRODUCTS);
