@@ -14,12 +14,8 @@ pub fn interpret(kernel: &Kernel, memory: &mut [Vec<u32>], binding: &[usize]) {
     interpret_on(kernel, memory, binding, false);
 }
 
-/// The same, as on a machine that has tiles.
-pub fn interpret_in_tiles(kernel: &Kernel, memory: &mut [Vec<u32>], binding: &[usize]) {
-    interpret_on(kernel, memory, binding, true);
-}
-
-fn interpret_on(kernel: &Kernel, memory: &mut [Vec<u32>], binding: &[usize], tiles: bool) {
+/// The same as on a machine that has tiles, or that has none.
+pub fn interpret_on(kernel: &Kernel, memory: &mut [Vec<u32>], binding: &[usize], tiles: bool) {
     let mut machine = Interpreter {
         kinds: verify(kernel).expect("only verified kernels are interpreted"),
         buffers: &kernel.buffers,

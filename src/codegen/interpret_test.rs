@@ -56,9 +56,9 @@ fn product(k: usize) -> Kernel {
 /// The sums of some numbers by pairs and in tiles.
 fn sums(numbers: &[f32]) -> [f32; 2] {
     let halves = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits() >> 16).collect::<Vec<_>>();
-    [interpret, interpret_in_tiles].map(|interpret| {
+    [false, true].map(|tiles| {
         let mut memory = [halves(numbers), halves(&vec![1.0; numbers.len()]), vec![0]];
-        interpret(&product(numbers.len()), &mut memory, &[0, 1, 2]);
+        interpret_on(&product(numbers.len()), &mut memory, &[0, 1, 2], tiles);
         f32::from_bits(memory[2][0])
     })
 }

@@ -3,7 +3,7 @@
 use super::dot_speed::dot_products_are_faster;
 use super::tiles::have_tiles;
 use super::wide::encode_vector::Width;
-use crate::ir::kernel::{Buffer, Kernel, KernelBody, MatrixProduct};
+use crate::ir::kernel::{Kernel, KernelBody};
 use crate::ir::kernel_verify::Violation;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
@@ -88,14 +88,16 @@ impl Target {
         let widest = *Target::widths().last().expect("128 bits are always there");
         let Ok(wanted) = std::env::var("MSPEC_SIMD") else {
             let mut target = Target::native_with(widest)?;
-            let products = |wanted: fn(&MatrixProduct, &[Buffer]) -> bool| {
-                let mut kernels = kernels.iter();
-                kernels.any(|kernel| matches!(&kernel.body, KernelBody::Product(k) if wanted(k, &kernel.buffers)))
-            };
-            if products(MatrixProduct::fits_tiles) {
+            let products = kernels.iter().filter_map(|kernel| match &kernel.body {
+                KernelBody::Product(k) if k.by_pairs => Some(k.fits_tiles(&kernel.buffers)),
+                _ => None,
+            });
+            let fits: Vec<bool> = products.collect();
+            if fits.contains(&true) {
                 target = target.with_tiles();
             }
-            let asked = target.simd.pairs == Pairs::Dot && products(|k, _| k.by_pairs);
+            // Only who uses dot products measures them.
+            let asked = target.simd.pairs == Pairs::Dot && fits.iter().any(|fits| !(target.simd.tiles && *fits));
             return Ok(match asked && !dot_products_are_faster() {
                 true => target.without_dot_products(),
                 false => target,
@@ -161,7 +163,7 @@ impl Target {
         widths
     }
 
-    /// Whether products that [fit](MatrixProduct::fits_tiles) are multiplied in tiles.
+    /// Whether products that [fit](crate::ir::kernel::MatrixProduct::fits_tiles) are multiplied in tiles.
     pub fn has_tiles(&self) -> bool {
         self.simd.tiles
     }

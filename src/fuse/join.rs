@@ -27,17 +27,16 @@ fn neighbours_joined(schedule: &mut Schedule) {
     let mut kernels = Kernels::of(std::mem::take(&mut schedule.kernels));
     let mut at = 0;
     while at + 1 < schedule.calls.len() {
-        let in_loops = [at, at + 1].iter().any(|&call| schedule.loop_of(call).is_some());
-        let behind_product = matches!(&kernels.list[schedule.calls[at].kernel].body, KernelBody::Product(_));
-        match if in_loops || behind_product {
-            None
-        } else {
-            join(schedule, &kernels.list, [at, at + 1])
-        } {
+        let pair = [at, at + 1];
+        let both_loops = pair.iter().all(|&call| {
+            let kernel = &kernels.list[schedule.calls[call].kernel];
+            matches!(kernel.body, KernelBody::Loop(_)) && schedule.loop_of(call).is_none()
+        });
+        match both_loops.then(|| join(schedule, &kernels.list, pair)).flatten() {
             None => at += 1,
             Some((kernel, call)) => {
                 let kernel = kernels.number(kernel);
-                replace(schedule, [at, at + 1], Call { kernel, ..call });
+                replace(schedule, pair, Call { kernel, ..call });
             }
         }
     }
@@ -46,35 +45,28 @@ fn neighbours_joined(schedule: &mut Schedule) {
 
 /// Element-wise kernels → into the epilogues of products, where nothing between the two is in the way.
 fn epilogues_joined(schedule: &mut Schedule) {
+    let mut kernels = Kernels::of(schedule.kernels.clone());
     let mut at = 0;
     while at < schedule.calls.len() {
-        let reached = at.saturating_sub(REACH)..at;
-        let found = reached
-            .rev()
-            .find_map(|product| Some((product, into_epilogue(schedule, [product, at])?)));
-        match found {
+        let mut reached = (at.saturating_sub(REACH)..at).rev();
+        match reached.find_map(|product| Some((product, into_epilogue(schedule, [product, at])?))) {
             None => at += 1,
             Some((product, (kernel, call))) => {
-                // The numbers of other kernels stay; one that nobody calls any more goes below.
-                schedule.kernels.push(kernel);
-                let kernel = schedule.kernels.len() - 1;
+                let kernel = kernels.number(kernel);
+                schedule
+                    .kernels
+                    .extend_from_slice(&kernels.list[schedule.kernels.len()..]);
                 replace(schedule, [product, at], Call { kernel, ..call });
             }
         }
     }
-    let mut kernels = Kernels::default();
-    let list = std::mem::take(&mut schedule.kernels);
-    for call in &mut schedule.calls {
-        call.kernel = kernels.number(list[call.kernel].clone());
-    }
-    schedule.kernels = kernels.list;
 }
 
 /// Puts one call in the place of the first of two.
 fn replace(schedule: &mut Schedule, [first, second]: [usize; 2], call: Call) {
     schedule.calls[first] = call;
     schedule.calls.remove(second);
-    for behind in schedule.loops.iter_mut().filter(|l| l.calls.start > first) {
+    for behind in schedule.loops.iter_mut().filter(|l| l.calls.start > second) {
         behind.calls = behind.calls.start - 1..behind.calls.end - 1;
     }
 }
@@ -106,7 +98,7 @@ fn into_epilogue(schedule: &Schedule, [product, at]: [usize; 2]) -> Option<(Kern
     let KernelBody::Product(both) = &joined.body else {
         return None;
     };
-    let more = both.epilogue.len() - of_product.epilogue.len().min(both.epilogue.len());
+    let more = both.epilogue.len().saturating_sub(of_product.epilogue.len());
     (more * 2 <= k.passes[0].body.len()).then_some((joined, call))
 }
 
@@ -270,13 +262,10 @@ fn loops(kernel: &Kernel) -> Option<LoopKernel> {
     }
 }
 
-/// The kernel and the call that do what two calls do, of which the second one goes over elements.
+/// The kernel and the call that do what two calls do: of an element-wise kernel or a product, and of an element-wise one.
 fn join(schedule: &Schedule, kernels: &[Kernel], at: [usize; 2]) -> Option<(Kernel, Call)> {
     let [first, second] = at.map(|at| &schedule.calls[at]);
     let [a, b] = [&kernels[first.kernel], &kernels[second.kernel]];
-    if !matches!(b.body, KernelBody::Loop(_)) {
-        return None;
-    }
     let (of_a, of_b) = (&loops(a)?, &loops(b)?);
     let (of_a, of_b) = (&in_rows_of(of_a, of_b), &in_rows_of(of_b, of_a));
     if !same_loops(of_a, of_b) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codegen::generate::{Case, Generator, shifted_rows};
-use crate::codegen::interpret::{interpret, interpret_in_tiles};
+use crate::codegen::interpret::{interpret, interpret_on};
 use crate::codegen::target::Target;
 use crate::ir::affine::{Affine, Position};
 use crate::ir::graph::InputId;
@@ -112,10 +112,7 @@ fn kernels_have_the_same_bits_on_any_number_of_threads() {
     let tiles = Target::native(&plan.kernels).unwrap().has_tiles();
     for case in &cases {
         let mut pieces = case.memory.clone();
-        match tiles {
-            false => interpret(&case.kernel, &mut pieces, &case.binding),
-            true => interpret_in_tiles(&case.kernel, &mut pieces, &case.binding),
-        }
+        interpret_on(&case.kernel, &mut pieces, &case.binding, tiles);
         expected.extend(packed(case, &pieces));
     }
     for threads in [1, 2, 3, 7] {

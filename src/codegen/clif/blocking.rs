@@ -1,9 +1,9 @@
-//! How matrix products are cut into blocks, and which routines they call. It changes no bits: every sum is cut into
-//! [chunks](MatrixProduct::chunk) alone. A step along `k` is a product, or two of them where dot products are added.
+//! How matrix products are cut into blocks. It changes no bits: every sum is cut into [chunks](MatrixProduct::chunk) alone.
 
 use super::emitter::WORD;
-use super::routine::{Routine, TILE_COLUMNS, TILE_ROWS};
-use crate::codegen::target::{Pairs, Simd};
+use super::form::Form;
+use super::routine::{TILE_COLUMNS, TILE_ROWS};
+use crate::codegen::target::Simd;
 use crate::codegen::wide;
 use crate::codegen::wide::ahead::LIST_BYTES;
 use crate::codegen::wide::encode_vector::Width;
@@ -11,7 +11,6 @@ use crate::codegen::wide::multiply::Products;
 use crate::codegen::wide::multiply_tiles as tiles;
 use crate::ir::corner::{CORNER_BLOCK, Corner, ProductAxis};
 use crate::ir::kernel::*;
-use crate::ir::product::TILE_PRODUCTS;
 
 /// Columns of a block, at most.
 const BLOCK_COLUMNS: usize = 512;
@@ -45,7 +44,7 @@ const PACKED_TILES: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Blocking {
     /// How the routines multiply and add.
-    pub products: Products,
+    pub form: Form,
     /// Columns of a panel.
     pub tile_columns: usize,
     /// Columns of a block, whole tiles and a multiple of [`LANES`].
@@ -107,20 +106,14 @@ fn bytes(elements: usize) -> usize {
 impl Blocking {
     /// For registers of a width.
     pub fn of(buffers: &[Buffer], k: &MatrixProduct, simd: Simd) -> Blocking {
-        let halves = [&k.a, &k.b].map(|matrix| storage(buffers, matrix) == Storage::Bf16);
-        let products = match simd.pairs {
-            _ if simd.tiles && k.fits_tiles(buffers) => Products::Tile,
-            _ if !k.by_pairs => Products::One,
-            Pairs::Dot if halves == [true; 2] => Products::Pair,
-            _ => Products::OneOfPair,
-        };
+        let form = Form::of(buffers, k, simd);
         match simd.width {
-            Width::W128 => Blocking::narrow(k, products),
-            width => Blocking::wide(buffers, k, width, products),
+            Width::W128 => Blocking::narrow(k, form),
+            width => Blocking::wide(buffers, k, width, form),
         }
     }
 
-    fn narrow(k: &MatrixProduct, products: Products) -> Blocking {
+    fn narrow(k: &MatrixProduct, form: Form) -> Blocking {
         let multiple = if k.b_in_panels { PANEL_COLUMNS } else { LANES };
         let [most_rows, most_columns] = most(k, [BLOCK_ROWS, BLOCK_COLUMNS]);
         let columns = even(k.columns_per_task.min(k.n), most_columns, multiple.max(TILE_COLUMNS));
@@ -140,7 +133,7 @@ impl Blocking {
             packed_rows: Some(packed_rows),
             packed_steps: length,
             turn_steps: k.turns_in_chunk() * k.turn_length(),
-            products,
+            form,
             a_panels,
             b_panels,
             ahead: None,
@@ -148,12 +141,12 @@ impl Blocking {
         }
     }
 
-    fn wide(buffers: &[Buffer], k: &MatrixProduct, width: Width, products: Products) -> Blocking {
+    fn wide(buffers: &[Buffer], k: &MatrixProduct, width: Width, form: Form) -> Blocking {
         let of_task = k.columns_per_task.min(k.n);
         let vectors = match k.b_in_panels {
             true => PANEL_VECTORS,
             false if k.corner.is_some_and(of_columns) => CORNER_VECTORS,
-            false if products == Products::Tile => vectors_of_panel(of_task, width, tiles::BESIDE),
+            false if form == Form::Tiles => vectors_of_panel(of_task, width, tiles::BESIDE),
             false => vectors_of_panel(of_task, width, wide::multiply::most_vectors(width)),
         };
         let tile_columns = vectors * width.lanes();
@@ -161,8 +154,8 @@ impl Blocking {
         let unit = if k.b_in_panels { PANEL_COLUMNS } else { LANES };
         let multiple = (1..).map(|i| i * tile_columns).find(|c| c.is_multiple_of(unit));
         let multiple = multiple.expect("some multiple is one");
-        let most = match products {
-            Products::Tile => tiles::BELOW * tiles::ROWS,
+        let most = match form {
+            Form::Tiles => tiles::BELOW * tiles::ROWS,
             _ => wide::multiply::rows_at_once(width, vectors),
         };
         // A strip in equal parts, rather than full tiles and a thin one.
@@ -171,20 +164,20 @@ impl Blocking {
             (true, true) => even(CORNER_BLOCK, most, 1),
             (true, false) => most,
         };
-        let packed_rows = packs_rows(buffers, k, products).then(|| packed_vectors(products) * width.lanes());
+        let packed_rows = packs_rows(buffers, k, form).then(|| packed_vectors(form) * width.lanes());
         let row_multiple = match of_rows(k) {
             true => CORNER_BLOCK,
             false => packed_rows.unwrap_or(at_once),
         };
         let [most_rows, most_columns] = self::most(k, [usize::MAX, BLOCK_COLUMNS / multiple * multiple]);
         let whole = even(of_task, most_columns, multiple);
-        let length = steps(products, chunk_products(k));
-        let all = steps(products, k.k);
+        let length = form.steps(chunk_products(k));
+        let all = form.steps(k.k);
         // No step has products of two turns.
-        let follow = turns_follow(k) && (k.turns.is_empty() || k.turn_length().is_multiple_of(unit_of_steps(products)));
-        let most_packed = match products {
-            Products::Pair | Products::Tile => PACKED_PAIRS,
-            Products::One | Products::OneOfPair => PACKED_ELEMENTS,
+        let follow = turns_follow(k) && (k.turns.is_empty() || k.turn_length().is_multiple_of(form.unit()));
+        let most_packed = match form {
+            Form::Vectors(Products::Pair) | Form::Tiles => PACKED_PAIRS,
+            Form::Vectors(Products::One | Products::OneOfPair) => PACKED_ELEMENTS,
         };
         let packed_steps = match all * whole <= most_packed && follow {
             true => all,
@@ -214,8 +207,8 @@ impl Blocking {
             rows_at_once: at_once,
             packed_rows,
             packed_steps,
-            turn_steps: steps(products, k.turns_in_chunk() * k.turn_length()),
-            products,
+            turn_steps: form.steps(k.turns_in_chunk() * k.turn_length()),
+            form,
             a_panels,
             b_panels,
             ahead: ahead.then_some(list),
@@ -227,41 +220,12 @@ impl Blocking {
     pub fn packs_once(self, k: &MatrixProduct) -> bool {
         self.packed_steps == self.turn_steps * (k.turns.iter().product::<usize>() / k.turns_in_chunk())
     }
-
-    /// Products along `k` of a step.
-    pub fn step(self) -> usize {
-        match self.products {
-            Products::Pair | Products::Tile => 2,
-            Products::One | Products::OneOfPair => 1,
-        }
-    }
-
-    /// Products that are multiplied at once, or not at all: a chunk is filled up to a multiple of it.
-    pub fn unit(self) -> usize {
-        unit_of_steps(self.products)
-    }
 }
 
-fn unit_of_steps(products: Products) -> usize {
-    match products {
-        Products::Pair => 2,
-        Products::One | Products::OneOfPair => 1,
-        Products::Tile => TILE_PRODUCTS,
-    }
-}
-
-/// The steps of so many products that follow each other.
-fn steps(products: Products, count: usize) -> usize {
-    let unit = unit_of_steps(products);
-    match products {
-        Products::Tile => count.div_ceil(unit) * unit / 2,
-        _ => count.div_ceil(unit),
-    }
-}
-
-fn packed_vectors(products: Products) -> usize {
-    match products {
-        Products::Tile => PACKED_TILES,
+/// Vectors of rows that are packed side by side.
+fn packed_vectors(form: Form) -> usize {
+    match form {
+        Form::Tiles => PACKED_TILES,
         _ => PACKED_VECTORS,
     }
 }
@@ -269,11 +233,11 @@ fn packed_vectors(products: Products) -> usize {
 /// Whether the rows of `a` are packed too: where a step is another cache line that holds many rows, and the lines of
 /// the steps of a chunk are so far apart that they fall into a few sets of a cache and drive each other out. And where
 /// they have 16 bits: they are widened on the way, or joined to pairs or tiles unless they lie so.
-fn packs_rows(buffers: &[Buffer], k: &MatrixProduct, products: Products) -> bool {
-    let lies_so = k.a.column_stride == 1 && k.turn_length().is_multiple_of(unit_of_steps(products));
-    match products {
-        Products::Pair if lies_so => return false,
-        Products::Tile => return !lies_so || k.turns_in_chunk() > 1,
+fn packs_rows(buffers: &[Buffer], k: &MatrixProduct, form: Form) -> bool {
+    let lies_so = k.a.column_stride == 1 && k.turn_length().is_multiple_of(form.unit());
+    match form {
+        Form::Vectors(Products::Pair) if lies_so => return false,
+        Form::Tiles => return !lies_so || k.turns_in_chunk() > 1,
         _ => {}
     }
     if storage(buffers, &k.a) != Storage::F32 {
@@ -300,7 +264,7 @@ fn looks_ahead(buffers: &[Buffer]) -> bool {
 }
 
 /// How a matrix is stored.
-fn storage(buffers: &[Buffer], matrix: &Matrix) -> Storage {
+pub(super) fn storage(buffers: &[Buffer], matrix: &Matrix) -> Storage {
     buffers[matrix.buffer.0 as usize].storage
 }
 
@@ -321,131 +285,4 @@ pub fn scratch_bytes(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> 
 /// Bytes of a product's tile from row to row.
 pub fn tile_row_bytes(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> i64 {
     Blocking::of(buffers, kernel, simd).columns as i64 * WORD
-}
-
-/// The routines that a product calls: multiply, what tiles need beside it, pack `b`, and pack `a` where that is packed.
-pub fn routines(buffers: &[Buffer], kernel: &MatrixProduct, simd: Simd) -> Vec<Routine> {
-    let (a, b, width) = (&kernel.a, &kernel.b, simd.width);
-    let blocking = Blocking::of(buffers, kernel, simd);
-    let bytes = |stride: i64| i32::try_from(stride * WORD).expect("wide products have small strides");
-    let pack = |matrix, width, lane_stride, step_stride| Routine::Pack {
-        storage: storage(buffers, matrix),
-        width,
-        lane_stride,
-        step_stride,
-    };
-    if width == Width::W128 {
-        let flushed = wide::multiply::Multiply {
-            width,
-            products: Products::OneOfPair,
-            vectors: TILE_COLUMNS / width.lanes(),
-            rows_at_once: TILE_ROWS,
-            row_bytes: bytes(1),
-            step_bytes: bytes(TILE_ROWS as i64),
-            turns: None,
-            panel_step_bytes: bytes(TILE_COLUMNS as i64),
-            tile_row_bytes: bytes(blocking.columns as i64),
-            ahead: false,
-        };
-        let by_pairs = kernel.by_pairs;
-        return vec![
-            match simd.pairs {
-                Pairs::Flushed if by_pairs => Routine::WideMultiply(flushed),
-                _ => Routine::Multiply { by_pairs },
-            },
-            pack(b, TILE_COLUMNS, b.column_stride, b.row_stride),
-            pack(a, TILE_ROWS, a.row_stride, a.column_stride),
-        ];
-    }
-    let vectors = blocking.tile_columns / width.lanes();
-    if blocking.products == Products::Tile {
-        return tile_routines(buffers, kernel, blocking, vectors);
-    }
-    let in_pairs = blocking.products == Products::Pair;
-    let (row_bytes, step_bytes) = match blocking.packed_rows {
-        Some(rows) => (bytes(1), bytes(rows as i64)),
-        // Pairs side by side: a word each.
-        None if in_pairs => (bytes(a.row_stride) / 2, bytes(1)),
-        None => (bytes(a.row_stride), bytes(a.column_stride)),
-    };
-    let turns = match (kernel.turns_in_chunk(), blocking.packed_rows) {
-        (1, _) | (_, Some(_)) => None,
-        (count, None) => Some(wide::multiply::Turns {
-            count: count as i32,
-            length: (kernel.turn_length() / blocking.step()) as i32,
-            bytes: bytes(*a.turns.last().expect("there are turns")) / blocking.step() as i32,
-        }),
-    };
-    let multiply = wide::multiply::Multiply {
-        width,
-        products: blocking.products,
-        vectors,
-        rows_at_once: blocking.rows_at_once,
-        row_bytes,
-        step_bytes,
-        turns,
-        panel_step_bytes: match kernel.b_in_panels {
-            true => bytes(PANEL_COLUMNS as i64),
-            false => bytes(blocking.tile_columns as i64),
-        },
-        tile_row_bytes: bytes(blocking.columns as i64),
-        ahead: blocking.ahead.is_some(),
-    };
-    let pack = |matrix, vectors, lane_stride, step_stride| {
-        Routine::WidePack(wide::pack::Pack {
-            storage: storage(buffers, matrix),
-            vectors,
-            lane_stride,
-            step_stride,
-            in_pairs,
-        })
-    };
-    let mut routines = vec![Routine::WideMultiply(multiply)];
-    if !kernel.b_in_panels {
-        routines.push(pack(b, vectors, b.column_stride, b.row_stride));
-    }
-    if blocking.packed_rows.is_some() {
-        routines.push(pack(a, PACKED_VECTORS, a.row_stride, a.column_stride));
-    }
-    routines
-}
-
-/// The same where tiles are multiplied; behind the multiplication what begins and ends the use of tiles.
-fn tile_routines(buffers: &[Buffer], kernel: &MatrixProduct, blocking: Blocking, vectors: usize) -> Vec<Routine> {
-    let (a, b) = (&kernel.a, &kernel.b);
-    let multiply = tiles::MultiplyTiles {
-        vectors,
-        row_bytes: match blocking.packed_rows {
-            Some(_) => tiles::ROW_BYTES,
-            None => a.row_stride as i32 * Storage::Bf16.stride() as i32,
-        },
-        block_bytes: match blocking.packed_rows {
-            Some(rows) => rows as i32 * tiles::ROW_BYTES,
-            None => tiles::ROW_BYTES,
-        },
-        panel_step_bytes: (blocking.tile_columns * WORD as usize) as i32,
-        tile_row_bytes: (blocking.columns * WORD as usize) as i32,
-        ahead: blocking.ahead.is_some(),
-    };
-    let pack_b = wide::pack::Pack {
-        storage: storage(buffers, b),
-        vectors,
-        lane_stride: b.column_stride,
-        step_stride: b.row_stride,
-        in_pairs: true,
-    };
-    let mut routines = vec![
-        Routine::TileMultiply(multiply),
-        Routine::Tiles { begins: true },
-        Routine::Tiles { begins: false },
-        Routine::WidePack(pack_b),
-    ];
-    if blocking.packed_rows.is_some() {
-        routines.push(Routine::TilePack(wide::pack_tiles::PackTiles {
-            vectors: PACKED_TILES,
-            lane_stride: a.row_stride,
-            step_stride: a.column_stride,
-        }));
-    }
-    routines
 }

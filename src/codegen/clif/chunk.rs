@@ -167,7 +167,7 @@ impl Product<'_> {
 
     /// The steps of so many products.
     pub(super) fn steps(&self, e: &mut Emitter, products: Value) -> Value {
-        let (step, unit) = (self.blocking.step(), self.blocking.unit());
+        let (step, unit) = (self.blocking.form.step(), self.blocking.form.unit());
         if unit == 1 {
             return products;
         }

@@ -7,11 +7,14 @@ mod body;
 mod chunk;
 mod compile;
 mod emitter;
+mod form;
 mod lanes;
 mod loops;
 mod memory;
+mod packing;
 mod position;
 mod product;
+mod product_routines;
 mod routine;
 mod scatter;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codegen::generate::{Case, Generator};
-use crate::codegen::interpret::{interpret, interpret_in_tiles};
+use crate::codegen::interpret::interpret_on;
 use crate::codegen::target::Target;
 use crate::ir::affine::Position;
 use crate::ir::kernel::*;
@@ -74,10 +74,7 @@ fn canonical(word: u32) -> u32 {
 fn expected(cases: &[Case], tiles: bool) -> Vec<Vec<Vec<u32>>> {
     let run = |case: &Case| {
         let mut pieces = case.memory.clone();
-        match tiles {
-            false => interpret(&case.kernel, &mut pieces, &case.binding),
-            true => interpret_in_tiles(&case.kernel, &mut pieces, &case.binding),
-        }
+        interpret_on(&case.kernel, &mut pieces, &case.binding, tiles);
         pieces
     };
     cases.iter().map(run).collect()

@@ -3,7 +3,7 @@
 
 use super::emitter::{Emitter, QUAD, kernel_signature};
 use super::routine::Routine;
-use super::{blocking, loops, product, scatter};
+use super::{blocking, loops, product, product_routines, scatter};
 use crate::codegen::analysis::Ranges;
 use crate::codegen::target::Simd;
 use crate::codegen::wide::encode::Assembler;
@@ -53,7 +53,7 @@ impl<'k> Units<'k> {
     /// Everything that the kernels need.
     pub fn of(kernels: &'k [Kernel], kinds: Vec<ValueKinds>, simd: Simd) -> Units<'k> {
         let products = kernels.iter().filter_map(|kernel| match &kernel.body {
-            KernelBody::Product(k) => Some(blocking::routines(&kernel.buffers, k, simd_of(k, simd))),
+            KernelBody::Product(k) => Some(product_routines::routines(&kernel.buffers, k, simd_of(k, simd))),
             _ => None,
         });
         let mut routines: Vec<Routine> = products.flatten().collect();
@@ -146,7 +146,7 @@ impl<'k> Units<'k> {
             Unit::Kernel(at) => {
                 let kernel = &self.kernels[at];
                 let routines = match &kernel.body {
-                    KernelBody::Product(k) => blocking::routines(&kernel.buffers, k, simd_of(k, self.simd)),
+                    KernelBody::Product(k) => product_routines::routines(&kernel.buffers, k, simd_of(k, self.simd)),
                     _ => vec![],
                 };
                 let routines: Vec<FuncRef> = routines

@@ -24,8 +24,6 @@ pub enum Products {
     OneOfPair,
     /// The sum of two products of bfloat16 numbers that lie side by side, the same as two steps before; at 512 bits.
     Pair,
-    /// A step of a tile, which is for [`MultiplyTiles`](super::multiply_tiles::MultiplyTiles).
-    Tile,
 }
 
 /// `fn(a, panel, tile, rows, length, accumulate)`: for each row, `tile[row][column] = Σ a[row][step] · panel[step][column]`
@@ -168,7 +166,7 @@ impl Multiply {
                 a.copy(LEFT, LENGTH);
                 match self.products {
                     Products::OneOfPair => self.last_pairs(a, width, rows),
-                    Products::One | Products::Pair | Products::Tile => {
+                    Products::One | Products::Pair => {
                         a.alu_number(Alu::And, LEFT, UNROLL as i32 - 1);
                         self.steps(a, width, rows, 1, None);
                     }
@@ -187,7 +185,7 @@ impl Multiply {
         // Turns are whole pairs.
         let few = match self.products {
             Products::OneOfPair => 2,
-            Products::One | Products::Pair | Products::Tile => 1,
+            Products::One | Products::Pair => 1,
         };
         a.number(LENGTH, turns.count.into());
         let again = a.here();
@@ -240,7 +238,7 @@ impl Multiply {
         for step in 0..unroll as i32 {
             let step = match self.products {
                 Products::OneOfPair => step ^ 1,
-                Products::One | Products::Pair | Products::Tile => step,
+                Products::One | Products::Pair => step,
             };
             self.step(a, width, rows, step);
             if let Some(ahead) = ahead.filter(|_| unroll == UNROLL && step == AHEAD_STEP) {
@@ -296,7 +294,7 @@ impl Multiply {
         }
         let multiply = match self.products {
             Products::Pair => op::DOT_BF16,
-            Products::One | Products::OneOfPair | Products::Tile => op::FMA_231,
+            Products::One | Products::OneOfPair => op::FMA_231,
         };
         for row in 0..rows {
             let factor = Memory::at(A_NOW, step * self.step_bytes + row as i32 * self.row_bytes);

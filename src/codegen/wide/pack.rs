@@ -3,7 +3,7 @@
 
 use super::encode::{Alu, Assembler, Condition, Gpr, Index, Label, Memory, Shift, gpr::*};
 use super::encode_vector::{Extra, Width, op};
-use super::square::store_turned_512;
+use super::square::store_turned;
 use crate::ir::kernel::Storage;
 
 /// `fn(panel, source, length, live)`: what lanes from `live` on become does not matter, but nothing is read for them.
@@ -241,10 +241,7 @@ impl Pack {
             a.alu_number(Alu::Compare, LEFT, square as i32);
             a.jump_if(Condition::Less, rest);
             let again = a.here();
-            match width {
-                Width::W512 => self.square_512(a, lanes),
-                _ => self.square_256(a, lanes),
-            }
+            self.square(a, width, lanes);
             a.alu_number(Alu::Add, SOURCE_NOW, square as i32 * self.word_bytes());
             a.alu_number(Alu::Add, PANEL_NOW, self.panel_bytes(width) * square as i32);
             a.alu_number(Alu::Subtract, LEFT, square as i32);
@@ -315,41 +312,13 @@ impl Pack {
         a.vector(op::GATHER_MASK, width, to, 0, from, Extra::merging(2));
     }
 
-    /// Sixteen lanes by sixteen steps.
-    fn square_512(self, a: &mut Assembler, lanes: Label) {
-        let width = Width::W512;
-        for lane in 0..16u8 {
+    /// As many lanes as a register has words, by as many steps.
+    fn square(self, a: &mut Assembler, width: Width, lanes: Label) {
+        let count = width.lanes() as u8;
+        for lane in 0..count {
             let from = Memory::at(SOURCE_NOW, (i64::from(lane) * self.lane_stride * self.stride()) as i32);
-            self.load(a, (width, lanes), lane, from, 16);
+            self.load(a, (width, lanes), lane, from, count);
         }
-        store_turned_512(a, |step| Memory::at(PANEL_NOW, step * self.panel_bytes(width)));
-    }
-
-    /// Eight lanes by eight steps.
-    fn square_256(self, a: &mut Assembler, lanes: Label) {
-        let (width, none) = (Width::W256, Extra::default());
-        for lane in 0..8u8 {
-            let from = Memory::at(SOURCE_NOW, (i64::from(lane) * self.lane_stride * self.stride()) as i32);
-            self.load(a, (width, lanes), lane, from, 8);
-        }
-        for pair in 0..4u8 {
-            a.vector(op::UNPACK_LOW, width, 8 + 2 * pair, 2 * pair, 2 * pair + 1, none);
-            a.vector(op::UNPACK_HIGH, width, 9 + 2 * pair, 2 * pair, 2 * pair + 1, none);
-        }
-        for four in 0..2u8 {
-            let (from, to) = (8 + 4 * four, 4 * four);
-            a.vector(op::SHUFFLE, width, to, from, from + 2, Extra::immediate(0x44));
-            a.vector(op::SHUFFLE, width, to + 1, from, from + 2, Extra::immediate(0xee));
-            a.vector(op::SHUFFLE, width, to + 2, from + 1, from + 3, Extra::immediate(0x44));
-            a.vector(op::SHUFFLE, width, to + 3, from + 1, from + 3, Extra::immediate(0xee));
-        }
-        for i in 0..4u8 {
-            for (half, number) in [(0, 0x20), (1, 0x31)] {
-                a.vector(op::PERMUTE_HALVES, width, 8, i, 4 + i, Extra::immediate(number));
-                let step = 4 * half + i32::from(i);
-                let to = Memory::at(PANEL_NOW, step * self.panel_bytes(width));
-                a.vector(op::STORE, width, 8, 0, to, none);
-            }
-        }
+        store_turned(a, width, |step| Memory::at(PANEL_NOW, step * self.panel_bytes(width)));
     }
 }

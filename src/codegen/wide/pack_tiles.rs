@@ -4,7 +4,7 @@
 use super::encode::{Alu, Assembler, Condition, Gpr, Index, Label, Memory, Shift, gpr::*};
 use super::encode_vector::{Extra, Width, op};
 use super::multiply_tiles::{ROW_BYTES, ROWS};
-use super::square::store_turned_512;
+use super::square::store_turned;
 use crate::ir::kernel::Storage;
 use crate::ir::product::TILE_PRODUCTS;
 
@@ -137,7 +137,7 @@ impl PackTiles {
             a.vector(op::SHIFT_LEFT, WIDTH, spare, 0, spare, HALF);
             a.vector(op::OR, WIDTH, pair, pair, spare, NONE);
         }
-        store_turned_512(a, |lane| Memory::at(PANEL_NOW, lane * ROW_BYTES));
+        store_turned(a, WIDTH, |lane| Memory::at(PANEL_NOW, lane * ROW_BYTES));
     }
 
     /// A loop over the live lanes, at most 16.
