@@ -164,7 +164,7 @@ impl Blocking {
             (true, true) => even(CORNER_BLOCK, most, 1),
             (true, false) => most,
         };
-        let packed_rows = packs_rows(buffers, k, form).then(|| packed_vectors(form) * width.lanes());
+        let packed_rows = packs_rows(buffers, k, width, form).then(|| packed_vectors(form) * width.lanes());
         let row_multiple = match of_rows(k) {
             true => CORNER_BLOCK,
             false => packed_rows.unwrap_or(at_once),
@@ -231,9 +231,10 @@ fn packed_vectors(form: Form) -> usize {
 }
 
 /// Whether the rows of `a` are packed too: where a step is another cache line that holds many rows, and the lines of
-/// the steps of a chunk are so far apart that they fall into a few sets of a cache and drive each other out. And where
-/// they have 16 bits: they are widened on the way, or joined to pairs or tiles unless they lie so.
-fn packs_rows(buffers: &[Buffer], k: &MatrixProduct, form: Form) -> bool {
+/// the steps of a chunk are so far apart that they fall into a few sets of a cache and drive each other out; or, at 256
+/// bits, wherever they lie: machines without wider registers have small first caches, which a chunk's lines and a panel
+/// overfill. And where they have 16 bits: they are widened on the way, or joined to pairs or tiles unless they lie so.
+fn packs_rows(buffers: &[Buffer], k: &MatrixProduct, width: Width, form: Form) -> bool {
     let lies_so = k.a.column_stride == 1 && k.turn_length().is_multiple_of(form.unit());
     match form {
         Form::Vectors(Products::Pair) if lies_so => return false,
@@ -244,7 +245,8 @@ fn packs_rows(buffers: &[Buffer], k: &MatrixProduct, form: Form) -> bool {
         return true;
     }
     let step_bytes = k.a.column_stride * WORD;
-    k.a.row_stride == 1 && step_bytes != 0 && step_bytes % CONFLICT_BYTES == 0 && k.n >= 2 * LANES
+    let crowds = width == Width::W256 && step_bytes > WORD || step_bytes != 0 && step_bytes % CONFLICT_BYTES == 0;
+    k.a.row_stride == 1 && crowds && k.n >= 2 * LANES
 }
 
 /// Whether the turns of `b` follow each other with the stride of its rows.

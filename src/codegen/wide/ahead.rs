@@ -20,7 +20,7 @@ pub enum Field {
     Now,
     /// Where its row ends.
     End,
-    /// The address of its region.
+    /// The address of its region; 0 once there is nothing left.
     Region,
     /// Of a region, the address of the next row.
     Start(usize),
@@ -98,6 +98,8 @@ impl Ahead {
         let (inside, end) = (a.label(), a.label());
         a.alu(Alu::Compare, NOW, END);
         a.jump_if(Condition::Below, inside);
+        a.alu_number(Alu::Compare, REGION, 0);
+        a.jump_if(Condition::Equal, end);
         a.call(self.next_row);
         a.jump_if(Condition::Equal, end);
         a.bind(inside);
@@ -108,7 +110,7 @@ impl Ahead {
 
     /// Behind the function: goes to the next row. The flags tell whether there is none.
     pub fn emit_next_row(self, a: &mut Assembler) {
-        let (row, region, end) = (a.label(), a.here(), a.label());
+        let (row, region, some) = (a.label(), a.here(), a.label());
         let field = |field: Field| Memory::at(REGION, field.offset() - LIST_HEAD);
         a.bind(self.next_row);
         a.load(SPARE, field(Field::Rows(0)));
@@ -116,7 +118,11 @@ impl Ahead {
         a.jump_if(Condition::NotEqual, row);
         a.load(SPARE, field(Field::Bytes(0)));
         a.alu_number(Alu::Compare, SPARE, 0);
-        a.jump_if(Condition::Equal, end);
+        a.jump_if(Condition::NotEqual, some);
+        // Which tells `line` from now on, without a call, and by the flags at once.
+        a.alu_number(Alu::And, REGION, 0);
+        a.return_();
+        a.bind(some);
         a.alu_number(Alu::Add, REGION, REGION_BYTES);
         a.jump(region);
         a.bind(row);
@@ -131,7 +137,6 @@ impl Ahead {
         a.alu_number(Alu::And, NOW, -LINE_BYTES);
         // Not equal, which would mean that there is none: no row begins at address 0.
         a.alu_number(Alu::Compare, NOW, 0);
-        a.bind(end);
         a.return_();
     }
 }
