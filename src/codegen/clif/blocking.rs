@@ -245,7 +245,10 @@ fn packs_rows(buffers: &[Buffer], k: &MatrixProduct, width: Width, form: Form) -
         return true;
     }
     let step_bytes = k.a.column_stride * WORD;
-    let crowds = width == Width::W256 && step_bytes > WORD || step_bytes != 0 && step_bytes % CONFLICT_BYTES == 0;
+    let crowds = match width {
+        Width::W512 => step_bytes != 0 && step_bytes % CONFLICT_BYTES == 0,
+        _ => step_bytes > WORD,
+    };
     k.a.row_stride == 1 && crowds && k.n >= 2 * LANES
 }
 

@@ -119,7 +119,7 @@ impl Ahead {
         a.load(SPARE, field(Field::Bytes(0)));
         a.alu_number(Alu::Compare, SPARE, 0);
         a.jump_if(Condition::NotEqual, some);
-        // Which tells `line` from now on, without a call, and by the flags at once.
+        // The flags tell it now, and the region tells `line` from now on, without a call.
         a.alu_number(Alu::And, REGION, 0);
         a.return_();
         a.bind(some);
