@@ -3,7 +3,7 @@
 //! patterns: softmax, layer norm or an optimizer become one kernel because of what they read. It never sees addresses,
 //! threads or machine code.
 //!
-//! In the order of processing: `normalise` with `fold`, `readers` and `window` → `again` → `program` (what may be stored) →
+//! In the order of processing: `normalise` with `fold`, `factor`, `readers` and `window` → `again` → `program` (what may be stored) →
 //! `walk` and `group` (which kernels) → `lower` with `layout`, `emit`, `product`, `body`, `mathematics`, `random` (their
 //! bodies) → `partition` → `tidy` → `schedule` with `scan` and `pack` → `join` → `rounds` with `row_part`, `sum_part` and
 //! `reorder` → `band` with `reorder`.
@@ -14,6 +14,7 @@ mod body;
 mod contract;
 mod corner;
 mod emit;
+mod factor;
 mod fold;
 mod group;
 mod join;

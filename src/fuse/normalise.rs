@@ -3,6 +3,7 @@
 //! or else products and sums. Never decides what is stored.
 
 use super::contract::{Obstacle, arranged, below_views, groups, size_of};
+use super::factor::Summed;
 use super::fold::folded;
 use super::position::composed;
 use super::readers::Readers;
@@ -28,6 +29,9 @@ pub struct Normal {
     quotients: HashMap<NodeId, (NodeId, NodeId)>,
     products: HashMap<NodeId, NodeId>,
     reciprocals: HashMap<NodeId, NodeId>,
+    /// Sums by what is summed, and the other way.
+    pub(super) sums: HashMap<Summed, NodeId>,
+    pub(super) summed: HashMap<NodeId, Summed>,
 }
 
 /// Rewrites all that the outputs need.
@@ -91,6 +95,8 @@ impl Normal {
             quotients: HashMap::new(),
             products: HashMap::new(),
             reciprocals: HashMap::new(),
+            sums: HashMap::new(),
+            summed: HashMap::new(),
         }
     }
 
@@ -112,8 +118,7 @@ impl Normal {
                 let axes = axes.clone();
                 match self.sum_over_windows(&node, &axes) {
                     Some(windowed) => self.add_over_windows(windowed, origin),
-                    None if self.is_long(&node, &axes) => self.add_long_sum(node, origin, &axes),
-                    None => self.push(node, origin),
+                    None => self.add_sum(node, origin, &axes),
                 }
             }
             Op::Map(MapFunction::Divide) => self.add_quotient(node, origin),
@@ -186,6 +191,14 @@ impl Normal {
         let terms: usize = axes.iter().map(|&a| shape[a]).product();
         let longest = axes.iter().map(|&a| shape[a]).max();
         terms >= LONG_SUM && longest.is_some_and(|longest| longest < terms)
+    }
+
+    /// A sum of terms as they are.
+    pub(super) fn add_plain_sum(&mut self, node: Node, origin: NodeId, axes: &[usize]) -> NodeId {
+        match self.is_long(&node, axes) {
+            true => self.add_long_sum(node, origin, axes),
+            false => self.push(node, origin),
+        }
     }
 
     /// The inner axes first, then the outermost one: sums of sums, each short.

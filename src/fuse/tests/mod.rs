@@ -5,6 +5,7 @@ mod bands;
 mod build;
 mod classic;
 mod corners;
+mod factors;
 mod generated;
 pub mod oracle;
 mod readers;
