@@ -6,7 +6,6 @@ use super::program::Program;
 use crate::ir::affine::Position;
 use crate::ir::corner::{CORNER_BLOCK, Corner, ProductAxis};
 use crate::ir::graph::{MapFunction, NodeId, Op};
-use crate::ir::kernel::MatrixProduct;
 use std::collections::HashMap;
 
 /// A part of a tensor: where the index along axis `greater` minus that along axis `lesser` is above `by`.
@@ -27,11 +26,11 @@ struct Known<'p> {
     unread: HashMap<NodeId, Option<Part>>,
 }
 
-/// The corner of a contraction that is a product in memory, if it has one.
-pub fn corner(program: &Program, id: NodeId, arranged: &Arrangement, product: &MatrixProduct) -> Option<Corner> {
+/// What may be left out of a contraction that is a product in memory; at most one of them can be.
+pub fn corners(program: &Program, id: NodeId, arranged: &Arrangement) -> Vec<Corner> {
     let node = program.node(id);
     let Op::Contract { a, b, out } = &node.op else {
-        return None;
+        return vec![];
     };
     let mut known = Known {
         program,
@@ -57,7 +56,17 @@ pub fn corner(program: &Program, id: NodeId, arranged: &Arrangement, product: &M
     zero.into_iter()
         .chain(unread)
         .filter_map(|part| placed(part, arranged))
-        .find(|corner| corner.fits(product))
+        .collect()
+}
+
+/// Where the index of a label stands among those of an axis of a product.
+struct Place {
+    axis: ProductAxis,
+    size: usize,
+    /// Rows, columns or products behind each other that have the same one.
+    repeat: usize,
+    /// Whether it is the axis's index.
+    whole: bool,
 }
 
 /// A part of labels as a corner of the product's axes.
@@ -70,9 +79,15 @@ fn placed(part: Part, arranged: &Arrangement) -> Option<Corner> {
             (ProductAxis::Sum, &arranged.summed),
         ];
         axes.into_iter().find_map(|(axis, runs)| {
-            let mut longer = runs.iter().rev().filter(|r| r.size > 1);
-            let last = longer.next().filter(|r| is(r))?;
-            Some((axis, last.size, longer.next().is_none()))
+            let longer: Vec<&Run> = runs.iter().filter(|r| r.size > 1).collect();
+            let at = longer.iter().position(|r| is(r))?;
+            let repeat: usize = longer[at + 1..].iter().map(|r| r.size).product();
+            Some(Place {
+                axis,
+                size: longer[at].size,
+                repeat,
+                whole: at == 0 && repeat == 1,
+            })
         })
     };
     let (greater, lesser) = (axis_of(part.greater)?, axis_of(part.lesser)?);
@@ -81,18 +96,19 @@ fn placed(part: Part, arranged: &Arrangement) -> Option<Corner> {
         ProductAxis::Column => 1,
         ProductAxis::Sum => 2,
     };
-    let other_is_greater = rank(greater.0) > rank(lesser.0);
+    let other_is_greater = rank(greater.axis) > rank(lesser.axis);
     let (of, other) = if other_is_greater {
         (lesser, greater)
     } else {
         (greater, lesser)
     };
     // Two blocks at least, so that there is something to leave out.
-    let large = of.1 >= 2 * CORNER_BLOCK && other.1 >= 2 * CORNER_BLOCK;
-    (other.2 && large && of.0 != other.0).then_some(Corner {
-        of: of.0,
-        period: of.1,
-        other: other.0,
+    let large = of.size >= 2 * CORNER_BLOCK && other.size >= 2 * CORNER_BLOCK;
+    (other.whole && large && of.axis != other.axis).then_some(Corner {
+        of: of.axis,
+        period: of.size,
+        repeat: of.repeat,
+        other: other.axis,
         other_is_greater,
         by: part.by,
     })

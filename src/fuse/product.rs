@@ -1,9 +1,9 @@
 //! A contraction's arrangement → the matrix product: its matrices, what is left out of it, and how it is cut into tasks.
 
 use super::contract::{Arrangement, Run, extent, merged};
-use super::corner::corner;
+use super::corner::corners;
 use super::program::Program;
-use crate::ir::corner::CORNER_BLOCK;
+use crate::ir::corner::{CORNER_BLOCK, Corner, ProductAxis};
 use crate::ir::graph::NodeId;
 use crate::ir::kernel::*;
 
@@ -18,15 +18,9 @@ pub fn product(
     let by_pairs = program.contracts_bf16(id);
     let with_corner = |arranged: &Arrangement| {
         let product = whole(arranged, operands, by_pairs);
-        // Tasks of whole blocks of a corner, if there is one.
-        let blocks = |of_task: usize, all: usize| of_task.next_multiple_of(CORNER_BLOCK).min(all);
-        let mut cut = MatrixProduct {
-            rows_per_task: blocks(product.rows_per_task, product.m),
-            columns_per_task: blocks(product.columns_per_task, product.n),
-            ..product.clone()
-        };
-        cut.corner = corner(program, id, arranged, &cut);
-        if cut.corner.is_some() { cut } else { product }
+        let mut corners = corners(program, id, arranged).into_iter();
+        let cut = corners.find_map(|corner| within_blocks(&product, corner));
+        cut.unwrap_or(product)
     };
     let mut product = with_corner(&arranged);
     // Where several heads share keys, what one of them leaves out is only seen turn by turn.
@@ -39,6 +33,21 @@ pub fn product(
         }
     }
     MatrixProduct { epilogue, ..product }
+}
+
+/// A product without a corner, if that can be left out, in tasks of whole blocks.
+fn within_blocks(product: &MatrixProduct, corner: Corner) -> Option<MatrixProduct> {
+    let [row_block, column_block] = match corner.of {
+        ProductAxis::Row => [corner.block(), CORNER_BLOCK],
+        _ => [CORNER_BLOCK, corner.block()],
+    };
+    let cut = MatrixProduct {
+        rows_per_task: product.rows_per_task.next_multiple_of(row_block).min(product.m),
+        columns_per_task: product.columns_per_task.next_multiple_of(column_block).min(product.n),
+        corner: Some(corner),
+        ..product.clone()
+    };
+    corner.fits(&cut).then_some(cut)
 }
 
 /// A product that leaves nothing out.

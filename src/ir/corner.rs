@@ -16,14 +16,16 @@ pub enum ProductAxis {
     Sum,
 }
 
-/// Leaves out every block of products of which all have `greater - lesser > by`. The index along `of`, which is a row or a
-/// column, counts modulo `period`; the other axis is a whole one, where it is the sum a turn of it.
+/// Leaves out every block of products of which all have `greater - lesser > by`. The index along `of` is that of a row or a
+/// column over `repeat`, modulo `period`; the other axis is a whole one, where it is the sum a turn of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Corner {
     /// The row or column whose blocks are multiplied one after the other.
     pub of: ProductAxis,
-    /// A part of its axis after which it begins again: all, or heads that share keys.
+    /// Indices after which it begins again: all, or those of one of the heads that share keys.
     pub period: usize,
+    /// Rows or columns behind each other that have the same index: one, or the heads that share keys.
+    pub repeat: usize,
     /// The sum; of rows, perhaps the column.
     pub other: ProductAxis,
     /// Whether `other` is the greater one in the corner; else `of`.
@@ -33,6 +35,11 @@ pub struct Corner {
 }
 
 impl Corner {
+    /// Rows or columns of a block of `of`.
+    pub fn block(&self) -> usize {
+        CORNER_BLOCK * self.repeat
+    }
+
     /// Of a block of `of` that begins at `first`, which indices of the other axis are not left out: what is to be added to
     /// `first` to get the least of them, and one beyond the greatest.
     pub fn kept(&self) -> (Option<i64>, Option<i64>) {
@@ -52,7 +59,7 @@ impl Corner {
             ProductAxis::Column => column,
             ProductAxis::Sum => sum,
         };
-        let first = (index(self.of) % self.period / CORNER_BLOCK * CORNER_BLOCK) as i64;
+        let first = (index(self.of) / self.repeat % self.period / CORNER_BLOCK * CORNER_BLOCK) as i64;
         let other = index(self.other) as i64;
         let (least, end) = self.kept();
         least.is_some_and(|least| other < first + least) || end.is_some_and(|end| other >= first + end)
@@ -74,11 +81,13 @@ impl Corner {
             (ProductAxis::Row, ProductAxis::Sum | ProductAxis::Column) => true,
             (of, other) => of == ProductAxis::Column && other == ProductAxis::Sum,
         };
-        let tasks = whole(per_task) && (self.other != ProductAxis::Column || whole(product.columns_per_task));
+        let tasks = per_task.is_multiple_of(self.block())
+            && (self.other != ProductAxis::Column || whole(product.columns_per_task));
         let plain = product.strips.is_empty() && !product.b_in_panels;
         let turns = product.turns.is_empty() || self.other == ProductAxis::Sum && product.turns_in_chunk() == 1;
-        let periods = self.period > 0 && whole(self.period) && size(self.of).is_multiple_of(self.period);
-        axes && tasks && plain && turns && periods && whole(size(self.other))
+        let some = self.period > 0 && self.repeat > 0;
+        let periods = some && whole(self.period) && size(self.of).is_multiple_of(self.period * self.repeat);
+        periods && axes && tasks && plain && turns && whole(size(self.other))
     }
 }
 
@@ -89,7 +98,11 @@ impl fmt::Display for Corner {
             ProductAxis::Column => "column",
             ProductAxis::Sum => "sum",
         };
-        let of = format!("{} mod {}", name(self.of), self.period);
+        let index = match self.repeat {
+            1 => name(self.of).to_string(),
+            repeat => format!("{} div {repeat}", name(self.of)),
+        };
+        let of = format!("{index} mod {}", self.period);
         let other = name(self.other).to_string();
         let [greater, lesser] = match self.other_is_greater {
             true => [other, of],

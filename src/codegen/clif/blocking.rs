@@ -87,13 +87,14 @@ fn of_columns(corner: Corner) -> bool {
     [corner.of, corner.other].contains(&ProductAxis::Column)
 }
 
-/// The most rows and columns of a block: of the axis of which a corner leaves out blocks, one.
-fn most(k: &MatrixProduct, [rows, columns]: [usize; 2]) -> [usize; 2] {
-    match k.corner.map(|c| c.of) {
-        None => [rows, columns],
-        Some(ProductAxis::Row) => [rows.min(CORNER_BLOCK), columns],
-        Some(_) => [rows, columns.min(CORNER_BLOCK)],
-    }
+/// At most so many rows or columns of a block: of the axis of which a corner leaves out blocks, a part that divides one.
+fn most_of(axis: ProductAxis, k: &MatrixProduct, most: usize) -> usize {
+    let Some(corner) = k.corner.filter(|c| c.of == axis) else {
+        return most;
+    };
+    let divides = |parts: &usize| corner.repeat.is_multiple_of(*parts);
+    let mut parts = (1..=most / CORNER_BLOCK).rev().filter(divides);
+    CORNER_BLOCK * parts.next().unwrap_or(1)
 }
 
 /// The products of a chunk along `k`, at most.
@@ -117,10 +118,14 @@ impl Blocking {
 
     fn narrow(k: &MatrixProduct, form: Form) -> Blocking {
         let multiple = if k.b_in_panels { PANEL_COLUMNS } else { LANES };
-        let [most_rows, most_columns] = most(k, [BLOCK_ROWS, BLOCK_COLUMNS]);
+        let most_rows = most_of(ProductAxis::Row, k, BLOCK_ROWS);
+        let most_columns = most_of(ProductAxis::Column, k, BLOCK_COLUMNS);
         let columns = even(k.columns_per_task.min(k.n), most_columns, multiple.max(TILE_COLUMNS));
         // Tasks of a thread that follow each other are taken together, so all rows may come at once.
-        let packed_rows = even(k.m, PACKED_ROWS.min(most_rows), TILE_ROWS);
+        let packed_rows = match of_rows(k) {
+            true => CORNER_BLOCK,
+            false => even(k.m, PACKED_ROWS, TILE_ROWS),
+        };
         let rows = even(k.m, most_rows, packed_rows);
         let length = chunk_products(k);
         // The last tile of a strip may reach behind the block's rows.
@@ -172,7 +177,7 @@ impl Blocking {
             true => CORNER_BLOCK,
             false => packed_rows.unwrap_or(at_once),
         };
-        let [most_rows, most_columns] = self::most(k, [usize::MAX, BLOCK_COLUMNS / multiple * multiple]);
+        let most_columns = most_of(ProductAxis::Column, k, BLOCK_COLUMNS / multiple * multiple);
         let whole = even(of_task, most_columns, multiple);
         let length = form.steps(chunk_products(k));
         let all = form.steps(k.k);
@@ -196,11 +201,9 @@ impl Blocking {
             // What the epilogue touches comes into the second cache too.
             false => FAR_TILE * 2 / (1 + streams).max(2),
         };
-        let rows = even(
-            k.m,
-            ((tile / columns).max(row_multiple) / row_multiple * row_multiple).min(most_rows),
-            row_multiple,
-        );
+        let most_rows = (tile / columns).max(row_multiple) / row_multiple * row_multiple;
+        let most_rows = most_of(ProductAxis::Row, k, most_rows);
+        let rows = even(k.m, most_rows, row_multiple);
         let a_panels = bytes(rows * columns);
         let b_panels = a_panels + packed_rows.map_or(0, |lanes| bytes(rows.next_multiple_of(lanes) * length));
         let list = b_panels + bytes(packed_columns * packed_steps);

@@ -3,7 +3,7 @@
 
 use super::emitter::Emitter;
 use super::product::{Block, Product};
-use crate::ir::corner::{Corner, ProductAxis};
+use crate::ir::corner::{CORNER_BLOCK, Corner, ProductAxis};
 use crate::ir::kernel::*;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -133,15 +133,20 @@ impl Product<'_> {
             ProductAxis::Row => (block.rows.0, self.kernel.m),
             _ => (block.columns.0, self.kernel.n),
         };
-        let first = match size == corner.period {
+        let rows = (corner.period * corner.repeat) as i64;
+        let first = match size as i64 == rows {
             true => first,
             false => {
-                let period = corner.period as i64;
-                let periods = e.divided(first, period, (0, size as i64));
-                let before = e.scaled(periods, period);
+                let periods = e.divided(first, rows, (0, size as i64));
+                let before = e.scaled(periods, rows);
                 e.builder.ins().isub(first, before)
             }
         };
+        let mut first = e.divided(first, corner.repeat as i64, (0, rows));
+        if corner.repeat > 1 {
+            // Of the corner's block, of which this is a part.
+            first = e.builder.ins().band_imm_s(first, -(CORNER_BLOCK as i64));
+        }
         let (least, end) = corner.kept();
         [least, end].map(|bound| bound.map(|bound| e.builder.ins().iadd_imm_s(first, bound)))
     }

@@ -141,12 +141,12 @@ impl Generator {
         }
         let rows_per_task = match corner {
             None => self.pick(&[1, 2, 5, 16, 64]),
-            Some(_) => self.pick(&[CORNER_BLOCK, 3 * CORNER_BLOCK]),
+            Some(corner) => corner.block() * self.pick(&[1, 3]),
         };
         let unit = match corner {
             None if b_in_panels => PANEL_COLUMNS,
             None => LANES,
-            Some(_) => CORNER_BLOCK,
+            Some(corner) => corner.block(),
         };
         let columns_per_task = if self.chance(2) { unit * (1 + self.below(3)) } else { n };
         self.finish(KernelBody::Product(MatrixProduct {
@@ -169,7 +169,7 @@ impl Generator {
 
     /// Rows, columns and products of a turn of which a corner has whole blocks; if there are turns, no two in a chunk.
     fn sizes_with(&mut self, corner: Corner, [mut m, mut n, mut k]: [usize; 3], turns: bool) -> [usize; 3] {
-        let periods = corner.period * (1 + self.below(2));
+        let periods = corner.period * corner.repeat * (1 + self.below(2));
         match corner.of {
             ProductAxis::Row => m = periods,
             _ => n = periods,
@@ -193,6 +193,7 @@ impl Generator {
         Corner {
             of,
             period: CORNER_BLOCK * (1 + self.below(3)),
+            repeat: self.pick(&[1, 1, 2, 3]),
             other,
             other_is_greater: self.chance(2),
             by,

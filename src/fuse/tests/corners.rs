@@ -36,6 +36,11 @@ fn causal_attention_leaves_out_what_comes_later() {
         let wanted = format!("without {of} mod 256 - sum > 0");
         assert!(found.contains(&wanted), "{found:?}");
     }
+    // The gradient by the weights goes over the heads of a query.
+    assert!(
+        found.contains(&"without column - row div 2 mod 256 > 0".to_string()),
+        "{found:?}"
+    );
 }
 
 #[test]
