@@ -94,32 +94,37 @@ fn whole(arranged: &Arrangement, operands: [BufferId; 2], by_pairs: bool) -> Mat
 const TASK_PRODUCTS: usize = 1 << 23;
 /// Tasks that a matrix product should have, if each keeps at least [`TASK_PRODUCTS_LEAST`].
 const TASKS_WANTED: usize = 16;
-/// Rows of a task at least, a multiple of what tiles have (half of it where there are few tasks), and its columns, below
-/// which it is not cut.
-const LEAST: [usize; 2] = [48, 192];
+/// Rows of a task at least, a multiple of what tiles have, and its columns, below which it is not cut. Few rows share out
+/// evenly, and cost nothing: tasks of a thread that differ only in rows are done at once.
+const LEAST: [usize; 2] = [24, 192];
 /// The same of products by pairs: multiplied so fast that every packing of an operand counts.
-const LEAST_BY_PAIRS: [usize; 2] = [64, 512];
-/// Tasks that are few.
+const LEAST_BY_PAIRS: [usize; 2] = [32, 512];
+/// What the rows of a task are a multiple of, if they are fewer.
+const ROWS_MULTIPLE: usize = 4;
+/// Tasks that are few: half as many rows are enough for one then, as they would not share out evenly.
 const TASKS_FEW: usize = 6;
 /// Products below which a task is not cut again.
 const TASK_PRODUCTS_LEAST: usize = 1 << 19;
 
 /// Rows and columns of a product's tasks: halved until they are small enough, in multiples that tiles divide.
 fn product_cut(batch: usize, [m, n, k]: [usize; 3], [least_rows, least_columns]: [usize; 2]) -> (usize, usize) {
-    // So few tasks would not share out evenly.
-    let few = batch * m.div_ceil(least_rows) * n.div_ceil(least_columns) < TASKS_FEW;
-    let least = if few { least_rows / 2 } else { least_rows };
     let (mut rows, mut columns, mut column_parts) = (m, n, 1);
     loop {
         let products = rows * columns * k;
         let tasks = batch * m.div_ceil(rows) * n.div_ceil(columns);
         let enough = products <= TASK_PRODUCTS && (tasks >= TASKS_WANTED || products <= TASK_PRODUCTS_LEAST);
-        let (can_cut_rows, can_cut_columns) = (rows > least, columns > least_columns);
+        let least = if tasks < TASKS_FEW { least_rows / 2 } else { least_rows };
+        let (can_cut_rows, can_cut_columns) = (rows >= 2 * least, columns > least_columns);
         if enough || !(can_cut_rows || can_cut_columns) {
             return (rows, columns);
         }
         if can_cut_rows && (rows >= columns || !can_cut_columns) {
-            rows = (rows / 2).next_multiple_of(least);
+            let multiple = if rows >= 2 * least_rows {
+                least_rows
+            } else {
+                ROWS_MULTIPLE
+            };
+            rows = rows.div_ceil(2).next_multiple_of(multiple);
         } else {
             column_parts *= 2;
             columns = columns_of_part(n, column_parts);
