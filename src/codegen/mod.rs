@@ -6,6 +6,7 @@ mod dot_speed;
 #[cfg(test)]
 pub(crate) mod generate;
 pub mod interpret;
+mod scale;
 pub mod target;
 mod tiles;
 pub mod wide;

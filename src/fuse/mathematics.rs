@@ -134,8 +134,8 @@ fn multiply_add_constant<C: Code>(code: &mut C, a: C::Value, b: f32, c: C::Value
 }
 
 /// eˣ: `x = n·ln 2 + r`, a polynomial of degree 7 on |r| ≤ ln 2 / 2 (coefficients of Cephes' `expf`, S. Moshier),
-/// and 2ⁿ in two factors, so that results that are subnormal are rounded once. What is 0 is multiplied by 0: x86
-/// spends a hundred cycles on a product that underflows, and half of a causal softmax is e to the minus infinity.
+/// times 2ⁿ, so that results that are subnormal are rounded once. What is 0 is a multiple of 0: x86 spends a hundred
+/// cycles on a product that underflows, and half of a causal softmax is e to the minus infinity.
 pub fn exponential<C: Code>(code: &mut C, x: C::Value) -> C::Value {
     let (least, most, zero) = (code.real(-104.0), code.real(89.0), code.real(0.0));
     let vanishes = code.two(LessEqual, x, least);
@@ -162,24 +162,8 @@ pub fn exponential<C: Code>(code: &mut C, x: C::Value) -> C::Value {
     let one = code.real(1.0);
     let p = code.multiply_add(p, square, r);
     let y = code.two(Add, p, one);
-    let half = code.real(0.5);
-    let low = code.two(Multiply, n, half);
-    let low = code.one(Floor, low);
-    let high = code.two(Subtract, n, low);
-    let low = power_of_two(code, low);
-    let high = power_of_two(code, high);
-    let high = code.select(vanishes, zero, high);
-    let y = code.two(Multiply, y, low);
-    code.two(Multiply, y, high)
-}
-
-/// 2ⁿ for a whole number from -126 to 127.
-fn power_of_two<C: Code>(code: &mut C, n: C::Value) -> C::Value {
-    let n = code.one(ToInteger, n);
-    let bias = code.integer(127);
-    let n = code.two(IntegerAdd, n, bias);
-    let bits = code.shift_left(n, 23);
-    code.one(IntegerBits, bits)
+    let y = code.select(vanishes, zero, y);
+    code.two(Scale, y, n)
 }
 
 /// Takes `x > 0` apart: the exponent as a number and the significand in [√½, √2). Subnormal numbers are scaled first.

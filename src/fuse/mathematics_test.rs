@@ -3,6 +3,7 @@
 use super::mathematics::*;
 use super::tests::oracle::short;
 use crate::codegen::interpret;
+use crate::ir::arithmetic::calculate;
 use crate::ir::graph::MapFunction;
 use crate::ir::kernel::Arithmetic::{self, *};
 
@@ -42,6 +43,7 @@ impl Code for Plain {
             Add => (x + y).to_bits(),
             Subtract => (x - y).to_bits(),
             Multiply => (x * y).to_bits(),
+            Scale => calculate(Scale, a, b),
             Divide => (x / y).to_bits(),
             Minimum => {
                 if y < x {

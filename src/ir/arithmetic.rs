@@ -17,6 +17,8 @@ pub fn calculate(function: Arithmetic, a: u32, b: u32) -> u32 {
         Negate => real(-x),
         Absolute => real(x.abs()),
         SquareRoot => real(x.sqrt()),
+        // No double has too few bits or too small an exponent for the product.
+        Scale => real((f64::from(x) * f64::from(y).exp2()) as f32),
         Nearest => real(x.round_ties_even()),
         Floor => real(x.floor()),
         Less => mask(x < y),

@@ -127,6 +127,8 @@ pub enum Arithmetic {
     Negate,
     Absolute,
     SquareRoot,
+    /// `a · 2ᵇ`, rounded once: `a` is 0 or from ¼ to 4 in size, and `b` a whole number from -250 to 250.
+    Scale,
     /// To the nearest whole number, ties to even.
     Nearest,
     Floor,

@@ -219,6 +219,7 @@ impl Arithmetic {
             Arithmetic::Negate => "negate",
             Arithmetic::Absolute => "absolute",
             Arithmetic::SquareRoot => "square_root",
+            Arithmetic::Scale => "scale",
             Arithmetic::Nearest => "nearest",
             Arithmetic::Floor => "floor",
             Arithmetic::Less => "less",

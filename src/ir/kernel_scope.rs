@@ -240,7 +240,7 @@ fn signature(function: Arithmetic) -> (&'static [ValueKind], ValueKind) {
     use Arithmetic::*;
     use ValueKind::*;
     match function {
-        Add | Subtract | Multiply | Divide | Minimum | Maximum => (&[Real, Real], Real),
+        Add | Subtract | Multiply | Divide | Scale | Minimum | Maximum => (&[Real, Real], Real),
         Negate | Absolute | SquareRoot | Nearest | Floor => (&[Real], Real),
         Less | LessEqual | Equal => (&[Real, Real], Mask),
         And | Or => (&[Mask, Mask], Mask),

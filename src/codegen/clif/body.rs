@@ -4,6 +4,7 @@
 use super::emitter::{Emitter, PLAIN, QUAD, WORD};
 use crate::codegen::analysis::{Levels, Reduction};
 use crate::codegen::interpret::{neutral, one_bits};
+use crate::codegen::scale::{Vectors, in_two_factors};
 use crate::ir::graph::ReduceFunction;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKind;
@@ -145,6 +146,7 @@ impl Emitter<'_> {
     pub fn arithmetic(&mut self, function: Arithmetic, a: Value, b: Value) -> Value {
         let ins = self.builder.ins();
         match function {
+            Arithmetic::Scale => in_two_factors(self, a, b),
             Arithmetic::Add => ins.fadd(a, b),
             Arithmetic::Subtract => ins.fsub(a, b),
             Arithmetic::Multiply => ins.fmul(a, b),
@@ -251,5 +253,25 @@ impl Emitter<'_> {
         let (a, b) = (self.cast(I8X16, a), self.cast(I8X16, b));
         let shuffled = self.builder.ins().shuffle(a, b, mask);
         self.cast(F32X4, shuffled)
+    }
+}
+
+impl Vectors for Emitter<'_> {
+    type Vector = Value;
+
+    fn even_bits(&mut self, bits: u32) -> Value {
+        self.splat_bits(I32X4, bits)
+    }
+    fn calculated(&mut self, function: Arithmetic, a: Value, b: Value) -> Value {
+        self.arithmetic(function, a, b)
+    }
+    fn whole(&mut self, a: Value) -> Value {
+        self.small_integer(a)
+    }
+    fn left(&mut self, a: Value, by: u8) -> Value {
+        self.builder.ins().ishl_imm_u(a, i64::from(by))
+    }
+    fn right(&mut self, a: Value, by: u8) -> Value {
+        self.builder.ins().ushr_imm_u(a, i64::from(by))
     }
 }

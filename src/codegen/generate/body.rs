@@ -129,6 +129,21 @@ impl Generator {
                     let small = self.define(body, scope, Integer, apply(ToInteger, &[between]));
                     (Integer, apply(IntegerAdd, &[small, bits]))
                 }
+                (14, ..) => {
+                    let [least, most] =
+                        [-200.0, 200.0].map(|number| self.define(body, scope, Real, Instruction::Constant(number)));
+                    let [fraction, one] = [0x807f_ffff_u32, 0x3f80_0000]
+                        .map(|bits| self.define(body, scope, Integer, Instruction::Integer(bits as i32)));
+                    // A size from 1 to 2.
+                    let bits = self.define(body, scope, Integer, apply(RealBits, &[other]));
+                    let bits = self.define(body, scope, Integer, apply(BitAnd, &[bits, fraction]));
+                    let bits = self.define(body, scope, Integer, apply(BitOr, &[bits, one]));
+                    let size = self.define(body, scope, Real, apply(IntegerBits, &[bits]));
+                    let above = self.define(body, scope, Real, apply(Maximum, &[least, real]));
+                    let between = self.define(body, scope, Real, apply(Minimum, &[above, most]));
+                    let whole = self.define(body, scope, Real, apply(Nearest, &[between]));
+                    (Real, apply(Scale, &[size, whole]))
+                }
                 (11, ..) => {
                     let f = self.pick(&[Negate, Absolute, SquareRoot, Nearest, Floor]);
                     (Real, apply(f, &[real]))

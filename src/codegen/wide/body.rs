@@ -6,6 +6,7 @@ use super::emitter::{Emitter, Unsupported, WORD};
 use super::encode_vector::{Width, op};
 use crate::codegen::analysis::{Levels, Reduction};
 use crate::codegen::interpret::{neutral, one_bits};
+use crate::codegen::scale::{Vectors, in_two_factors};
 use crate::ir::graph::ReduceFunction;
 use crate::ir::kernel::*;
 use crate::ir::kernel_verify::ValueKind;
@@ -125,6 +126,8 @@ impl Emitter<'_> {
                 code.three(op::AND, a, rest)
             }
             Arithmetic::SquareRoot => code.two(op::SQUARE_ROOT, a, None),
+            Arithmetic::Scale if code.has_masks() => code.three(op::SCALE, a, b),
+            Arithmetic::Scale => in_two_factors(self, a, b),
             Arithmetic::Nearest => code.two(round, a, Some(8)),
             Arithmetic::Floor => code.two(round, a, Some(9)),
             Arithmetic::Less => code.compare(a, b, LESS),
@@ -233,5 +236,25 @@ impl Emitter<'_> {
         let to = self.code.vector();
         self.combine(function, width, to, a, b);
         to
+    }
+}
+
+impl Vectors for Emitter<'_> {
+    type Vector = Reg;
+
+    fn even_bits(&mut self, bits: u32) -> Reg {
+        self.code.even(bits)
+    }
+    fn calculated(&mut self, function: Arithmetic, a: Reg, b: Reg) -> Reg {
+        self.arithmetic(function, a, b)
+    }
+    fn whole(&mut self, a: Reg) -> Reg {
+        self.truncated(a, true)
+    }
+    fn left(&mut self, a: Reg, by: u8) -> Reg {
+        self.code.two(op::SHIFT_LEFT, a, Some(by))
+    }
+    fn right(&mut self, a: Reg, by: u8) -> Reg {
+        self.code.two(op::SHIFT_RIGHT, a, Some(by))
     }
 }

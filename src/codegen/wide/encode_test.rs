@@ -62,7 +62,7 @@ fn memories() -> Vec<Memory> {
     list
 }
 
-const BOTH: [Vector; 23] = [
+const BOTH: [Vector; 24] = [
     op::ADD,
     op::MULTIPLY,
     op::SUBTRACT,
@@ -78,6 +78,7 @@ const BOTH: [Vector; 23] = [
     op::FMA_213,
     op::FMA_231,
     op::DOT_BF16,
+    op::SCALE,
     op::INTEGER_ADD,
     op::INTEGER_SUBTRACT,
     op::INTEGER_MULTIPLY,

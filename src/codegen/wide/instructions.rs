@@ -100,6 +100,11 @@ pub mod op {
         forms: Forms::Evex,
         ..three("vdpbf16ps", 2, 2, 0x52)
     };
+    /// The first times two to the power of the second, rounded down to a whole number.
+    pub const SCALE: Vector = Vector {
+        forms: Forms::Evex,
+        ..three("vscalefps", 2, 1, 0x2c)
+    };
     pub const INTEGER_ADD: Vector = three("vpaddd", 1, 1, 0xfe);
     pub const INTEGER_SUBTRACT: Vector = three("vpsubd", 1, 1, 0xfa);
     pub const INTEGER_MULTIPLY: Vector = three("vpmulld", 2, 1, 0x40);
