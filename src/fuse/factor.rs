@@ -12,7 +12,6 @@ use crate::ir::graph::{MapFunction, Node, NodeId, Op};
 const DEPTH: usize = 8;
 /// Factors that a term has at most, or it is taken as it is.
 const MOST_FACTORS: usize = 8;
-
 /// Instructions from which on a function takes long.
 const TAKES_LONG: u32 = 4;
 
@@ -61,60 +60,36 @@ impl Normal {
             factors: term.factors.clone(),
             axes: axes.to_vec(),
         };
-        let whole = term.same.is_empty() && term.constant == 1.0;
-        let mut sum = match self.sums.get(&summed) {
-            Some(&known) => known,
-            None => {
-                let term = if whole {
-                    operand
-                } else {
-                    self.product(&term.factors, operand, origin)
-                };
-                let operands = vec![term];
-                let sum = self.add_plain_sum(
-                    Node {
-                        operands,
-                        ..node.clone()
-                    },
-                    origin,
-                    axes,
-                );
-                self.sums.insert(summed.clone(), sum);
-                self.summed.insert(sum, summed);
-                sum
-            }
-        };
-        let mut times = |normal: &mut Normal, factor: NodeId| {
-            let (op, operands) = (Op::Map(MapFunction::Multiply), vec![sum, factor]);
-            sum = normal.push(
-                Node {
-                    op,
-                    operands,
-                    ..node.clone()
-                },
-                origin,
-            );
-        };
+        let known = self.sums.get(&summed).copied();
+        let mut sum = known.unwrap_or_else(|| {
+            let as_it_is = term.same.is_empty() && term.constant == 1.0;
+            let product = match as_it_is {
+                true => operand,
+                false => self.product(&term.factors, operand, origin),
+            };
+            let mut of_factors = node.clone();
+            of_factors.operands = vec![product];
+            let sum = self.add_plain_sum(of_factors, origin, axes);
+            self.sums.insert(summed.clone(), sum);
+            self.summed.insert(sum, summed);
+            sum
+        });
         for &factor in &term.same {
             let factor = self.lifted(factor, axes, origin);
-            times(self, factor);
+            sum = self.product(&[sum, factor], sum, origin);
         }
         if term.constant != 1.0 {
             let (op, operands) = (Op::Constant(term.constant), vec![]);
-            let constant = self.push(
-                Node {
-                    op,
-                    operands,
-                    ..node.clone()
-                },
-                origin,
-            );
-            times(self, constant);
+            let constant = self.push(Node { op, operands, ..node }, origin);
+            sum = self.product(&[sum, constant], sum, origin);
         }
         sum
     }
 
     fn take_apart(&self, id: NodeId, axes: &[usize], depth: usize, term: &mut Term) {
+        if term.factors.len() > MOST_FACTORS {
+            return;
+        }
         let node = self.graph.node(id);
         let deeper = depth.checked_sub(1);
         match (&node.op, deeper) {
@@ -190,6 +165,7 @@ impl Normal {
         self.add(Node { shape, ..node }, origin)
     }
 
+    /// The product of values, at the place and of the shape of another one.
     fn product(&mut self, factors: &[NodeId], like: NodeId, origin: NodeId) -> NodeId {
         let mut product = factors[0];
         for &factor in &factors[1..] {

@@ -55,8 +55,8 @@ pub(super) struct Blocking {
     pub rows_at_once: usize,
     /// Rows of `a` packed together, whole tiles; none if `a` is read where it lies.
     pub packed_rows: Option<usize>,
-    /// Whether `b` is read where it lies.
-    pub reads_b: bool,
+    /// Whether `b` is packed; else it is read where it lies.
+    pub packs_b: bool,
     /// Steps along `k` that are packed at once: all, or a chunk.
     pub packed_steps: usize,
     /// Steps of a turn, or of the turns in a chunk.
@@ -138,7 +138,7 @@ impl Blocking {
             rows,
             rows_at_once: TILE_ROWS,
             packed_rows: Some(packed_rows),
-            reads_b: false,
+            packs_b: true,
             packed_steps: length,
             turn_steps: k.turns_in_chunk() * k.turn_length(),
             form,
@@ -192,8 +192,8 @@ impl Blocking {
             false => length,
         };
         let columns = whole;
-        let reads_b = reads_b(buffers, k, form, tile_columns);
-        let packed_columns = if k.b_in_panels || reads_b { 0 } else { columns };
+        let packs_b = !(k.b_in_panels || is_panel(buffers, k, form, tile_columns));
+        let packed_columns = if packs_b { columns } else { 0 };
         let ahead = looks_ahead(buffers);
         let streams = if ahead { super::ahead::streams(k).len() } else { 0 };
         let tile = match all < PRODUCT_CHUNK {
@@ -213,7 +213,7 @@ impl Blocking {
             rows,
             rows_at_once: at_once,
             packed_rows,
-            reads_b,
+            packs_b,
             packed_steps,
             turn_steps: form.steps(k.turns_in_chunk() * k.turn_length()),
             form,
@@ -260,11 +260,11 @@ fn packs_rows(buffers: &[Buffer], k: &MatrixProduct, width: Width, form: Form) -
     k.a.row_stride == 1 && crowds && k.n >= 2 * LANES
 }
 
-/// Whether `b` is read where it lies, as its rows are those of the only panel: packing would only copy.
-fn reads_b(buffers: &[Buffer], k: &MatrixProduct, form: Form, tile_columns: usize) -> bool {
-    let is_panel = k.n == tile_columns && k.b.row_stride == k.n as i64 && k.b.column_stride == 1 && !k.b_in_panels;
+/// Whether the rows of `b` are those of the only panel: packing would only copy.
+fn is_panel(buffers: &[Buffer], k: &MatrixProduct, form: Form, tile_columns: usize) -> bool {
+    let rows = k.n == tile_columns && k.b.row_stride == k.n as i64 && k.b.column_stride == 1;
     let as_stored = form == Form::Vectors(Products::One) && storage(buffers, &k.b) == Storage::F32;
-    is_panel && as_stored && (k.turns_in_chunk() == 1 || turns_follow(k))
+    rows && as_stored && (k.turns_in_chunk() == 1 || turns_follow(k))
 }
 
 /// Whether the turns of `b` follow each other with the stride of its rows.

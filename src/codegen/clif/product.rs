@@ -47,7 +47,6 @@ pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, simd: Simd, routines: &[Fun
         let mut next = || routines.next().expect("tiles have a begin and an end");
         [next(), next()]
     });
-    let packs_b = !(kernel.b_in_panels || blocking.reads_b) || simd.width == Width::W128;
     let mut levels = Levels::default();
     levels.enter(&kernel.epilogue, usize::MAX);
     let product = Product {
@@ -55,7 +54,7 @@ pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, simd: Simd, routines: &[Fun
         simd,
         blocking,
         multiply,
-        pack_b: if packs_b { routines.next() } else { None },
+        pack_b: if blocking.packs_b { routines.next() } else { None },
         pack_a: routines.next(),
         wide_epilogue,
         epilogue: Pass::straight(kernel.epilogue.clone()),
@@ -198,10 +197,9 @@ impl Product<'_> {
             let panels = e.builder.ins().iadd(b, before);
             let bytes = e.integer(self.kernel.panel_elements() as i64 * WORD);
             (panels, PANEL_COLUMNS, bytes)
-        } else if self.blocking.reads_b {
-            let before = e.scaled(block.columns.0, WORD);
-            let panels = e.builder.ins().iadd(b, before);
-            (panels, tile_columns, e.integer(width))
+        } else if !self.blocking.packs_b {
+            // The only panel.
+            (b, tile_columns, e.integer(0))
         } else {
             let mut panels = e.builder.ins().iadd_imm_s(e.scratch, self.blocking.b_panels as i64);
             if self.blocking.packs_once(self.kernel) {

@@ -92,7 +92,6 @@ fn wide_routines(
         turns,
         panel_step_bytes: match kernel.b_in_panels {
             true => word_bytes(PANEL_COLUMNS as i64),
-            false if blocking.reads_b => word_bytes(b.row_stride),
             false => word_bytes(blocking.tile_columns as i64),
         },
         tile_row_bytes: word_bytes(blocking.columns as i64),
@@ -108,7 +107,7 @@ fn wide_routines(
         })
     };
     let mut routines = vec![Routine::WideMultiply(multiply)];
-    if !kernel.b_in_panels && !blocking.reads_b {
+    if blocking.packs_b {
         routines.push(pack(b, vectors, b.column_stride, b.row_stride));
     }
     if let Some(rows) = blocking.packed_rows {
