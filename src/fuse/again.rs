@@ -120,7 +120,7 @@ impl Again<'_> {
             Op::View { guards, .. } if guards.is_empty() => {}
             _ => return None,
         }
-        recipe.work += weight(&node.op);
+        recipe.work += weight(&self.program.graph, node);
         node.operands
             .iter()
             .try_for_each(|&operand| self.operand(of, operand, recipe))

@@ -4,7 +4,7 @@
 use super::body::{Bits, Bodies, Home, Value};
 use super::mathematics::{
     Code, constant_power, error_function, exponential, hyperbolic_tangent, logarithm, narrowed_bf16, narrowed_f16,
-    power, round_bf16, round_f16, sine, widened_bf16, widened_f16,
+    power, round_bf16, round_f16, sigmoid, sine, widened_bf16, widened_f16,
 };
 use super::position::{Index, composed, composed_guards, linear};
 use super::program::Program;
@@ -414,6 +414,7 @@ impl<'a> Emitter<'a> {
             F::Sine => sine(code, x[0], false),
             F::Cosine => sine(code, x[0], true),
             F::HyperbolicTangent => hyperbolic_tangent(code, x[0]),
+            F::Sigmoid => sigmoid(code, x[0]),
             F::Erf => error_function(code, x[0]),
             F::Power => match exponent.and_then(|e| constant_power(code, x[0], e)) {
                 Some(short) => short,

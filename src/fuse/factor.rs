@@ -122,7 +122,7 @@ impl Normal {
         let deeper = |depth| node.operands.iter().all(|&o| self.is_quick(o, axes, depth));
         match (&node.op, depth.checked_sub(1)) {
             _ if self.is_same(id, axes, DEPTH) => true,
-            (Op::Map(_), below) => weight(&node.op) < TAKES_LONG && below.is_none_or(deeper),
+            (Op::Map(_), below) => weight(&self.graph, node) < TAKES_LONG && below.is_none_or(deeper),
             _ => true,
         }
     }

@@ -166,8 +166,17 @@ fn hyperbolic_tangent_is_accurate() {
 }
 
 #[test]
+fn sigmoid_is_accurate() {
+    let exact = |x: f64| 1.0 / (1.0 + libm::exp(-x));
+    assert!(check(sigmoid, exact, |x| x > -10.0) < 2.0);
+    assert!(check(sigmoid, exact, |_| true) < 5.0);
+}
+
+#[test]
 fn error_function_is_accurate() {
-    assert!(check(error_function, libm::erf, |_| true) < 2.0);
+    assert!(check(error_function, libm::erf, |_| true) < 5.0);
+    let at = |x: f32| f32::from_bits(error_function(&mut Plain, x.to_bits()));
+    assert_eq!([at(4.0), at(-5.0), at(f32::INFINITY)], [1.0, -1.0, 1.0]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! It chooses the nodes that may be stored; whether one is depends on the kernels that are made.
 
 use super::contract::{arranged, below_views};
+use super::mathematics::is_short_power;
 use super::normalise::Normal;
 use super::position::{inverted, linear};
 use super::reason;
@@ -285,7 +286,7 @@ impl Program {
             }
             let node = self.graph.node(id);
             let mut read: Vec<NodeId> = vec![];
-            let mut work = weight(&node.op);
+            let mut work = weight(&self.graph, node);
             for &operand in &node.operands {
                 if self.is_stored(operand) {
                     read.push(operand);
@@ -322,12 +323,15 @@ impl Program {
 }
 
 /// About how many instructions a node adds.
-pub fn weight(op: &Op) -> u32 {
-    match op {
+pub fn weight(graph: &Graph, node: &Node) -> u32 {
+    match &node.op {
         Op::Map(function) => match function {
-            MapFunction::Exponential | MapFunction::Logarithm => 16,
-            MapFunction::Sine | MapFunction::Cosine | MapFunction::HyperbolicTangent | MapFunction::Erf => 24,
-            MapFunction::Power => 40,
+            MapFunction::Exponential | MapFunction::Logarithm | MapFunction::Sigmoid | MapFunction::Erf => 16,
+            MapFunction::Sine | MapFunction::Cosine | MapFunction::HyperbolicTangent => 24,
+            MapFunction::Power => match graph.node(node.operands[1]).op {
+                Op::Constant(exponent) if is_short_power(exponent) => 4,
+                _ => 40,
+            },
             MapFunction::Divide | MapFunction::SquareRoot => 4,
             _ => 1,
         },

@@ -71,6 +71,8 @@ pub enum MapFunction {
     Sine,
     Cosine,
     HyperbolicTangent,
+    /// The logistic function.
+    Sigmoid,
     /// The error function.
     Erf,
     Floor,

@@ -181,6 +181,7 @@ pub fn map_name(function: MapFunction) -> &'static str {
         MapFunction::Sine => "sine",
         MapFunction::Cosine => "cosine",
         MapFunction::HyperbolicTangent => "hyperbolic_tangent",
+        MapFunction::Sigmoid => "sigmoid",
         MapFunction::Erf => "erf",
         MapFunction::Floor => "floor",
         MapFunction::RoundBf16 => "round_bf16",

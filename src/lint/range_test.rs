@@ -106,13 +106,14 @@ fn activations_are_bounded_as_they_are_known_to_be() {
         b.select(below, zero, x)
     });
     assert_eq!(relu, Range::new(0.0, f64::INFINITY));
-    let sigmoid = unary(|b, x| {
+    let with_tanh = unary(|b, x| {
         let half = b.map_constant(Multiply, x, 0.5);
         let tanh = b.map(HyperbolicTangent, &[half]);
         let sum = b.map_constant(Add, tanh, 1.0);
         b.map_constant(Multiply, sum, 0.5)
     });
-    assert_eq!(sigmoid, Range::new(0.0, 1.0));
+    let sigmoid = unary(|b, x| b.map(Sigmoid, &[x]));
+    assert_eq!([with_tanh, sigmoid], [Range::new(0.0, 1.0); 2]);
     let softmax = unary(|b, x| {
         let e = b.map(Exponential, &[x]);
         let sum = b.sum(e, &[0]);

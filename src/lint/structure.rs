@@ -243,7 +243,7 @@ pub fn unscaled(graph: &Graph, mut id: NodeId, axes: &[usize], ends: &dyn Fn(Nod
     id
 }
 
-/// The argument of `log(1 + exp(x))` or of `1 + tanh(x)`: a logistic function, whatever surrounds it.
+/// The argument of `sigmoid(x)`, of `log(1 + exp(x))` or of `1 + tanh(x)`: a logistic function, whatever surrounds it.
 pub fn logistic(graph: &Graph, id: NodeId) -> Option<NodeId> {
     let one_plus = |id: NodeId, function: MapFunction| -> Option<NodeId> {
         let [a, b] = operands_of(graph, id, MapFunction::Add)? else {
@@ -261,7 +261,10 @@ pub fn logistic(graph: &Graph, id: NodeId) -> Option<NodeId> {
     if let Some([sum]) = operands_of(graph, id, MapFunction::Logarithm) {
         return one_plus(*sum, MapFunction::Exponential);
     }
-    one_plus(id, MapFunction::HyperbolicTangent)
+    match operands_of(graph, id, MapFunction::Sigmoid) {
+        Some([x]) => Some(*x),
+        _ => one_plus(id, MapFunction::HyperbolicTangent),
+    }
 }
 
 /// What a logistic function's argument is but for sign, scale and choice of a sign.

@@ -15,7 +15,7 @@ pub fn arity(function: MapFunction) -> usize {
         Add | Subtract | Multiply | Divide | Power | Minimum | Maximum => 2,
         Less | LessEqual | Equal | And | Or => 2,
         Negate | Absolute | SquareRoot | Exponential | Logarithm | Sine | Cosine => 1,
-        HyperbolicTangent | Erf | Floor | RoundBf16 | RoundF16 | Not => 1,
+        HyperbolicTangent | Sigmoid | Erf | Floor | RoundBf16 | RoundF16 | Not => 1,
         Where => 3,
     }
 }
@@ -122,6 +122,7 @@ pub fn value(function: MapFunction, x: &[f64]) -> f64 {
         MapFunction::Sine => libm::sin(x[0]),
         MapFunction::Cosine => libm::cos(x[0]),
         MapFunction::HyperbolicTangent => libm::tanh(x[0]),
+        MapFunction::Sigmoid => 1.0 / (1.0 + libm::exp(-x[0])),
         MapFunction::Erf => libm::erf(x[0]),
         MapFunction::Floor => x[0].floor(),
         MapFunction::RoundBf16 => rounded(x[0], 8, -133, 3.3895313892515355e38),
@@ -137,7 +138,7 @@ pub fn value(function: MapFunction, x: &[f64]) -> f64 {
 }
 
 /// Every function.
-pub const FUNCTIONS: [MapFunction; 26] = {
+pub const FUNCTIONS: [MapFunction; 27] = {
     use MapFunction::*;
     [
         Add,
@@ -155,6 +156,7 @@ pub const FUNCTIONS: [MapFunction; 26] = {
         Sine,
         Cosine,
         HyperbolicTangent,
+        Sigmoid,
         Erf,
         Floor,
         RoundBf16,
@@ -188,7 +190,7 @@ fn rounded(x: f64, bits: i32, least: i32, most: f64) -> f64 {
 fn flops(function: MapFunction) -> usize {
     use MapFunction::*;
     match function {
-        Exponential | Logarithm | Sine | Cosine | HyperbolicTangent | Erf => 15,
+        Exponential | Logarithm | Sine | Cosine | HyperbolicTangent | Sigmoid | Erf => 15,
         Power => 30,
         Divide | SquareRoot => 4,
         RoundBf16 | RoundF16 => 4,
@@ -217,7 +219,7 @@ fn sample(function: MapFunction) -> Sample {
     }
     let sample = Sample::new(Op::Map(function), operands, of(result));
     match function {
-        Exponential | Logarithm | Sine | Cosine | HyperbolicTangent | Erf => {
+        Exponential | Logarithm | Sine | Cosine | HyperbolicTangent | Sigmoid | Erf => {
             sample.tolerance(6e-7, "a polynomial within a few units in the last place")
         }
         Power => sample.tolerance(2e-6, "the logarithm's rounding is multiplied by the exponent"),

@@ -136,6 +136,12 @@ fn unary(function: MapFunction, g: &mut GraphBuilder, x: NodeId, y: NodeId, d: N
             let slope = g.subtract(one, square);
             g.multiply(d, slope)
         }
+        Sigmoid => {
+            let one = g.constant_like(d, 1.0);
+            let rest = g.subtract(one, y);
+            let slope = g.multiply(y, rest);
+            g.multiply(d, slope)
+        }
         // erf′(x) = 2/√π · exp(−x²)
         Erf => {
             let square = g.multiply(x, x);

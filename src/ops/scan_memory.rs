@@ -71,7 +71,9 @@ fn is_dear(body: &Graph, node: &Node, most: usize) -> bool {
     use MapFunction::*;
     match &node.op {
         Op::Contract { .. } => true,
-        Op::Map(Exponential | Logarithm | Sine | Cosine | HyperbolicTangent | Erf) => elements(&node.shape) <= most,
+        Op::Map(Exponential | Logarithm | Sine | Cosine | HyperbolicTangent | Sigmoid | Erf) => {
+            elements(&node.shape) <= most
+        }
         Op::Map(Power) => {
             let constant = matches!(body.node(node.operands[1]).op, Op::Constant(_));
             !constant && elements(&node.shape) <= most

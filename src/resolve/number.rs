@@ -22,6 +22,7 @@ pub const FUNCTIONS: &[(&str, usize, MapFunction, NumberFunction)] = &[
         MapFunction::HyperbolicTangent,
         NumberFunction::HyperbolicTangent,
     ),
+    ("sigmoid", 1, MapFunction::Sigmoid, NumberFunction::Sigmoid),
     ("erf", 1, MapFunction::Erf, NumberFunction::Erf),
     ("abs", 1, MapFunction::Absolute, NumberFunction::Absolute),
     ("floor", 1, MapFunction::Floor, NumberFunction::Floor),

@@ -237,6 +237,7 @@ fn map(function: MapFunction, x: &dyn Fn(usize) -> f64) -> f64 {
         MapFunction::Sine => libm::sin(x(0)),
         MapFunction::Cosine => libm::cos(x(0)),
         MapFunction::HyperbolicTangent => libm::tanh(x(0)),
+        MapFunction::Sigmoid => 1.0 / (1.0 + libm::exp(-x(0))),
         MapFunction::Erf => libm::erf(x(0)),
         MapFunction::Floor => x(0).floor(),
         MapFunction::RoundBf16 => short(x(0), 8, -133, 3.4e38),
