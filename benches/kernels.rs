@@ -294,6 +294,7 @@ fn pass(vector: bool, body: Body) -> Pass {
         sequential: vec![],
         body,
         finish: vec![],
+        beyond: None,
     }
 }
 
@@ -436,6 +437,7 @@ fn column_sums() -> Kernel {
                 sequential: vec![ROWS],
                 body,
                 finish: b.body,
+                beyond: None,
             }],
             rows_per_task: 1,
             vector_per_task: Some(64),

@@ -63,6 +63,7 @@ fn squaring(elements: usize) -> Kernel {
                 sequential: vec![],
                 body,
                 finish: vec![],
+                beyond: None,
             }],
             rows_per_task: 1,
             vector_per_task: Some(1024),

@@ -112,6 +112,13 @@ fn reductions(bodies: &[&Body], wanted: Along) -> Reductions {
         .collect()
 }
 
+/// What stands for a pass's body at some indices, if they are beyond something.
+fn beyond<'p>(beyond: &'p Option<Box<Beyond>>, indices: &[usize]) -> Option<&'p Body> {
+    let beyond = beyond.as_ref()?;
+    let from = (beyond.from.at(indices) as usize).next_multiple_of(LANES);
+    (indices[VECTOR_AXIS] >= from).then_some(&beyond.body)
+}
+
 impl Interpreter<'_> {
     fn run_loop(&mut self, k: &LoopKernel) {
         self.kept = vec![vec![0.0; k.vector]; k.rows_kept as usize];
@@ -132,6 +139,10 @@ impl Interpreter<'_> {
         for v in 0..k.vector {
             let mut along_sequence = reductions(&[&pass.body], Along::Sequential);
             let indices: Vec<usize> = [v].iter().chain(outer).copied().collect();
+            if let Some(body) = beyond(&pass.beyond, &indices) {
+                self.run_body(body, &indices);
+                continue;
+            }
             row_major(&pass.sequential, |sequential| {
                 let indices: Vec<usize> = indices.iter().chain(sequential).copied().collect();
                 self.run_body(&pass.body, &indices);
@@ -202,7 +213,7 @@ impl Interpreter<'_> {
                 });
                 self.product = total.expect("k is at least 1");
                 let indices: Vec<usize> = [*column].iter().chain(batch).chain([&row]).copied().collect();
-                self.run_body(&k.epilogue, &indices);
+                self.run_body(beyond(&k.beyond, &indices).unwrap_or(&k.epilogue), &indices);
                 row += usize::from(*column == k.n - 1);
             });
         });

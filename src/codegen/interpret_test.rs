@@ -47,6 +47,7 @@ fn product(k: usize) -> Kernel {
             corner: None,
             by_pairs: true,
             epilogue: (0..).zip([Instruction::Product, store]).map(define).collect(),
+            beyond: None,
             rows_per_task: 1,
             columns_per_task: 1,
         }),

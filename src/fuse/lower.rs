@@ -232,6 +232,7 @@ impl Lowering<'_> {
             sequential: loops.sequential.clone(),
             body: body.body.clone(),
             finish: behind.body.clone(),
+            beyond: None,
         });
         if !after.body.is_empty() {
             passes.push(row_pass(after.body.clone()));
@@ -293,6 +294,7 @@ fn row_pass(body: Body) -> Pass {
         sequential: vec![],
         body,
         finish: vec![],
+        beyond: None,
     }
 }
 
@@ -304,6 +306,7 @@ fn passes_of(slots: &[Slot]) -> Vec<Pass> {
             sequential: vec![],
             body: slot.body.clone(),
             finish: vec![],
+            beyond: None,
         })
         .collect()
 }

@@ -6,13 +6,15 @@
 //! In the order of processing: `normalise` with `fold`, `factor`, `readers` and `window` → `again` → `program` (what may be stored) →
 //! `walk` and `group` (which kernels) → `lower` with `layout`, `emit`, `product`, `body`, `mathematics`, `random` (their
 //! bodies) → `partition` → `tidy` → `schedule` with `scan` and `pack` → `join` → `rounds` with `row_part`, `sum_part` and
-//! `reorder` → `band` with `reorder`.
+//! `reorder` → `band` with `reorder` → `beyond` with `diagonal`.
 
 mod again;
 mod band;
+mod beyond;
 mod body;
 mod contract;
 mod corner;
+mod diagonal;
 mod emit;
 mod factor;
 mod fold;
@@ -65,6 +67,7 @@ fn fused(graph: &Graph, in_16_bits: bool, kept_min: usize) -> Schedule {
     join::joined(&mut schedule);
     rounds::in_rounds(&mut schedule);
     band::banded(&mut schedule);
+    beyond::bounded(&mut schedule);
     debug_assert_eq!(verify::verify(&schedule), Ok(()));
     schedule
 }

@@ -85,6 +85,7 @@ fn whole(arranged: &Arrangement, operands: [BufferId; 2], by_pairs: bool) -> Mat
         corner: None,
         by_pairs,
         epilogue: vec![],
+        beyond: None,
         rows_per_task,
         columns_per_task,
     }

@@ -251,6 +251,16 @@ pub struct Define {
 /// Straight-line code in SSA form.
 pub type Body = Vec<Define>;
 
+/// Where the rest of a row comes to constants, as behind the diagonal of what a causal mask leaves: from the vector index
+/// `from` on, rounded up to a multiple of [`LANES`], this body stands for the pass's, whose reductions take in nothing there.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Beyond {
+    /// Of outer indices alone, never negative.
+    pub from: Position,
+    /// Constants and the pass's own stores of them.
+    pub body: Body,
+}
+
 /// One loop over a row, or what is done once for the row.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Pass {
@@ -264,6 +274,8 @@ pub struct Pass {
     /// For each vector index, after the sequential loop; uses the sequential reductions, not other values of `body`,
     /// nor sequential indices. Empty in row passes.
     pub finish: Body,
+    /// In a vector pass without sequential axes, along a vector axis that is a multiple of [`LANES`], and not where it is cut.
+    pub beyond: Option<Box<Beyond>>,
 }
 
 /// Loops over rows. Values of a vector pass live in that pass alone (keep them with [`Instruction::KeptStore`]);
@@ -293,6 +305,7 @@ impl Pass {
             sequential: vec![],
             body,
             finish: vec![],
+            beyond: None,
         }
     }
 }

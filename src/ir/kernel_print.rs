@@ -76,6 +76,7 @@ impl Display for LoopKernel {
                 writeln!(f, "  finish")?;
                 write_body(f, &pass.finish)?;
             }
+            write_beyond(f, &pass.beyond)?;
         }
         Ok(())
     }
@@ -106,7 +107,18 @@ impl Display for MatrixProduct {
         let panels = if self.b_in_panels { " in panels" } else { "" };
         writeln!(f, "    b {}{panels}", self.b)?;
         writeln!(f, "  epilogue i0 < {}, i{} < {}", self.n, 1 + self.batch.len(), self.m)?;
-        write_body(f, &self.epilogue)
+        write_body(f, &self.epilogue)?;
+        write_beyond(f, &self.beyond)
+    }
+}
+
+fn write_beyond(f: &mut Formatter<'_>, beyond: &Option<Box<Beyond>>) -> fmt::Result {
+    match beyond {
+        Some(beyond) => {
+            writeln!(f, "  from i0 = {} on", beyond.from)?;
+            write_body(f, &beyond.body)
+        }
+        None => Ok(()),
     }
 }
 

@@ -49,6 +49,7 @@ fn a_loop_is_printed_pass_by_pass() {
         sequential: vec![],
         body,
         finish: vec![],
+        beyond: None,
     };
     let kernel = Kernel {
         buffers: vec![buffer(Storage::F32, 15, false), buffer(Storage::F32, 3, true)],
@@ -129,6 +130,7 @@ fn a_product_is_printed_with_its_epilogue() {
                 ),
                 define(3, store),
             ],
+            beyond: None,
             rows_per_task: 3,
             columns_per_task: 4,
         }),

@@ -73,6 +73,29 @@ impl<'a> Scope<'a> {
         Ok(())
     }
 
+    /// Checks what stands for the last body beyond something, which leaves no values.
+    pub fn beyond(&mut self, beyond: &Option<Box<Beyond>>, vector: usize) -> Result<(), Violation> {
+        let Some(Beyond { from, body }) = beyond.as_deref() else {
+            return Ok(());
+        };
+        verify_form(from, &self.sizes)?;
+        ensure(
+            !from.uses(VECTOR_AXIS) && from.range(&self.sizes).0 >= 0 && vector.is_multiple_of(LANES),
+            || format!("beyond {from} of {vector} elements"),
+        )?;
+        let constants = |define: &Define| {
+            use Instruction::*;
+            matches!(
+                define.instruction,
+                Constant(_) | Integer(_) | Store { .. } | KeptStore(..)
+            )
+        };
+        ensure(body.iter().all(constants), || {
+            "more than constants beyond a pass".into()
+        })?;
+        self.body(body)
+    }
+
     fn define(&mut self, define: &Define, kind: ValueKind) -> Result<(), Violation> {
         let value = define.value.0 as usize;
         ensure(value < 1 << 20, || format!("{} is numbered too high", define.value))?;

@@ -103,6 +103,11 @@ fn verify_loop(buffers: &[Buffer], k: &LoopKernel) -> Result<ValueKinds, Violati
         scope.sizes = sizes;
         scope.place = Place::Finish;
         scope.body(&pass.finish)?;
+        scope.beyond(&pass.beyond, k.vector)?;
+        let plain = pass.vector && pass.sequential.is_empty() && pass.finish.is_empty();
+        ensure(pass.beyond.is_none() || plain && !scope.cut, || {
+            "something beyond a pass that is not plain".into()
+        })?;
         scope.show(|along| !pass.vector || along == Some(Along::Vector));
         scope.end_pass();
     }
@@ -169,6 +174,7 @@ fn verify_product(buffers: &[Buffer], k: &MatrixProduct) -> Result<ValueKinds, V
     let begins = matches!(k.epilogue.first(), Some(d) if d.instruction == Instruction::Product);
     ensure(begins, || "an epilogue that does not begin with the product".into())?;
     scope.body(&k.epilogue)?;
+    scope.beyond(&k.beyond, k.n)?;
     Ok(scope.kinds)
 }
 

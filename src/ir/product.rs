@@ -2,7 +2,7 @@
 //! their bits is said at the head of [`kernel`](super::kernel).
 
 use super::corner::Corner;
-use super::kernel::{Body, Buffer, BufferId, PANEL_COLUMNS, PRODUCT_CHUNK, Storage};
+use super::kernel::{Beyond, Body, Buffer, BufferId, PANEL_COLUMNS, PRODUCT_CHUNK, Storage};
 
 /// Products along `k` that one instruction of a machine with tiles adds to a sum.
 pub const TILE_PRODUCTS: usize = 32;
@@ -58,6 +58,8 @@ pub struct MatrixProduct {
     pub by_pairs: bool,
     /// Begins with [`Instruction::Product`](super::kernel::Instruction::Product), stores at least once.
     pub epilogue: Body,
+    /// As of a [`Pass`](super::kernel::Pass): where columns are beyond something, what stands for the epilogue.
+    pub beyond: Option<Box<Beyond>>,
     /// Rows in a task.
     pub rows_per_task: usize,
     /// Columns in a task, a multiple of [`LANES`](super::kernel::LANES) or all.

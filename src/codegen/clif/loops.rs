@@ -1,6 +1,7 @@
 //! Loop kernels: rows, passes, the vector axis in groups of four lanes, sequential axes inside. The body itself is
 //! emitted elsewhere.
 
+use super::chunk::{greater, lesser};
 use super::emitter::{Emitter, QUAD};
 use crate::codegen::analysis::{Levels, Reduction, Varies, first_sequential, kept_stride, reductions};
 use crate::ir::kernel::*;
@@ -121,9 +122,10 @@ impl<'p> VectorPass<'p> {
         for reduction in &self.along_vector {
             sums.extend([e.neutral(reduction.function); REDUCTION_QUADS]);
         }
-        let sums = match span {
-            Span::Whole => self.emit_whole(e, sums),
-            Span::Part(start, end) => self.emit_part(e, start, end),
+        let sums = match (span, &self.pass.beyond) {
+            (Span::Whole, None) => self.emit_whole(e, sums),
+            (Span::Part(start, end), None) => self.emit_part(e, start, end, sums),
+            (span, Some(beyond)) => self.emit_until(e, beyond, span, sums),
         };
         for (reduction, lanes) in self.along_vector.iter().zip(sums.chunks_exact(REDUCTION_QUADS)) {
             let lanes = lanes.try_into().expect("four vectors for each reduction");
@@ -192,8 +194,33 @@ impl<'p> VectorPass<'p> {
         sums
     }
 
-    fn emit_part(&self, e: &mut Emitter, start: Value, end: Value) -> Vec<Value> {
+    /// The pass up to where constants begin, and these.
+    fn emit_until(&self, e: &mut Emitter, beyond: &Beyond, span: Span, sums: Vec<Value>) -> Vec<Value> {
+        let (start, end) = match span {
+            Span::Part(start, end) => (start, end),
+            Span::Whole => (e.integer(0), e.integer(e.sizes[VECTOR_AXIS] as i64)),
+        };
+        let from = e.position(&beyond.from, 0);
+        let from = e.builder.ins().iadd_imm_s(from, LANES as i64 - 1);
+        let from = e.builder.ins().band_imm_s(from, -(LANES as i64));
+        let from = greater(e, from, start);
+        let from = lesser(e, from, end);
+        let sums = self.emit_part(e, start, from, sums);
+        let rest = Pass::straight(beyond.body.clone());
+        let mut levels = Levels::default();
+        levels.enter(&rest.body, usize::MAX);
+        VectorPass::new(&rest, &levels).emit(e, Span::Part(from, end));
+        sums
+    }
+
+    fn emit_part(&self, e: &mut Emitter, start: Value, end: Value, sums: Vec<Value>) -> Vec<Value> {
         let size = e.sizes[VECTOR_AXIS];
+        if !sums.is_empty() {
+            // Whole turns, after which the lanes are where they were.
+            return e.count(start, end, LANES as i64, &sums, &mut |e, at, sums| {
+                self.round(e, at, REDUCTION_QUADS, sums)
+            });
+        }
         let rest = size % QUAD;
         let unroll = self.quads_per_round(size);
         let whole_end = e.least(end, (size - rest) as i64);

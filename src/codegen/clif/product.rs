@@ -57,7 +57,10 @@ pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, simd: Simd, routines: &[Fun
         pack_b: if blocking.packs_b { routines.next() } else { None },
         pack_a: routines.next(),
         wide_epilogue,
-        epilogue: Pass::straight(kernel.epilogue.clone()),
+        epilogue: Pass {
+            beyond: kernel.beyond.clone(),
+            ..Pass::straight(kernel.epilogue.clone())
+        },
         levels,
     };
     e.outer_axes = kernel.batch.len() + 1;

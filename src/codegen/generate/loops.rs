@@ -50,6 +50,7 @@ impl Generator {
             sequential: vec![],
             body,
             finish: vec![],
+            beyond: None,
         }
     }
 
@@ -103,15 +104,52 @@ impl Generator {
             self.effect(&mut body, Instruction::KeptStore(row, value));
             kept.push(row);
         }
-        row_scope
-            .values
-            .extend(results.into_iter().map(|r| (r, ValueKind::Real)));
+        let results = results.into_iter().map(|r| (r, ValueKind::Real));
+        row_scope.values.extend(results);
+        let may = sequential.is_empty() && finish.is_empty() && !cut && vector.is_multiple_of(LANES);
+        let beyond = (may && self.chance(2)).then(|| self.beyond(&body, &sizes));
         Pass {
             vector: true,
             sequential,
             body,
             finish,
+            beyond,
         }
+    }
+
+    /// Constants for all that a body stores, from some index on.
+    pub(super) fn beyond(&mut self, body: &Body, sizes: &[usize]) -> Box<Beyond> {
+        let from = match sizes.len() {
+            1 => Position::default(),
+            axes => Position::axis(1 + self.below(axes - 1)).times(1 + self.below(5) as i64),
+        };
+        let shift = Affine::constant(self.below(sizes[VECTOR_AXIS] + 20) as i64);
+        let mut rest = vec![];
+        let mut scope = Scope::default();
+        for define in body {
+            let mut instruction = define.instruction.clone();
+            let kind = match &instruction {
+                Instruction::Store { buffer, .. } if self.buffers[buffer.0 as usize].storage == Storage::F32 => {
+                    ValueKind::Real
+                }
+                Instruction::Store { .. } => ValueKind::Integer,
+                Instruction::KeptStore(..) => ValueKind::Real,
+                _ => continue,
+            };
+            let constant = match kind {
+                ValueKind::Real => Instruction::Constant(self.below(9) as f32 - 4.0),
+                _ => Instruction::Integer(self.below(9) as i32),
+            };
+            let constant = self.define(&mut rest, &mut scope, kind, constant);
+            if let Instruction::Store { value, .. } | Instruction::KeptStore(_, value) = &mut instruction {
+                *value = constant;
+            }
+            self.effect(&mut rest, instruction);
+        }
+        Box::new(Beyond {
+            from: from.plus(&shift.into()),
+            body: rest,
+        })
     }
 
     /// One long sum, maximum and product of a row of a given length, in several passes over in-place memory.
@@ -181,6 +219,7 @@ impl Generator {
             sequential: vec![],
             body,
             finish: vec![],
+            beyond: None,
         };
         let mut case = self.finish(KernelBody::Loop(LoopKernel {
             outer: vec![sizes[1]],

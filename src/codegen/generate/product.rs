@@ -149,6 +149,7 @@ impl Generator {
             Some(corner) => corner.block(),
         };
         let columns_per_task = if self.chance(2) { unit * (1 + self.below(3)) } else { n };
+        let beyond = (n.is_multiple_of(LANES) && self.chance(2)).then(|| self.beyond(&body, &sizes));
         self.finish(KernelBody::Product(MatrixProduct {
             batch,
             m,
@@ -162,6 +163,7 @@ impl Generator {
             corner,
             by_pairs,
             epilogue: body,
+            beyond,
             rows_per_task,
             columns_per_task,
         }))
@@ -273,6 +275,7 @@ impl Generator {
             corner: None,
             by_pairs: false,
             epilogue,
+            beyond: None,
             rows_per_task: 1 << 12,
             columns_per_task: n,
         }));

@@ -53,9 +53,10 @@ impl<'p> VectorPass<'p> {
             let neutral = e.neutral(reduction.function);
             sums.extend((0..per_reduction).map(|_| e.code.to_vector(|d| Step::Copy(d, neutral))));
         }
-        match span {
-            Span::Whole => self.emit_whole(e, &sums)?,
-            Span::Part(start, end) => self.emit_part(e, start, end)?,
+        match (span, &self.pass.beyond) {
+            (Span::Whole, None) => self.emit_whole(e, &sums)?,
+            (Span::Part(start, end), None) => self.emit_part(e, start, end, &sums)?,
+            (span, Some(beyond)) => self.emit_until(e, beyond, span, &sums)?,
         }
         for (reduction, lanes) in self.along_vector.iter().zip(sums.chunks_exact(per_reduction)) {
             let result = e.combine_tree(reduction, lanes);
@@ -116,7 +117,26 @@ impl<'p> VectorPass<'p> {
         Ok(())
     }
 
-    fn emit_part(&self, e: &mut Emitter, start: Reg, end: Reg) -> Result<(), Unsupported> {
+    /// The pass up to where constants begin, and these.
+    fn emit_until(&self, e: &mut Emitter, beyond: &Beyond, span: Span, sums: &[Reg]) -> Result<(), Unsupported> {
+        let (start, end) = match span {
+            Span::Part(start, end) => (start, end),
+            Span::Whole => (e.number(0), e.number(e.sizes[VECTOR_AXIS] as i64)),
+        };
+        let from = e.position(&beyond.from)?;
+        let from = e.plus(Some(from), LANES as i64 - 1);
+        let from = e.code.to_word(|d| Step::AndNumber(d, from, -(LANES as i64)));
+        let mut limit = |operation, a, b| e.code.to_word(|d| Step::Words(operation, d, a, b));
+        let from = limit(WordOperation::Greatest, from, start);
+        let from = limit(WordOperation::Least, from, end);
+        self.emit_part(e, start, from, sums)?;
+        let rest = Pass::straight(beyond.body.clone());
+        let mut levels = Levels::default();
+        levels.enter(&rest.body, usize::MAX);
+        VectorPass::new(&rest, &levels).emit(e, Span::Part(from, end))
+    }
+
+    fn emit_part(&self, e: &mut Emitter, start: Reg, end: Reg, sums: &[Reg]) -> Result<(), Unsupported> {
         let (size, lanes) = (e.sizes[VECTOR_AXIS], e.lanes());
         let rest = size % lanes;
         let unroll = self.vectors_per_round(e);
@@ -131,14 +151,15 @@ impl<'p> VectorPass<'p> {
             let rounds_end = e.sum(Some(start), room);
             let round = vec![lanes; unroll];
             e.count(start, rounds_end, (unroll * lanes) as i64, &mut |e, at| {
-                self.vectors(e, Axis::of(at), &round, &[])
+                self.vectors(e, Axis::of(at), &round, sums)
             })?;
             next = rounds_end;
         }
-        // Parts are whole turns of the sixteen lanes, perhaps not whole rounds.
+        // Parts are whole turns of the sixteen lanes, perhaps not whole rounds; sums take in whole turns.
         if unroll == 1 || unroll * lanes > LANES || !size.is_multiple_of(unroll * lanes) {
-            e.count(next, whole_end, lanes as i64, &mut |e, at| {
-                self.vectors(e, Axis::of(at), &[lanes], &[])
+            let few = vec![lanes; if sums.is_empty() { 1 } else { LANES / lanes }];
+            e.count(next, whole_end, (few.len() * lanes) as i64, &mut |e, at| {
+                self.vectors(e, Axis::of(at), &few, sums)
             })?;
         }
         if rest > 0 {

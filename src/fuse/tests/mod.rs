@@ -2,6 +2,7 @@
 
 mod again;
 mod bands;
+mod beyond;
 mod build;
 mod classic;
 mod corners;
