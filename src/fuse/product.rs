@@ -107,7 +107,8 @@ const TASKS_FEW: usize = 6;
 /// Products below which a task is not cut again.
 const TASK_PRODUCTS_LEAST: usize = 1 << 19;
 
-/// Rows and columns of a product's tasks: halved until they are small enough, in multiples that tiles divide.
+/// Rows and columns of a product's tasks: halved until they are small enough, in multiples that tiles divide. A short last
+/// one of few tasks would leave threads waiting, so few have equally many rows where that can be.
 fn product_cut(batch: usize, [m, n, k]: [usize; 3], [least_rows, least_columns]: [usize; 2]) -> (usize, usize) {
     let (mut rows, mut columns, mut column_parts) = (m, n, 1);
     loop {
@@ -117,6 +118,10 @@ fn product_cut(batch: usize, [m, n, k]: [usize; 3], [least_rows, least_columns]:
         let least = if tasks < TASKS_FEW { least_rows / 2 } else { least_rows };
         let (can_cut_rows, can_cut_columns) = (rows >= 2 * least, columns > least_columns);
         if enough || !(can_cut_rows || can_cut_columns) {
+            let even = (least_rows / 2..=rows)
+                .rev()
+                .find(|r| m.is_multiple_of(*r) && r.is_multiple_of(ROWS_MULTIPLE));
+            let rows = even.filter(|_| tasks < TASKS_WANTED).unwrap_or(rows);
             return (rows, columns);
         }
         if can_cut_rows && (rows >= columns || !can_cut_columns) {
