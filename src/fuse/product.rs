@@ -107,10 +107,18 @@ const TASKS_FEW: usize = 6;
 /// Products below which a task is not cut again.
 const TASK_PRODUCTS_LEAST: usize = 1 << 19;
 
-/// Rows and columns of a product's tasks: halved until they are small enough, in multiples that tiles divide. A short last
-/// one of few tasks would leave threads waiting, so few have equally many rows where that can be.
+/// Rows and columns of a product's tasks: first rows for enough tasks where those are many, then both halved until they
+/// are small enough. A short last task would leave threads waiting, so all have equally many rows where that can be.
 fn product_cut(batch: usize, [m, n, k]: [usize; 3], [least_rows, least_columns]: [usize; 2]) -> (usize, usize) {
     let (mut rows, mut columns, mut column_parts) = (m, n, 1);
+    // Threads with rows of their own write memory of their own; those that share rows fetch each other's lines ahead.
+    let parts = [4 * TASKS_WANTED, TASKS_WANTED].map(|tasks| m.div_ceil(tasks));
+    let of_rows = parts.into_iter().find(|&rows| rows >= LEAST[0]);
+    let many = batch == 1 && m * n * k >= TASKS_WANTED * TASK_PRODUCTS_LEAST;
+    let of_rows = of_rows.filter(|_| many && least_rows == LEAST[0]);
+    if let Some(of_rows) = of_rows {
+        rows = of_rows.next_multiple_of(ROWS_MULTIPLE);
+    }
     loop {
         let products = rows * columns * k;
         let tasks = batch * m.div_ceil(rows) * n.div_ceil(columns);
@@ -118,11 +126,11 @@ fn product_cut(batch: usize, [m, n, k]: [usize; 3], [least_rows, least_columns]:
         let least = if tasks < TASKS_FEW { least_rows / 2 } else { least_rows };
         let (can_cut_rows, can_cut_columns) = (rows >= 2 * least, columns > least_columns);
         if enough || !(can_cut_rows || can_cut_columns) {
-            let even = (least_rows / 2..=rows)
-                .rev()
-                .find(|r| m.is_multiple_of(*r) && r.is_multiple_of(ROWS_MULTIPLE));
-            let rows = even.filter(|_| tasks < TASKS_WANTED).unwrap_or(rows);
-            return (rows, columns);
+            let fits = |rows: &usize| m.is_multiple_of(*rows) && rows.is_multiple_of(ROWS_MULTIPLE);
+            let most = if of_rows.is_some() { rows * 4 / 3 } else { rows };
+            let even = (least_rows / 2..=most).rev().find(fits);
+            let even = even.filter(|_| of_rows.is_some() || tasks < TASKS_WANTED);
+            return (even.unwrap_or(rows), columns);
         }
         if can_cut_rows && (rows >= columns || !can_cut_columns) {
             let multiple = if rows >= 2 * least_rows {
