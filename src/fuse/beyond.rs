@@ -18,7 +18,7 @@ pub fn bounded(schedule: &mut Schedule) {
     for (number, call) in schedule.calls.iter().enumerate() {
         let kernel = &schedule.kernels[call.kernel];
         let in_loop = schedule.loop_of(number);
-        if let Some(repeated) = in_loop {
+        if let Some(repeated) = in_loop.filter(|repeated| repeated.calls.start == number) {
             // What a later call of the loop writes is there in the next round.
             for call in &schedule.calls[repeated.calls.clone()] {
                 triangles.retain(|tensor, _| !call.tensors.contains(tensor));
@@ -188,9 +188,11 @@ impl<'k> Walk<'k> {
         for define in body {
             match &define.instruction {
                 Instruction::Store { buffer, at, value } => {
-                    let elements = self.buffers[buffer.0 as usize].elements;
+                    let Buffer { elements, storage, .. } = self.buffers[buffer.0 as usize];
                     let all = self.sizes.iter().product::<usize>() == elements;
                     let known = self.number(*value).filter(|_| all);
+                    let known =
+                        known.map(|known| known.with(|bits| if storage.stride() == 2 { bits & 0xffff } else { bits }));
                     self.written[buffer.0 as usize] = known.and_then(|known| Triangle::written(at, &self.sizes, known));
                 }
                 Instruction::KeptStore(row, value) => match self.number(*value) {

@@ -70,8 +70,7 @@ fn whole(arranged: &Arrangement, operands: [BufferId; 2], by_pairs: bool) -> Mat
         extent(&arranged.columns),
         extent(&arranged.turns) * extent(&arranged.summed),
     );
-    let least = if by_pairs { LEAST_BY_PAIRS } else { LEAST };
-    let (rows_per_task, columns_per_task) = product_cut(extent(&arranged.batch), [m, n, k], least);
+    let (rows_per_task, columns_per_task) = product_cut(extent(&arranged.batch), [m, n, k], by_pairs);
     MatrixProduct {
         batch: sizes(&arranged.batch),
         m,
@@ -107,18 +106,12 @@ const TASKS_FEW: usize = 6;
 /// Products below which a task is not cut again.
 const TASK_PRODUCTS_LEAST: usize = 1 << 19;
 
-/// Rows and columns of a product's tasks: first rows for enough tasks where those are many, then both halved until they
-/// are small enough. A short last task would leave threads waiting, so all have equally many rows where that can be.
-fn product_cut(batch: usize, [m, n, k]: [usize; 3], [least_rows, least_columns]: [usize; 2]) -> (usize, usize) {
-    let (mut rows, mut columns, mut column_parts) = (m, n, 1);
-    // Threads with rows of their own write memory of their own; those that share rows fetch each other's lines ahead.
-    let parts = [4 * TASKS_WANTED, TASKS_WANTED].map(|tasks| m.div_ceil(tasks));
-    let of_rows = parts.into_iter().find(|&rows| rows >= LEAST[0]);
-    let many = batch == 1 && m * n * k >= TASKS_WANTED * TASK_PRODUCTS_LEAST;
-    let of_rows = of_rows.filter(|_| many && least_rows == LEAST[0]);
-    if let Some(of_rows) = of_rows {
-        rows = of_rows.next_multiple_of(ROWS_MULTIPLE);
-    }
+/// Rows and columns of a product's tasks: halved until they are small enough. A short last task would leave threads waiting:
+/// few tasks, and those of a large product's rows, have equally many rows where that can be.
+fn product_cut(batch: usize, [m, n, k]: [usize; 3], by_pairs: bool) -> (usize, usize) {
+    let [least_rows, least_columns] = if by_pairs { LEAST_BY_PAIRS } else { LEAST };
+    let shared_out = rows_shared_out(batch, [m, n, k]).filter(|_| !by_pairs);
+    let (mut rows, mut columns, mut column_parts) = (shared_out.unwrap_or(m), n, 1);
     loop {
         let products = rows * columns * k;
         let tasks = batch * m.div_ceil(rows) * n.div_ceil(columns);
@@ -126,10 +119,13 @@ fn product_cut(batch: usize, [m, n, k]: [usize; 3], [least_rows, least_columns]:
         let least = if tasks < TASKS_FEW { least_rows / 2 } else { least_rows };
         let (can_cut_rows, can_cut_columns) = (rows >= 2 * least, columns > least_columns);
         if enough || !(can_cut_rows || can_cut_columns) {
-            let fits = |rows: &usize| m.is_multiple_of(*rows) && rows.is_multiple_of(ROWS_MULTIPLE);
-            let most = if of_rows.is_some() { rows * 4 / 3 } else { rows };
-            let even = (least_rows / 2..=most).rev().find(fits);
-            let even = even.filter(|_| of_rows.is_some() || tasks < TASKS_WANTED);
+            // Shared out from the start they may also be a few more.
+            let most = if shared_out.is_some() { rows * 4 / 3 } else { rows };
+            let may = shared_out.is_some() || tasks < TASKS_WANTED;
+            let even = (least_rows / 2..=most)
+                .rev()
+                .filter(|_| may)
+                .find(|&r| m.is_multiple_of(r) && r.is_multiple_of(ROWS_MULTIPLE));
             return (even.unwrap_or(rows), columns);
         }
         if can_cut_rows && (rows >= columns || !can_cut_columns) {
@@ -144,6 +140,17 @@ fn product_cut(batch: usize, [m, n, k]: [usize; 3], [least_rows, least_columns]:
             columns = columns_of_part(n, column_parts);
         }
     }
+}
+
+/// Rows of a task where a large product's rows are enough for all tasks: threads with rows of their own write memory of
+/// their own, while those that share rows fetch each other's lines ahead.
+fn rows_shared_out(batch: usize, [m, n, k]: [usize; 3]) -> Option<usize> {
+    if batch > 1 || m * n * k < TASKS_WANTED * TASK_PRODUCTS_LEAST {
+        return None;
+    }
+    let parts = [4 * TASKS_WANTED, TASKS_WANTED].map(|tasks| m.div_ceil(tasks));
+    let rows = parts.into_iter().find(|&rows| rows >= LEAST[0])?;
+    Some(rows.next_multiple_of(ROWS_MULTIPLE))
 }
 
 /// Columns of each of so many parts of a product: equal parts where whole tiles allow it.

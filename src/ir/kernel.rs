@@ -20,6 +20,7 @@
 //!   however small), counts as a zero of its sign; on machines other than x86-64 subnormals stay ([`PAIRS_FLUSH`]). So
 //!   Intel defines the instruction VDPBF16PS; where it is lacking, multiply-adds do the same.
 //! - A product [that tiles can do](MatrixProduct::fits_tiles) has another sum on a machine that has tiles: see there.
+//! - Where a pass or an epilogue comes to constants, [`Beyond`] stands for it.
 //! - A [`Scatter`] starts from +0 and adds its items in order.
 //! - Arithmetic is IEEE 754 binary32, round to nearest even; `MultiplyAdd` rounds once; nothing else is contracted.
 //!   `Minimum(a, b)` is `if b < a { b } else { a }` and `Maximum(a, b)` is `if b > a { b } else { a }`, so a NaN in `a` stays.

@@ -97,13 +97,17 @@ fn a_product_is_printed_with_its_epilogue() {
         row_stride,
         column_stride,
     };
-    let store = Instruction::Store {
+    let store = |value| Instruction::Store {
         buffer: BufferId(2),
         at: Affine::axis(0)
             .plus(&Affine::axis(1).times(12))
             .plus(&Affine::axis(2).times(4))
             .into(),
-        value: ValueId(2),
+        value: ValueId(value),
+    };
+    let beyond = Beyond {
+        from: Position::axis(2).plus(&Affine::constant(1).into()),
+        body: vec![define(4, Instruction::Constant(0.0)), define(5, store(4))],
     };
     let kernel = Kernel {
         buffers: [false, false, true]
@@ -128,9 +132,9 @@ fn a_product_is_printed_with_its_epilogue() {
                     2,
                     Instruction::Arithmetic(Arithmetic::Maximum, vec![ValueId(0), ValueId(1)]),
                 ),
-                define(3, store),
+                define(3, store(2)),
             ],
-            beyond: None,
+            beyond: Some(Box::new(beyond)),
             rows_per_task: 3,
             columns_per_task: 4,
         }),
@@ -147,6 +151,9 @@ fn a_product_is_printed_with_its_epilogue() {
       v1 = 0.5
       v2 = maximum v0, v1
       store b2[i0 + 12*i1 + 4*i2] = v2
+    from i0 = i2 + 1 on
+      v4 = 0.0
+      store b2[i0 + 12*i1 + 4*i2] = v4
     tasks 2
     ");
 }

@@ -133,6 +133,11 @@ impl Number {
     }
 }
 
+/// The logistic function.
+pub fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-x))
+}
+
 impl NumberFunction {
     /// The function itself; `libm`, so that every platform gives the same bits.
     pub fn of(self, x: &[f64]) -> f64 {
@@ -155,7 +160,7 @@ impl NumberFunction {
             NumberFunction::Sine => libm::sin(x[0]),
             NumberFunction::Cosine => libm::cos(x[0]),
             NumberFunction::HyperbolicTangent => libm::tanh(x[0]),
-            NumberFunction::Sigmoid => 1.0 / (1.0 + libm::exp(-x[0])),
+            NumberFunction::Sigmoid => sigmoid(x[0]),
             NumberFunction::Erf => libm::erf(x[0]),
             NumberFunction::Less => truth(x[0] < x[1]),
             NumberFunction::LessEqual => truth(x[0] <= x[1]),

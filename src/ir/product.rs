@@ -2,7 +2,7 @@
 //! their bits is said at the head of [`kernel`](super::kernel).
 
 use super::corner::Corner;
-use super::kernel::{Beyond, Body, Buffer, BufferId, PANEL_COLUMNS, PRODUCT_CHUNK, Storage};
+use super::kernel::{Beyond, Body, Buffer, BufferId, PANEL_COLUMNS, PRODUCT_CHUNK, Pass, Storage};
 
 /// Products along `k` that one instruction of a machine with tiles adds to a sum.
 pub const TILE_PRODUCTS: usize = 32;
@@ -67,6 +67,14 @@ pub struct MatrixProduct {
 }
 
 impl MatrixProduct {
+    /// The epilogue as a pass along the columns.
+    pub fn epilogue_pass(&self) -> Pass {
+        Pass {
+            beyond: self.beyond.clone(),
+            ..Pass::straight(self.epilogue.clone())
+        }
+    }
+
     /// Rows of a strip.
     pub fn strip_rows(&self) -> usize {
         self.m / self.strips.iter().product::<usize>()

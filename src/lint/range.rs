@@ -3,6 +3,7 @@
 
 use super::structure;
 use crate::ir::graph::{Element, Graph, MapFunction, Node, NodeId, Op, ReduceFunction, elements};
+use crate::ir::number::sigmoid;
 
 /// The numbers from `low` to `high`.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -159,7 +160,7 @@ fn map(graph: &Graph, node: &Node, function: MapFunction, known: &[Range]) -> Ra
             None => Range::new(-1.0, 1.0),
         },
         HyperbolicTangent => of(0).monotone(libm::tanh),
-        Sigmoid => of(0).monotone(|x| 1.0 / (1.0 + libm::exp(-x))),
+        Sigmoid => of(0).monotone(sigmoid),
         Erf => of(0).monotone(libm::erf),
         Floor => of(0).monotone(f64::floor),
         RoundBf16 => rounded(of(0), (1.0 / 256.0, 1e-38), f64::INFINITY),

@@ -4,6 +4,7 @@ use super::tensor64::{Environment, Tensor64};
 use super::{Backward, Cost, Domain, Grads, Primitive, Sample, ShapeError, TensorType, demand, map_gradient};
 use crate::ir::graph::{Element, Graph, MapFunction, Op, elements};
 use crate::ir::graph_print::map_name;
+use crate::ir::number::sigmoid;
 
 /// [`crate::ir::graph::Op::Map`].
 pub struct Map(pub MapFunction);
@@ -122,7 +123,7 @@ pub fn value(function: MapFunction, x: &[f64]) -> f64 {
         MapFunction::Sine => libm::sin(x[0]),
         MapFunction::Cosine => libm::cos(x[0]),
         MapFunction::HyperbolicTangent => libm::tanh(x[0]),
-        MapFunction::Sigmoid => 1.0 / (1.0 + libm::exp(-x[0])),
+        MapFunction::Sigmoid => sigmoid(x[0]),
         MapFunction::Erf => libm::erf(x[0]),
         MapFunction::Floor => x[0].floor(),
         MapFunction::RoundBf16 => rounded(x[0], 8, -133, 3.3895313892515355e38),

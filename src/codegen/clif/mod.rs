@@ -20,6 +20,7 @@ mod scatter;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod vector_pass;
 
 pub use compile::{Code, CompiledKernel, KernelFunction, Phase, assembly_text, clif_text, compile};
 pub use scatter::CLEARED_PER_TASK;

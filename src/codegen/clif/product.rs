@@ -5,8 +5,8 @@ use super::blocking::Blocking;
 use super::chunk::{Chunk, Strip, greater, lesser};
 use super::emitter::{Emitter, WORD};
 use super::form::Form;
-use super::loops::{Span, VectorPass};
 use super::routine::{TILE_COLUMNS, TILE_ROWS};
+use super::vector_pass::{Span, VectorPass};
 use crate::codegen::analysis::{Levels, Varies};
 use crate::codegen::target::{Pairs, Simd};
 use crate::codegen::wide::encode_vector::Width;
@@ -57,10 +57,7 @@ pub fn emit(e: &mut Emitter, kernel: &MatrixProduct, simd: Simd, routines: &[Fun
         pack_b: if blocking.packs_b { routines.next() } else { None },
         pack_a: routines.next(),
         wide_epilogue,
-        epilogue: Pass {
-            beyond: kernel.beyond.clone(),
-            ..Pass::straight(kernel.epilogue.clone())
-        },
+        epilogue: kernel.epilogue_pass(),
         levels,
     };
     e.outer_axes = kernel.batch.len() + 1;

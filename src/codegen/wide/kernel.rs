@@ -64,10 +64,7 @@ pub fn epilogue_function(
     let right = e.code.to_word(|d| Step::Shift(Shift::Right, d, columns, 32));
     let left = e.code.to_word(|d| Step::Shift(Shift::Left, d, columns, 32));
     let left = e.code.to_word(|d| Step::Shift(Shift::Right, d, left, 32));
-    let pass = Pass {
-        beyond: kernel.beyond.clone(),
-        ..Pass::straight(kernel.epilogue.clone())
-    };
+    let pass = kernel.epilogue_pass();
     let mut levels = Levels::default();
     levels.enter(&kernel.epilogue, usize::MAX);
     e.outer_axes = kernel.batch.len() + 1;
