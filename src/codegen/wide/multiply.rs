@@ -15,6 +15,9 @@ const UNROLL: usize = 4;
 /// their way from memory, and the panel's lines must pass there too.
 const AHEAD_STEP: i32 = 2;
 
+/// Rounds of a turn that are written out one after the other: a loop of so few is left before it is foreseen.
+const ROUNDS_WRITTEN_OUT: i32 = 2;
+
 /// What a step adds to each sum.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Products {
@@ -194,9 +197,13 @@ impl Multiply {
                 UNROLL => turns.length / UNROLL as i32,
                 _ => turns.length % UNROLL as i32 / few as i32,
             };
-            if left > 0 {
-                a.number(LEFT, left.into());
-                self.rounds(a, width, rows, unroll, ahead);
+            match left {
+                0 => {}
+                1..=ROUNDS_WRITTEN_OUT => (0..left).for_each(|_| self.round(a, width, rows, unroll, ahead)),
+                _ => {
+                    a.number(LEFT, left.into());
+                    self.rounds(a, width, rows, unroll, ahead);
+                }
             }
         }
         a.alu_number(Alu::Add, A_NOW, turns.bytes - turns.length * self.step_bytes);
@@ -235,6 +242,13 @@ impl Multiply {
     fn rounds(self, a: &mut Assembler, width: Width, rows: usize, unroll: usize, ahead: Option<Ahead>) {
         a.align(32);
         let again = a.here();
+        self.round(a, width, rows, unroll, ahead);
+        a.alu_number(Alu::Subtract, LEFT, 1);
+        a.jump_if(Condition::NotEqual, again);
+    }
+
+    /// Some steps, and on to the next ones.
+    fn round(self, a: &mut Assembler, width: Width, rows: usize, unroll: usize, ahead: Option<Ahead>) {
         for step in 0..unroll as i32 {
             let step = match self.products {
                 Products::OneOfPair => step ^ 1,
@@ -250,8 +264,6 @@ impl Multiply {
         }
         a.alu_number(Alu::Add, A_NOW, self.step_bytes * unroll as i32);
         a.alu_number(Alu::Add, PANEL_NOW, self.panel_step_bytes * unroll as i32);
-        a.alu_number(Alu::Subtract, LEFT, 1);
-        a.jump_if(Condition::NotEqual, again);
     }
 
     /// Brings what the next rows read at the same steps nearer; where these would drive out of the first cache what the
