@@ -57,6 +57,17 @@ pub struct Placement {
     pub row: bool,
 }
 
+impl Placement {
+    /// Element by element.
+    fn plain() -> Placement {
+        Placement {
+            element: Position::axis(0),
+            index: None,
+            row: false,
+        }
+    }
+}
+
 /// All groups.
 pub struct Groups {
     /// By number; merged ones are empty.
@@ -119,6 +130,7 @@ impl Groups {
             for &candidate in &producers {
                 self.consider(program, id, candidate, &producers, &mut home);
             }
+            home = home.or_else(|| self.beside(program, id, &producers));
         }
         let home = home.unwrap_or_else(|| self.fresh(program, id));
         self.group_of[id.0 as usize] = Some(home);
@@ -187,6 +199,38 @@ impl Groups {
                 }
             }
         }
+    }
+
+    /// A reduction of columns that reads what this one reads: both take one pass over it.
+    fn beside(&mut self, program: &mut Program, id: NodeId, producers: &[usize]) -> Option<usize> {
+        let Op::Reduce { axes, .. } = &program.node(id).op else {
+            return None;
+        };
+        let total = elements(domain(program, id));
+        let large = |read: &&Read| elements(&program.node(read.node).shape) == total;
+        let read: Vec<NodeId> = self.reads[id.0 as usize].iter().filter(large).map(|r| r.node).collect();
+        let alike = |at: usize| {
+            let group = &self.groups[at];
+            let &first = group.members.first()?;
+            let Op::Reduce { axes: others, .. } = &program.node(first).op else {
+                return None;
+            };
+            let same =
+                group.kind == GroupKind::Columns && axes == others && domain(program, id) == domain(program, first);
+            let shares = self.reads[first.0 as usize].iter().any(|r| read.contains(&r.node));
+            let fits = group.work + program.work(id) <= GROUP_WORK_MAX && !program.keeps_apart(&[id], &group.members);
+            let before = producers.iter().all(|&p| p != at && !self.reaches(at, p));
+            (same && shares && fits && before).then_some(at)
+        };
+        let readers = producers.iter().flat_map(|&p| &self.groups[p].read_by);
+        let found = readers.copied().find_map(alike)?;
+        self.placement[id.0 as usize] = Some(Placement::plain());
+        let node = program.origin[id.0 as usize];
+        program.decisions.push(Decision {
+            node,
+            reason: reason::JOINED_COLUMNS,
+        });
+        Some(found)
     }
 
     /// Where an anchor would stand in a group, and the row length that it demands.
@@ -269,11 +313,7 @@ impl Groups {
             self.group_of[r.node.0 as usize] == Some(at)
                 && placement.as_ref().is_some_and(|p| !p.row && p.index.is_none())
         });
-        let plain = Placement {
-            element: Position::axis(0),
-            index: None,
-            row: false,
-        };
+        let plain = Placement::plain();
         let Some(element) = read.and_then(|r| r.element.clone()) else {
             return Ok(plain);
         };
@@ -308,11 +348,7 @@ impl Groups {
         let sizes = domain(program, id);
         let node = program.node(id);
         let size = elements(&node.shape);
-        let plain = Placement {
-            element: Position::axis(0),
-            index: None,
-            row: false,
-        };
+        let plain = Placement::plain();
         let column_axis = best_axis(program, sizes, &self.reads[id.0 as usize]);
         let (kind, size, vector, placement) = match &node.op {
             Op::Reduce { axes, .. } => match trailing(sizes, axes) {

@@ -200,18 +200,20 @@ impl Lowering<'_> {
         let vector = self.axes.sizes.len() - 1;
         let varying = self.axes.sequential.start..vector + 1;
         self.emitter.bodies = Bodies::new(&[true, false, false, true], varying);
-        self.emitter.bodies.current = 1;
-        let id = members[0];
-        let function = self.function(id).expect("a column group begins with its reduction");
-        let value = self.operand(id);
-        let mut value = self.emitter.bodies.reduce(function, value, Along::Sequential, 2);
-        let mut tail = 2;
-        if self.axes.along_vector {
-            self.emitter.bodies.current = 2;
-            value = self.emitter.bodies.reduce(function, value, Along::Vector, 3);
-            tail = 3;
+        let tail = if self.axes.along_vector { 3 } else { 2 };
+        for &id in &members {
+            let Some(function) = self.function(id) else {
+                continue;
+            };
+            self.emitter.bodies.current = 1;
+            let value = self.operand(id);
+            let mut value = self.emitter.bodies.reduce(function, value, Along::Sequential, 2);
+            if self.axes.along_vector {
+                self.emitter.bodies.current = 2;
+                value = self.emitter.bodies.reduce(function, value, Along::Vector, 3);
+            }
+            self.emitter.ready.insert(id, value);
         }
-        self.emitter.ready.insert(id, value);
         for &member in members.iter().filter(|&&m| (self.written)(m)) {
             self.store_later(member, tail);
         }

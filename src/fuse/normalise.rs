@@ -36,15 +36,7 @@ pub struct Normal {
 
 /// Rewrites all that the outputs need.
 pub fn normalised(graph: &Graph) -> Normal {
-    let mut needed = vec![false; graph.len()];
-    for output in &graph.outputs {
-        needed[output.node.0 as usize] = true;
-    }
-    for id in graph.ids().rev() {
-        if needed[id.0 as usize] {
-            graph.node(id).operands.iter().for_each(|o| needed[o.0 as usize] = true);
-        }
-    }
+    let needed = graph.needed();
     let readers = Readers::of(graph, &needed);
     let mut normal = Normal::empty(graph);
     let mut new: Vec<Option<NodeId>> = vec![None; graph.len()];

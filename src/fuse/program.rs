@@ -56,15 +56,7 @@ impl Program {
         } = normal;
         let mut again = vec![false; graph.len()];
         again_nodes.iter().for_each(|id| again[id.0 as usize] = true);
-        let mut live = vec![false; graph.len()];
-        for output in &graph.outputs {
-            live[output.node.0 as usize] = true;
-        }
-        for id in graph.ids().rev() {
-            if live[id.0 as usize] {
-                graph.node(id).operands.iter().for_each(|o| live[o.0 as usize] = true);
-            }
-        }
+        let live = graph.needed();
         let mut users = vec![vec![]; graph.len()];
         for id in graph.ids().filter(|id| live[id.0 as usize]) {
             for operand in &graph.node(id).operands {

@@ -400,6 +400,21 @@ impl Graph {
         &self.nodes
     }
 
+    /// Which nodes the outputs need.
+    pub fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.len()];
+        for output in &self.outputs {
+            needed[output.node.0 as usize] = true;
+        }
+        for id in self.ids().rev() {
+            if needed[id.0 as usize] {
+                let operands = &self.node(id).operands;
+                operands.iter().for_each(|o| needed[o.0 as usize] = true);
+            }
+        }
+        needed
+    }
+
     /// The output of a kind, if there is one.
     pub fn output(&self, kind: &OutputKind) -> Option<NodeId> {
         self.outputs.iter().find(|o| o.kind == *kind).map(|o| o.node)

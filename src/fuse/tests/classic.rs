@@ -244,3 +244,36 @@ fn a_copied_operand_has_its_columns_side_by_side() {
     });
     assert_eq!(product.map(|p| (p.b.row_stride, p.b.column_stride)), Some((20, 1)));
 }
+
+#[test]
+fn sums_over_the_same_columns_are_one_kernel() {
+    let mut b = Build::default();
+    let (x, w) = (b.input(&[40, 24]), b.input(&[24, 24]));
+    let dy = b.contract(x, w, "ti,io->to");
+    let scaled = b.times(x, dy);
+    let sums = [b.sum(dy, &[0]), b.sum(scaled, &[0]), b.sum(dy, &[1])];
+    sums.into_iter().for_each(|sum| b.output(sum));
+    assert_snapshot!(calls(&check(&b.graph)), @r"
+    k0 product
+    k1 columns + sum
+    k2 rows + sum
+    ");
+}
+
+#[test]
+fn a_sum_that_needs_another_one_is_behind_it() {
+    let mut b = Build::default();
+    let (x, w) = (b.input(&[40, 24]), b.input(&[24, 24]));
+    let y = b.contract(x, w, "ti,io->to");
+    let sum = b.sum(y, &[0]);
+    let wide = b.spread(sum, &[40, 24], &[1]);
+    let moved = b.minus(y, wide);
+    let squared = b.times(moved, moved);
+    let squares = b.sum(squared, &[0]);
+    b.output(squares);
+    assert_snapshot!(calls(&check(&b.graph)), @r"
+    k0 product
+    k1 columns + sum
+    k2 columns + sum
+    ");
+}
