@@ -2,11 +2,10 @@
 //! Axes are logical: the group's own, before they are split and merged.
 
 use super::body::{Bits, Bodies, Home, Value};
-use super::mathematics::{
-    Code, constant_power, error_function, exponential, hyperbolic_tangent, logarithm, narrowed_bf16, narrowed_f16,
-    power, round_bf16, round_f16, sigmoid, sine, widened_bf16, widened_f16,
-};
+use super::mathematics::{Code, error_function, exponential, hyperbolic_tangent, logarithm, sigmoid, sine};
+use super::narrow::{narrowed_bf16, narrowed_f16, round_bf16, round_f16, widened_bf16, widened_f16};
 use super::position::{Index, composed, composed_guards, linear};
+use super::power::{constant_power, power};
 use super::program::Program;
 use super::random::uniform;
 use super::walk::table_axis;

@@ -3,7 +3,8 @@
 
 use super::body::Slot;
 use super::contract::{arranged, extent};
-use super::group::{Group, GroupKind, Placement};
+use super::group::{Group, GroupKind};
+use super::place::Placement;
 use super::position::{Index, composed, cuts, linear, simplified, unravelled};
 use super::program::Program;
 use crate::ir::affine::{Affine, Guard, Position};

@@ -27,98 +27,8 @@ pub trait Code {
 
 use Arithmetic::*;
 
-/// The nearest number whose last `dropped` bits are 0, ties to even. Of a NaN nothing is promised.
-fn shortened<C: Code>(code: &mut C, x: C::Value, dropped: u8) -> C::Value {
-    let bits = code.one(RealBits, x);
-    let last = code.shift_right(bits, dropped);
-    let one = code.integer(1);
-    let odd = code.two(BitAnd, last, one);
-    let below_half = code.integer((1 << (dropped - 1)) - 1);
-    let bits = code.two(IntegerAdd, bits, below_half);
-    let bits = code.two(IntegerAdd, bits, odd);
-    let mask = code.integer(-1 << dropped);
-    let bits = code.two(BitAnd, bits, mask);
-    code.one(IntegerBits, bits)
-}
-
-/// The same NaN for every NaN: one that has its bits also in 16.
-fn numbers_only<C: Code>(code: &mut C, x: C::Value, rounded: C::Value) -> C::Value {
-    let (number, other) = (code.two(Equal, x, x), code.integer(0x7fc0_0000));
-    // As bits: kernels that hold a NaN would not be equal to themselves.
-    let other = code.one(IntegerBits, other);
-    code.select(number, rounded, other)
-}
-
-/// The nearest bfloat16, ties to even: binary32 without its last 16 bits.
-pub fn round_bf16<C: Code>(code: &mut C, x: C::Value) -> C::Value {
-    let short = shortened(code, x, 16);
-    numbers_only(code, x, short)
-}
-
-/// The nearest binary16, ties to even. Below 2⁻¹⁴ its numbers are multiples of 2⁻²⁴; from 65520 on it is infinite.
-pub fn round_f16<C: Code>(code: &mut C, x: C::Value) -> C::Value {
-    let short = shortened(code, x, 13);
-    let (up, down) = (code.real(16_777_216.0), code.real(1.0 / 16_777_216.0));
-    let units = code.two(Multiply, x, up);
-    let units = code.one(Nearest, units);
-    let small = code.two(Multiply, units, down);
-    let size = code.one(Absolute, x);
-    let (normal, beyond, infinity) = (code.real(1.0 / 16_384.0), code.real(65_520.0), code.real(f32::INFINITY));
-    let is_small = code.two(Less, size, normal);
-    let rounded = code.select(is_small, small, short);
-    let infinite = code.two(Multiply, x, infinity);
-    let is_beyond = code.two(LessEqual, beyond, size);
-    let rounded = code.select(is_beyond, infinite, rounded);
-    numbers_only(code, x, rounded)
-}
-
-/// The bits of a bfloat16 that a binary32 is.
-pub fn narrowed_bf16<C: Code>(code: &mut C, x: C::Value) -> C::Value {
-    let bits = code.one(RealBits, x);
-    code.shift_right(bits, 16)
-}
-
-/// The other way.
-pub fn widened_bf16<C: Code>(code: &mut C, bits: C::Value) -> C::Value {
-    let bits = code.shift_left(bits, 16);
-    code.one(IntegerBits, bits)
-}
-
-/// The bits of a binary16 that a binary32 is. Times 2⁻¹¹², which is exact, fraction and exponent have the bits that they
-/// have there, and an infinity or a NaN has ones above them.
-pub fn narrowed_f16<C: Code>(code: &mut C, x: C::Value) -> C::Value {
-    let (size, scale) = (code.one(Absolute, x), code.real(f32::from_bits((127 - 112) << 23)));
-    let size = code.two(Multiply, size, scale);
-    let size = code.one(RealBits, size);
-    let size = code.shift_right(size, 13);
-    let rest = code.integer(0x7fff);
-    let size = code.two(BitAnd, size, rest);
-    let sign = code.one(RealBits, x);
-    let sign = code.shift_right(sign, 31);
-    let sign = code.shift_left(sign, 15);
-    code.two(BitOr, size, sign)
-}
-
-/// The other way; what would be 2¹⁶ or more is an infinity or a NaN.
-pub fn widened_f16<C: Code>(code: &mut C, bits: C::Value) -> C::Value {
-    let (rest, scale) = (code.integer(0x7fff << 13), code.real(f32::from_bits((127 + 112) << 23)));
-    let size = code.shift_left(bits, 13);
-    let size = code.two(BitAnd, size, rest);
-    let size = code.one(IntegerBits, size);
-    let size = code.two(Multiply, size, scale);
-    let (least, exponent) = (code.real(65_536.0), code.integer(0x7f80_0000));
-    let is_beyond = code.two(LessEqual, least, size);
-    let size = code.one(RealBits, size);
-    let beyond = code.two(BitOr, size, exponent);
-    let size = code.select(is_beyond, beyond, size);
-    let sign = code.shift_right(bits, 15);
-    let sign = code.shift_left(sign, 31);
-    let bits = code.two(BitOr, size, sign);
-    code.one(IntegerBits, bits)
-}
-
 /// Horner's rule, highest coefficient first.
-fn polynomial<C: Code>(code: &mut C, x: C::Value, coefficients: &[f32]) -> C::Value {
+pub(super) fn polynomial<C: Code>(code: &mut C, x: C::Value, coefficients: &[f32]) -> C::Value {
     let mut sum = code.real(coefficients[0]);
     for &c in &coefficients[1..] {
         let c = code.real(c);
@@ -128,7 +38,7 @@ fn polynomial<C: Code>(code: &mut C, x: C::Value, coefficients: &[f32]) -> C::Va
 }
 
 /// `fma(a, constant, c)`.
-fn multiply_add_constant<C: Code>(code: &mut C, a: C::Value, b: f32, c: C::Value) -> C::Value {
+pub(super) fn multiply_add_constant<C: Code>(code: &mut C, a: C::Value, b: f32, c: C::Value) -> C::Value {
     let b = code.real(b);
     code.multiply_add(a, b, c)
 }
@@ -169,7 +79,7 @@ pub fn exponential<C: Code>(code: &mut C, x: C::Value) -> C::Value {
 }
 
 /// Takes `x > 0` apart: the exponent as a number and the significand in [√½, √2). Subnormal numbers are scaled first.
-fn parted<C: Code>(code: &mut C, x: C::Value) -> (C::Value, C::Value) {
+pub(super) fn parted<C: Code>(code: &mut C, x: C::Value) -> (C::Value, C::Value) {
     let (least, scale) = (code.real(f32::MIN_POSITIVE), code.real(8_388_608.0));
     let small = code.two(Less, x, least);
     let scaled = code.two(Multiply, x, scale);
@@ -283,7 +193,7 @@ pub fn sigmoid<C: Code>(code: &mut C, x: C::Value) -> C::Value {
 }
 
 /// A number that is not negative with the sign of another.
-fn with_sign<C: Code>(code: &mut C, size: C::Value, sign: C::Value) -> C::Value {
+pub(super) fn with_sign<C: Code>(code: &mut C, size: C::Value, sign: C::Value) -> C::Value {
     let mask = code.integer(i32::MIN);
     let sign = code.one(RealBits, sign);
     let sign = code.two(BitAnd, sign, mask);
@@ -365,155 +275,4 @@ pub fn sine<C: Code>(code: &mut C, x: C::Value, cosine: bool) -> C::Value {
     let bits = code.one(RealBits, y);
     let bits = code.two(BitXor, bits, sign);
     code.one(IntegerBits, bits)
-}
-
-/// Whether [`constant_power`] has a short form.
-pub fn is_short_power(exponent: f64) -> bool {
-    exponent.abs() == 0.5 || exponent == 1.5 || exponent.fract() == 0.0 && exponent.abs() <= 16.0
-}
-
-/// `x` to a constant power, where that is shorter than the general way.
-pub fn constant_power<C: Code>(code: &mut C, x: C::Value, exponent: f64) -> Option<C::Value> {
-    if !is_short_power(exponent) {
-        return None;
-    }
-    let one = |code: &mut C| code.real(1.0);
-    Some(match exponent {
-        0.0 => one(code),
-        0.5 => code.one(SquareRoot, x),
-        -0.5 => {
-            let (one, root) = (one(code), code.one(SquareRoot, x));
-            code.two(Divide, one, root)
-        }
-        1.5 => {
-            let root = code.one(SquareRoot, x);
-            code.two(Multiply, x, root)
-        }
-        n => {
-            let power = whole_power(code, x, n.abs() as u32);
-            if n > 0.0 {
-                return Some(power);
-            }
-            let one = one(code);
-            code.two(Divide, one, power)
-        }
-    })
-}
-
-fn whole_power<C: Code>(code: &mut C, x: C::Value, n: u32) -> C::Value {
-    if n == 1 {
-        return x;
-    }
-    let root = whole_power(code, x, n / 2);
-    let square = code.two(Multiply, root, root);
-    if n % 2 == 1 {
-        code.two(Multiply, square, x)
-    } else {
-        square
-    }
-}
-
-/// `x` to the power `y` as IEEE 754 has it: `e^(y ln |x|)` with the logarithm in two numbers.
-pub fn power<C: Code>(code: &mut C, x: C::Value, y: C::Value) -> C::Value {
-    let size = code.one(Absolute, x);
-    let (high, low) = wide_logarithm(code, size);
-    let product = code.two(Multiply, high, y);
-    let negative = code.one(Negate, product);
-    let rest = code.multiply_add(high, y, negative);
-    let rest = code.multiply_add(low, y, rest);
-    let e = exponential(code, product);
-    let corrected = code.multiply_add(e, rest, e);
-    // Beyond the range of the exponential the correction is not a number or has no part in the result.
-    let (zero, limit, infinity) = (code.real(0.0), code.real(100.0), code.real(f32::INFINITY));
-    let far = code.one(Absolute, product);
-    let near = code.two(Less, far, limit);
-    let finite = code.two(Less, e, infinity);
-    let near = code.two(And, near, finite);
-    let e = code.select(near, corrected, e);
-    let is_zero = code.two(Equal, size, zero);
-    let is_infinite = code.two(Equal, size, infinity);
-    let rising = code.two(Less, zero, y);
-    let falling = code.two(Less, y, zero);
-    let vanishes = select_mask(code, is_zero, rising, falling);
-    let at_edge = code.select(vanishes, zero, infinity);
-    let edge = code.two(Or, is_zero, is_infinite);
-    let e = code.select(edge, at_edge, e);
-    let one = code.real(1.0);
-    let is_unit = code.two(Equal, size, one);
-    let e = code.select(is_unit, one, e);
-    let e = signed_power(code, x, y, e);
-    let (known, given) = (code.two(Equal, x, x), code.two(Equal, y, y));
-    let known = code.two(And, known, given);
-    let none = code.real(f32::NAN);
-    let e = code.select(known, e, none);
-    let to_zero = code.two(Equal, y, zero);
-    let of_one = code.two(Equal, x, one);
-    let trivial = code.two(Or, to_zero, of_one);
-    code.select(trivial, one, e)
-}
-
-fn select_mask<C: Code>(code: &mut C, first: C::Value, then: C::Value, otherwise: C::Value) -> C::Value {
-    let not = code.one(Not, first);
-    let a = code.two(And, first, then);
-    let b = code.two(And, not, otherwise);
-    code.two(Or, a, b)
-}
-
-/// The sign of a power of a negative number: odd whole exponents keep it, others that are not whole give NaN.
-fn signed_power<C: Code>(code: &mut C, x: C::Value, y: C::Value, e: C::Value) -> C::Value {
-    let (zero, half, none) = (code.real(0.0), code.real(0.5), code.real(f32::NAN));
-    let floor = code.one(Floor, y);
-    let whole = code.two(Equal, floor, y);
-    let halved = code.two(Multiply, y, half);
-    let floor = code.one(Floor, halved);
-    let even = code.two(Equal, floor, halved);
-    let signed = with_sign(code, e, x);
-    let by_parity = code.select(even, e, signed);
-    let fraction = code.two(Less, x, zero);
-    let defined = code.one(Not, fraction);
-    let defined = code.two(Or, defined, whole);
-    let by_parity = code.select(whole, by_parity, e);
-    let result = code.select(defined, by_parity, none);
-    // An infinite x has a power even where the exponent is not whole.
-    let lowest = code.real(f32::NEG_INFINITY);
-    let is_lowest = code.two(Equal, x, lowest);
-    code.select(is_lowest, by_parity, result)
-}
-
-/// ln x as a sum of two numbers: `2 atanh((m-1)/(m+1)) + n ln 2` in double-f32 arithmetic (after N. Juffa).
-fn wide_logarithm<C: Code>(code: &mut C, x: C::Value) -> (C::Value, C::Value) {
-    let (exponent, m) = parted(code, x);
-    let (one, minus_two) = (code.real(1.0), code.real(-2.0));
-    let below = code.two(Add, m, one);
-    let above = code.two(Subtract, m, one);
-    let reciprocal = code.two(Divide, one, below);
-    let q = code.two(Multiply, above, reciprocal);
-    let rest = code.multiply_add(q, minus_two, above);
-    let minus_above = code.one(Negate, above);
-    let rest = code.multiply_add(q, minus_above, rest);
-    let q_low = code.two(Multiply, reciprocal, rest);
-    let s = code.two(Multiply, q, q);
-    let r = polynomial(code, s, &[0.129_333_5, 0.141_992_8, 0.200_014_83, 0.333_333_25]);
-    let minus_s = code.one(Negate, s);
-    let t = code.multiply_add(q, q, minus_s);
-    let twice_low = code.two(Add, q_low, q_low);
-    let t = code.multiply_add(q, twice_low, t);
-    let p = code.two(Multiply, s, q);
-    let minus_p = code.one(Negate, p);
-    let u = code.multiply_add(s, q, minus_p);
-    let u = code.multiply_add(t, q, u);
-    let u = code.multiply_add(s, q_low, u);
-    let v = code.multiply_add(r, u, q_low);
-    let s = code.multiply_add(r, p, v);
-    const HALF_LN_2: f32 = std::f32::consts::LN_2 * 0.5;
-    let t = multiply_add_constant(code, exponent, HALF_LN_2, q);
-    let p = multiply_add_constant(code, exponent, -HALF_LN_2, t);
-    let lost = code.two(Subtract, q, p);
-    let s = code.two(Add, lost, s);
-    let s = multiply_add_constant(code, exponent, -1.904_654_2e-9 * 0.5, s);
-    let two = code.real(2.0);
-    let r = code.two(Add, t, t);
-    let high = code.multiply_add(two, s, r);
-    let gone = code.two(Subtract, r, high);
-    (high, code.multiply_add(two, s, gone))
 }

@@ -1,6 +1,8 @@
 //! The expansions computed at once in plain f32 and swept against `libm` in float64.
 
 use super::mathematics::*;
+use super::narrow::*;
+use super::power::*;
 use super::tests::oracle::short;
 use crate::codegen::interpret;
 use crate::ir::arithmetic::calculate;

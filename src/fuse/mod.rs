@@ -3,10 +3,11 @@
 //! patterns: softmax, layer norm or an optimizer become one kernel because of what they read. It never sees addresses,
 //! threads or machine code.
 //!
-//! In the order of processing: `normalise` with `fold`, `factor`, `readers` and `window` → `again` → `program` (what may be stored) →
-//! `walk` and `group` (which kernels) → `lower` with `layout`, `emit`, `product`, `body`, `mathematics`, `random` (their
-//! bodies) → `partition` → `tidy` → `schedule` with `scan` and `pack` → `join` → `rounds` with `row_part`, `sum_part` and
-//! `reorder` → `band` with `reorder` → `beyond` with `diagonal`.
+//! In the order of processing: `normalise` with `fold`, `factor`, `readers` and `window` → `again` → `program` (what may
+//! be stored) → `walk` and `group` with `place` and `merge` (which kernels) → `lower` with `layout`, `emit`, `body`,
+//! `mathematics`, `narrow`, `power`, `random`, `product` and `scatter` (their bodies) → `partition` → `tidy` → `schedule`
+//! with `overwrite`, `order`, `scan` and `pack` → `join` → `rounds` with `row_part`, `sum_part` and `reorder` → `band` with
+//! `reorder` → `beyond` with `diagonal`.
 
 mod again;
 mod band;
@@ -25,11 +26,17 @@ mod lower;
 mod mathematics;
 #[cfg(test)]
 mod mathematics_test;
+mod merge;
+mod narrow;
 mod normalise;
+mod order;
+mod overwrite;
 mod pack;
 mod partition;
 mod phase;
+mod place;
 mod position;
+mod power;
 mod product;
 mod program;
 mod random;
@@ -39,6 +46,7 @@ mod reorder;
 mod rounds;
 mod row_part;
 mod scan;
+mod scatter;
 mod schedule;
 mod sort;
 mod sum_part;

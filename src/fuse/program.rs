@@ -2,9 +2,9 @@
 //! It chooses the nodes that may be stored; whether one is depends on the kernels that are made.
 
 use super::contract::{arranged, below_views};
-use super::mathematics::is_short_power;
 use super::normalise::Normal;
 use super::position::{inverted, linear};
+use super::power::is_short_power;
 use super::reason;
 use crate::ir::graph::{Element, GatherPosition, Graph, MapFunction, Node, NodeId, Op, elements};
 use crate::ir::kernel::{Decision, Storage};

@@ -1,55 +1,47 @@
-//! Groups → schedule: tensors, what is updated in place, the order of calls, shared kernels.
+//! Groups → schedule: tensors, what is updated in place (see `overwrite`), the order of calls (see `order`), shared kernels.
 
 use super::emit::Memory;
 use super::group::{GroupKind, Groups};
 use super::lower::{Lowered, lowered};
 use super::partition::partitioned;
-use super::position::composed;
 use super::program::{Program, storage_of};
-use super::reason;
 use super::scan::{Embedded, Lies, Place, embedded, stored};
 use super::tidy::{Kernels, canonical, written};
-use super::walk::domain;
 use crate::ir::graph::*;
 use crate::ir::kernel::*;
 use crate::ir::scan::Scan;
 use crate::parallel;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
-
-/// Elements of a tensor that should not be kept for a kernel that can run at once.
-const LARGE: usize = 1 << 16;
-/// How many times less a kernel stores than it reads, if that is little.
-const LITTLE: usize = 16;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What runs: a group, or a copy of one tensor to another.
 #[derive(Clone, Copy, Debug)]
-enum Unit {
+pub(super) enum Unit {
     Group(usize),
     Copy { from: TensorId, to: TensorId, node: NodeId },
 }
 
-struct Builder<'a> {
-    program: &'a Program,
-    groups: &'a Groups,
-    tensors: Vec<Tensor>,
-    of_node: Vec<Option<TensorId>>,
-    numbers: Option<TensorId>,
-    random_key: Option<TensorId>,
+/// A schedule in the making.
+pub(super) struct Builder<'a> {
+    pub(super) program: &'a Program,
+    pub(super) groups: &'a Groups,
+    pub(super) tensors: Vec<Tensor>,
+    pub(super) of_node: Vec<Option<TensorId>>,
+    pub(super) numbers: Option<TensorId>,
+    pub(super) random_key: Option<TensorId>,
     /// Whether an anchor is read by another group or is an output.
-    written: Vec<bool>,
+    pub(super) written: Vec<bool>,
     /// For each leaf node, the groups that read it.
-    readers: Vec<BTreeSet<usize>>,
-    units: Vec<Unit>,
-    before: Vec<BTreeSet<usize>>,
-    outputs: Vec<(OutputKind, TensorId)>,
+    pub(super) readers: Vec<BTreeSet<usize>>,
+    pub(super) units: Vec<Unit>,
+    pub(super) before: Vec<BTreeSet<usize>>,
+    pub(super) outputs: Vec<(OutputKind, TensorId)>,
     /// The node of each leaf tensor that is read.
-    leaf_of: HashMap<TensorId, NodeId>,
+    pub(super) leaf_of: HashMap<TensorId, NodeId>,
     /// Leaf tensors that the step overwrites.
-    updated: BTreeSet<TensorId>,
+    pub(super) updated: BTreeSet<TensorId>,
     /// The copies of old values: which unit makes each, and where it is.
-    kept: BTreeMap<TensorId, (usize, TensorId)>,
-    decisions: Vec<Decision>,
+    pub(super) kept: BTreeMap<TensorId, (usize, TensorId)>,
+    pub(super) decisions: Vec<Decision>,
 }
 
 impl Memory for Builder<'_> {
@@ -93,7 +85,13 @@ pub fn scheduled(program: &Program, groups: &Groups) -> Schedule {
 }
 
 impl Builder<'_> {
-    fn tensor(&mut self, kind: TensorKind, storage: Storage, elements: usize, node: Option<NodeId>) -> TensorId {
+    pub(super) fn tensor(
+        &mut self,
+        kind: TensorKind,
+        storage: Storage,
+        elements: usize,
+        node: Option<NodeId>,
+    ) -> TensorId {
         self.tensors.push(Tensor {
             kind,
             storage,
@@ -147,7 +145,7 @@ impl Builder<'_> {
         }
     }
 
-    fn leaf(&self, op: &Op) -> Option<TensorId> {
+    pub(super) fn leaf(&self, op: &Op) -> Option<TensorId> {
         let graph = &self.program.graph;
         let number = match op {
             Op::Input(id) => id.0 as usize,
@@ -176,165 +174,13 @@ impl Builder<'_> {
         }
     }
 
-    /// Updates go into the tensor that they update if its old value is no longer read then; other outputs get their own.
-    fn place_outputs(&mut self) {
-        let outputs = self.program.graph.outputs.clone();
-        let target_of = |builder: &Self, output: &Output| match output.kind {
-            OutputKind::ParamUpdate(id) => builder.leaf(&Op::Param(id)),
-            OutputKind::StateUpdate(id) => builder.leaf(&Op::State(id)),
-            _ => None,
-        };
-        for output in &outputs {
-            if let Some(target) = target_of(self, output)
-                && self.of_node[output.node.0 as usize] != Some(target)
-            {
-                self.updated.insert(target);
-            }
-        }
-        for output in &outputs {
-            let tensor = match target_of(self, output) {
-                Some(target) => {
-                    self.place_update(output.node, target);
-                    target
-                }
-                None if self.is_overwritten(output.node) => self.kept(output.node).1,
-                None => self.tensor_of(output.node),
-            };
-            self.outputs.push((output.kind.clone(), tensor));
-        }
-        // Old values are kept before anyone writes new ones.
-        for (tensor, (copy, _)) in std::mem::take(&mut self.kept) {
-            for unit in 0..self.units.len() {
-                if unit != copy && self.writes(unit, tensor) {
-                    self.before[unit].insert(copy);
-                }
-            }
-        }
-    }
-
-    fn is_overwritten(&self, node: NodeId) -> bool {
-        let tensor = self.of_node[node.0 as usize];
-        self.program.is_leaf(node) && tensor.is_some_and(|t| self.updated.contains(&t))
-    }
-
-    /// A copy of a leaf's old value, and the unit that makes it.
-    fn kept(&mut self, leaf: NodeId) -> (usize, TensorId) {
-        let tensor = self.tensor_of(leaf);
-        if let Some(&kept) = self.kept.get(&tensor) {
-            return kept;
-        }
-        let Tensor { storage, elements, .. } = self.tensors[tensor.0 as usize];
-        let to = self.tensor(TensorKind::Temporary, storage, elements, None);
-        self.copy(tensor, to, leaf);
-        let kept = (self.units.len() - 1, to);
-        self.kept.insert(tensor, kept);
-        kept
-    }
-
-    fn writes(&self, unit: usize, tensor: TensorId) -> bool {
-        match self.units[unit] {
-            Unit::Copy { to, .. } => to == tensor,
-            Unit::Group(group) => self.groups.groups[group]
-                .members
-                .iter()
-                .any(|m| self.of_node[m.0 as usize] == Some(tensor)),
-        }
-    }
-
-    fn place_update(&mut self, node: NodeId, target: TensorId) {
-        let leaf = self.leaf_of.get(&target).copied();
-        if leaf == Some(node) {
-            return;
-        }
-        let group = self.groups.group_of[node.0 as usize];
-        if let Some(group) = group
-            && self.of_node[node.0 as usize].is_none()
-            && self.in_place(node, group, leaf)
-        {
-            self.decide(node, reason::IN_PLACE);
-            self.of_node[node.0 as usize] = Some(target);
-            if let Some(leaf) = leaf {
-                let others: Vec<usize> = self.readers[leaf.0 as usize]
-                    .iter()
-                    .copied()
-                    .filter(|&g| g != group)
-                    .collect();
-                self.before[group].extend(others);
-            }
-            return;
-        }
-        self.decide(node, reason::NOT_IN_PLACE);
-        let kept = self.is_overwritten(node).then(|| self.kept(node));
-        let from = kept.map_or_else(|| self.tensor_of(node), |k| k.1);
-        self.copy(from, target, node);
-        let copy = self.units.len() - 1;
-        self.before[copy].extend(kept.map(|k| k.0));
-        if let Some(leaf) = leaf {
-            let readers = self.readers[leaf.0 as usize].clone();
-            self.before[copy].extend(readers);
-        }
-    }
-
-    fn decide(&mut self, node: NodeId, reason: &'static str) {
-        let node = self.program.origin[node.0 as usize];
-        self.decisions.push(Decision { node, reason });
-    }
-
-    /// Whether the group may overwrite the leaf: it reads it only where it writes it, and no reader waits for the group.
-    fn in_place(&self, node: NodeId, group: usize, leaf: Option<NodeId>) -> bool {
-        let Some(leaf) = leaf else { return true };
-        if self.program.node(leaf).shape != self.program.node(node).shape {
-            return false;
-        }
-        let mut others = self.readers[leaf.0 as usize].iter().filter(|&&g| g != group);
-        if others.any(|&g| self.waits_for(g, group)) {
-            return false;
-        }
-        let own = self.groups.placement[node.0 as usize]
-            .as_ref()
-            .expect("a member is placed");
-        let members = &self.groups.groups[group].members;
-        // Later passes may read again what the store would have overwritten.
-        let depths = self.groups.depths(self.program, group);
-        let at = members.binary_search(&node).expect("a member of its group");
-        if depths.iter().any(|&d| d > depths[at]) {
-            return false;
-        }
-        members.iter().all(|&member| {
-            let mut reads = self.groups.reads[member.0 as usize].iter().filter(|r| r.node == leaf);
-            let sizes = domain(self.program, member);
-            let (place, in_row) = self
-                .groups
-                .place_of(self.program, member, self.groups.groups[group].vector);
-            reads.all(|read| {
-                let same = composed(&own.element, std::slice::from_ref(&place), sizes);
-                in_row == own.row && self.groups.groups[group].kind != GroupKind::Columns && same == read.element
-            })
-        })
-    }
-
-    /// Whether a unit runs behind another.
-    fn waits_for(&self, unit: usize, other: usize) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut pending = vec![unit];
-        while let Some(at) = pending.pop() {
-            if at == other {
-                return true;
-            }
-            if seen.insert(at) {
-                pending.extend(&self.before[at]);
-            }
-        }
-        false
-    }
-
-    fn copy(&mut self, from: TensorId, to: TensorId, node: NodeId) {
+    pub(super) fn copy(&mut self, from: TensorId, to: TensorId, node: NodeId) {
         self.units.push(Unit::Copy { from, to, node });
         self.before
             .push(self.groups.group_of[node.0 as usize].into_iter().collect());
     }
 
-    fn tensor_of(&mut self, node: NodeId) -> TensorId {
+    pub(super) fn tensor_of(&mut self, node: NodeId) -> TensorId {
         if let Some(tensor) = self.of_node[node.0 as usize] {
             return tensor;
         }
@@ -352,65 +198,6 @@ impl Builder<'_> {
                 self.tensor_of(id);
             }
         }
-    }
-
-    /// Topological: what reads a large tensor and stores little as soon as it can run, so that nothing is kept for it;
-    /// else the unit with the earliest node first. A gradient is squared for the norm and used for the update where it is
-    /// made, unless the update waits for the norm of all of them.
-    fn order(&self) -> Vec<usize> {
-        let live: Vec<usize> = (0..self.units.len())
-            .filter(|&u| match self.units[u] {
-                Unit::Group(g) => !self.groups.groups[g].members.is_empty(),
-                Unit::Copy { .. } => true,
-            })
-            .collect();
-        let first = |unit: usize| match self.units[unit] {
-            Unit::Group(g) => self.groups.groups[g].members[0],
-            Unit::Copy { node, .. } => node,
-        };
-        let priority = |unit: usize| Reverse((!self.gives_back(unit), first(unit), unit));
-        let mut waiting: Vec<usize> = self.before.iter().map(BTreeSet::len).collect();
-        let mut behind: Vec<Vec<usize>> = vec![vec![]; self.units.len()];
-        for &unit in &live {
-            self.before[unit].iter().for_each(|&b| behind[b].push(unit));
-        }
-        let ready = live.iter().filter(|&&u| waiting[u] == 0);
-        let mut ready: BinaryHeap<Reverse<(bool, NodeId, usize)>> = ready.map(|&u| priority(u)).collect();
-        let mut order = vec![];
-        while let Some(Reverse((_, _, unit))) = ready.pop() {
-            order.push(unit);
-            for &next in &behind[unit] {
-                waiting[next] -= 1;
-                if waiting[next] == 0 {
-                    ready.push(priority(next));
-                }
-            }
-        }
-        assert_eq!(
-            order.len(),
-            live.len(),
-            "kernels do not wait for each other in a circle"
-        );
-        order
-    }
-
-    /// Whether a unit reads a large temporary tensor and stores little: it updates parameters or states, or adds up.
-    fn gives_back(&self, unit: usize) -> bool {
-        let Unit::Group(at) = self.units[unit] else {
-            return false;
-        };
-        let group = &self.groups.groups[at];
-        let size = |node: NodeId| elements(&self.program.node(node).shape);
-        let is_update = |m: &NodeId| self.of_node[m.0 as usize].is_some_and(|t| self.updated.contains(&t));
-        let stored = group
-            .members
-            .iter()
-            .filter(|m| self.written[m.0 as usize] && !is_update(m));
-        let stored: usize = stored.map(|&m| size(m)).sum();
-        let reads = group.members.iter().flat_map(|m| &self.groups.reads[m.0 as usize]);
-        let from_others = reads.filter(|r| self.groups.group_of[r.node.0 as usize].is_some_and(|g| g != at));
-        let largest = from_others.map(|r| size(r.node)).max().unwrap_or(0);
-        largest >= LARGE && stored * LITTLE <= largest
     }
 
     /// Where an operand of a scan lies; `node` is the scan's.
