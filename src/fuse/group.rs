@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 pub enum GroupKind {
     /// Element-wise, perhaps with reductions along its rows.
     Rows,
-    /// A reduction of other axes than the last ones, and what follows element by element.
+    /// Reductions of the same axes, other ones than the last, and what follows element by element.
     Columns,
     /// A matrix product and what follows.
     Product,
@@ -188,12 +188,14 @@ impl Groups {
             let Op::Reduce { axes: others, .. } = &program.node(first).op else {
                 return None;
             };
-            let same =
-                group.kind == GroupKind::Columns && axes == others && domain(program, id) == domain(program, first);
-            let shares = self.reads[first.0 as usize].iter().any(|r| read.contains(&r.node));
-            let fits = group.work + program.work(id) <= GROUP_WORK_MAX && !program.keeps_apart(&[id], &group.members);
-            let before = producers.iter().all(|&p| p != at && !self.reaches(at, p));
-            (same && shares && fits && before).then_some(at)
+            let beside = group.kind == GroupKind::Columns
+                && axes == others
+                && domain(program, id) == domain(program, first)
+                && self.reads[first.0 as usize].iter().any(|r| read.contains(&r.node))
+                && group.work + program.work(id) <= GROUP_WORK_MAX
+                && !program.keeps_apart(&[id], &group.members)
+                && producers.iter().all(|&p| p != at && !self.reaches(at, p));
+            beside.then_some(at)
         };
         let readers = producers.iter().flat_map(|&p| &self.groups[p].read_by);
         let found = readers.copied().find_map(alike)?;

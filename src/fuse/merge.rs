@@ -19,7 +19,7 @@ impl Groups {
     }
 
     /// Keeps every level above those of the groups it reads from.
-    pub(super) fn raise(&mut self, at: usize, least: u32) {
+    fn raise(&mut self, at: usize, least: u32) {
         let mut pending = vec![(at, least)];
         while let Some((at, least)) = pending.pop() {
             if self.groups[at].level < least {
@@ -91,7 +91,7 @@ impl Groups {
     }
 
     /// Whether others than the two groups themselves read from the earlier one.
-    pub(super) fn is_needed(&self, first: usize, second: usize) -> bool {
+    fn is_needed(&self, first: usize, second: usize) -> bool {
         let earlier = if self.groups[first].level < self.groups[second].level {
             first
         } else {

@@ -109,7 +109,7 @@ impl Groups {
     }
 
     /// An element-wise node stands where it reads the group: in the same order, or in a permuted one.
-    pub(super) fn full_placement(
+    fn full_placement(
         &self,
         program: &Program,
         id: NodeId,
@@ -139,6 +139,7 @@ impl Groups {
         })
     }
 
+    /// Whether what is read of a group's members is at the element, or in the row, where the reader stands.
     pub(super) fn reads_fit(&self, reads: &[Read], at: usize, place: &Position, sizes: &[usize], in_row: bool) -> bool {
         let place = std::slice::from_ref(place);
         reads
@@ -192,6 +193,7 @@ pub(super) fn too_few_rows(size: usize, vector: usize) -> bool {
     size / vector < ROWS_MIN && size > ROW_ALONE_MAX
 }
 
+/// One value for each row of a length.
 pub(super) fn row_placement(size: usize, vector: usize) -> Placement {
     let row = divided(&Position::axis(0), vector as i64, None, &[size]).expect("an axis can be divided");
     Placement {
